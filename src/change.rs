@@ -1,0 +1,134 @@
+//! What may be told to `control`: ids and facts only.
+//!
+//! Probes, the admin address, signals and the file watcher never write what workers read. They send one of these, and
+//! `control` alone builds and publishes what follows from it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+/// Which endpoint of which pool; stays the same over reloads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointKey {
+    /// The name of the pool.
+    pub pool: Arc<str>,
+    /// Where the endpoint answers.
+    pub address: SocketAddr,
+}
+
+/// A fact for `control`.
+#[derive(Debug)]
+pub enum Change {
+    /// A probe has come to a verdict, or to a new one.
+    Verdict(Verdict),
+    /// Load the configuration again.
+    Reload {
+        /// Who asked.
+        cause: ReloadCause,
+        /// Whom to tell what came of it, once every worker reads the new one.
+        reply: Option<oneshot::Sender<ReloadOutcome>>,
+    },
+    /// Drain an endpoint by hand, or end that.
+    Drain {
+        /// Which one.
+        endpoint: EndpointKey,
+        /// Begin or end.
+        order: DrainOrder,
+        /// Whom to tell whether there is such an endpoint.
+        reply: oneshot::Sender<Found>,
+    },
+    /// Begin the shutdown: `/readyz` fails from now on.
+    ShutDown,
+}
+
+/// What a probe found out about an endpoint, after its thresholds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whom it is about.
+    pub endpoint: EndpointKey,
+    /// Which probe came to it.
+    pub probe: ProbeKind,
+    /// What it says.
+    pub finding: Finding,
+    /// Why, for the log and the status: `HTTP 503`, `connection refused`.
+    pub reason: Box<str>,
+}
+
+/// The three probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProbeKind {
+    /// Whether it has started.
+    Startup,
+    /// Whether it wants new requests.
+    Readiness,
+    /// Whether it is alive.
+    Liveness,
+}
+
+impl ProbeKind {
+    /// The word in metrics, logs and the status.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Startup => "startup",
+            Self::Readiness => "readiness",
+            Self::Liveness => "liveness",
+        }
+    }
+}
+
+/// What a verdict says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The success threshold was reached.
+    Passing,
+    /// The failure threshold was reached, or the first probe of all failed.
+    Failing,
+}
+
+/// Who asked for a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadCause {
+    /// The file changed.
+    File,
+    /// SIGHUP.
+    Signal,
+    /// `POST /reload`.
+    Admin,
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// The new configuration is in force, but for these keys, which need a restart.
+    Applied {
+        /// Keys that keep their old value until a restart.
+        restart_needed: Vec<String>,
+    },
+    /// Nothing differs.
+    Unchanged,
+    /// The old configuration stays; these are the problems, as `fiel check` prints them.
+    Rejected {
+        /// The whole report.
+        problems: String,
+    },
+}
+
+/// Begin or end draining by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainOrder {
+    /// Take no new requests.
+    Begin,
+    /// Take them again.
+    End,
+}
+
+/// Whether what an order named exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It does, and the order is carried out.
+    Known,
+    /// There is no such endpoint.
+    Unknown,
+}

@@ -1,0 +1,518 @@
+//! `Config`: the configuration as fiel uses it. Names are resolved to ids, defaults are filled in, and a wrong state
+//! cannot be written down: `check.rs` is the only way in, and it has refused what does not fit.
+//!
+//! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
+//! tell what stayed the same.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use ipnet::IpNet;
+
+use crate::units::Weight;
+
+/// A whole, checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Worker threads; `None` is `auto`, the cores that this process may use. Changing it needs a restart.
+    pub workers: Option<NonZeroUsize>,
+    /// Where this proxy runs; shown in the status.
+    pub zone: Option<Arc<str>>,
+    /// Which environment this is; shown in the status.
+    pub environment: Option<Arc<str>>,
+    /// What happens after SIGTERM.
+    pub shutdown: Shutdown,
+    /// The listeners, in file order; never empty.
+    pub listeners: Vec<Arc<Listener>>,
+    /// The routes, in file order; [`RouteId`] is the position.
+    pub routes: Vec<Arc<Route>>,
+    /// The pools, in file order; [`PoolId`] is the position.
+    pub pools: Vec<Arc<Pool>>,
+    /// The admin addresses.
+    pub admin: Admin,
+    /// Where and how requests are logged.
+    pub access_log: AccessLog,
+    /// Up to how many endpoints have series of their own (`metrics.maxEndpoints`).
+    pub max_endpoint_series: usize,
+}
+
+/// The position of a route in [`Config::routes`] of the same configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub usize);
+
+/// The position of a pool in [`Config::pools`] of the same configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolId(pub usize);
+
+/// What happens after SIGTERM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long connections are still accepted while `/readyz` already fails. Default 0.
+    pub delay: Duration,
+    /// How long requests in flight may take to end afterwards. Default 25 s.
+    pub drain: Duration,
+}
+
+/// One listening address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name, unique.
+    pub name: Arc<str>,
+    /// Where it listens. Port 0 takes any free port, which only tests want.
+    pub bind: SocketAddr,
+    /// What a client's FIN means while it waits for an answer.
+    pub half_close: HalfClose,
+    /// Peers whose `X-Forwarded-*` fields are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The limits on its connections.
+    pub limits: ListenerLimits,
+}
+
+/// What the half-close of a client means while it waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HalfClose {
+    /// The client has gone: what it waits for is cancelled.
+    Cancel,
+    /// The client only has nothing more to say: its answer is delivered.
+    Deliver,
+}
+
+/// The limits of a listener's connections; `None` is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Connections open at once; further ones wait in the kernel's queue. Default 65,536.
+    pub max_connections: Option<NonZeroUsize>,
+    /// From the first octet of a request's head to its last. Default 10 s.
+    pub header_timeout: Option<Duration>,
+    /// Between two octets of a request's body. Default 30 s.
+    pub body_idle_timeout: Option<Duration>,
+    /// A connection without a request. Default 75 s.
+    pub idle_timeout: Option<Duration>,
+    /// Octets of a request's head. Default 32 KiB.
+    pub max_header_bytes: Option<usize>,
+    /// Fields of a request's head. Default 100.
+    pub max_headers: Option<usize>,
+    /// Octets of a request's target. Default 8 KiB.
+    pub max_uri_bytes: Option<usize>,
+    /// Octets of a request's body. Default none.
+    pub max_body_bytes: Option<u64>,
+    /// How old a connection may grow before it is asked to close. Default none.
+    pub max_connection_age: Option<Duration>,
+}
+
+/// A route: which requests it takes and what becomes of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Its name, unique.
+    pub name: Arc<str>,
+    /// Which requests it takes.
+    pub matches: Match,
+    /// What becomes of them.
+    pub action: Action,
+    /// How long that may take.
+    pub timeouts: Timeouts,
+    /// What is tried again.
+    pub retry: Retry,
+    /// Octets of a request's body, in place of the listener's limit where set (`Some(None)` is no limit).
+    pub max_body_bytes: Option<Option<u64>>,
+    /// Forward the path as it was received, instead of the canonical one.
+    pub path_as_received: bool,
+    /// What of the target is rewritten.
+    pub rewrite: Rewrite,
+    /// Edits to the request's fields.
+    pub request_headers: HeaderEdits,
+    /// Edits to the response's fields.
+    pub response_headers: HeaderEdits,
+}
+
+/// Which requests a route takes: all that is given must hold; an empty list does not restrict.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Match {
+    /// Names of listeners.
+    pub listeners: Vec<Arc<str>>,
+    /// Any of these hosts.
+    pub hosts: Vec<HostPattern>,
+    /// Any of these client networks.
+    pub clients: Vec<IpNet>,
+    /// The canonical path.
+    pub path: PathPattern,
+    /// Any of these methods.
+    pub methods: Vec<Method>,
+    /// Every one of these fields has this value.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Every one of these query parameters has this value (after percent-decoding).
+    pub query: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// A host as a route asks for it, lower-case, without a port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HostPattern {
+    /// This very host.
+    Exact(Arc<str>),
+    /// Any host with at least one more label before this suffix: `*.example.com` holds `example.com`.
+    Wildcard(Arc<str>),
+}
+
+/// A path as a route asks for it, canonical.
+#[derive(Clone, Debug, Default)]
+pub enum PathPattern {
+    /// Any path.
+    #[default]
+    Any,
+    /// This very path.
+    Exact(Arc<str>),
+    /// This path and everything below it, on segment borders: `/api` takes `/api` and `/api/x`, not `/apix`.
+    /// Without a trailing slash; `/` is [`PathPattern::Any`].
+    Prefix(Arc<str>),
+    /// The whole path matches this expression.
+    Regex(Pattern),
+}
+
+impl PartialEq for PathPattern {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, Self::Any) => true,
+            (Self::Exact(a), Self::Exact(b)) | (Self::Prefix(a), Self::Prefix(b)) => a == b,
+            (Self::Regex(a), Self::Regex(b)) => a == b,
+            (Self::Any | Self::Exact(_) | Self::Prefix(_) | Self::Regex(_), _) => false,
+        }
+    }
+}
+
+/// A compiled regular expression, anchored at both ends, with its text as written.
+#[derive(Clone)]
+pub struct Pattern {
+    /// The expression as the user wrote it.
+    pub text: Arc<str>,
+    /// Compiled from `^(?:text)$`.
+    pub regex: regex::Regex,
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern({:?})", self.text)
+    }
+}
+
+/// What becomes of a route's requests.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// They go to one of these pools, by exact shares; never empty, never all of weight zero.
+    Split(Vec<Share>),
+    /// They are sent elsewhere.
+    Redirect(Redirect),
+    /// They are answered at once.
+    Respond(Respond),
+}
+
+/// One pool of a split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The pool.
+    pub pool: PoolId,
+    /// Its weight; the share is weight / sum.
+    pub weight: Weight,
+    /// It neither gives its share to others nor takes theirs when a pool has nothing ready.
+    pub strict: bool,
+}
+
+/// A redirect; what is `None` is taken from the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// `http` or `https`.
+    pub scheme: Option<Arc<str>>,
+    /// The host, with its port where one is meant.
+    pub host: Option<Arc<str>>,
+    /// The path.
+    pub path: Option<Arc<str>>,
+    /// 301, 302, 303, 307 or 308. Default 308.
+    pub status: StatusCode,
+}
+
+/// A fixed answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Respond {
+    /// Its status. Default 200.
+    pub status: StatusCode,
+    /// Its body, text/plain unless `responseHeaders` say otherwise. Default empty.
+    pub body: bytes::Bytes,
+}
+
+/// The clocks of a route; `None` is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the request's head read to the response's head, with all tries. Default 30 s.
+    pub response: Option<Duration>,
+    /// One try. Default none.
+    pub try_timeout: Option<Duration>,
+    /// No octet in either direction on a body or a tunnel. Default 5 min.
+    pub idle: Option<Duration>,
+    /// To the last octet of the response. Default none.
+    pub total: Option<Duration>,
+}
+
+/// What is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Extra tries after the first. Default 2.
+    pub attempts: u32,
+    /// On a connection that could not be made (`connectFailure`).
+    pub on_connect_failure: bool,
+    /// On a connection that ended before any octet of a response (`reset`).
+    pub on_reset: bool,
+}
+
+/// What of a request's target is rewritten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Takes the place of the matched prefix (or of the whole path where no prefix was matched).
+    pub prefix: Option<Arc<str>>,
+    /// Takes the place of `Host`.
+    pub host: Option<HeaderValue>,
+}
+
+/// Edits to fields: first `remove`, then `set`, then `add`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Takes the place of all fields of that name.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Is put beside fields of that name.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+    /// Goes away.
+    pub remove: Vec<HeaderName>,
+}
+
+/// A pool: endpoints of one version of one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Its name, unique.
+    pub name: Arc<str>,
+    /// The version of the service that its endpoints run; a label of metrics.
+    pub version: Option<Arc<str>>,
+    /// What was deployed, by whom and when; shown in the status.
+    pub deployment: Option<Deployment>,
+    /// Its endpoints, in file order, no address twice.
+    pub endpoints: Vec<EndpointSpec>,
+    /// How connections to them are made and kept.
+    pub connect: Connect,
+    /// Holds back traffic and the other probes until it has succeeded.
+    pub startup_probe: Option<Probe>,
+    /// Decides whether new requests are given.
+    pub readiness_probe: Option<Probe>,
+    /// Decides whether requests in flight are cut.
+    pub liveness_probe: Option<Probe>,
+    /// What happens to requests when no endpoint is ready.
+    pub when_none_ready: WhenNoneReady,
+    /// How long requests may go on at an endpoint that drains; `None` is to their end.
+    pub drain_timeout: Option<Duration>,
+}
+
+/// What was deployed to a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deployment {
+    /// Its commit.
+    pub commit: Option<Arc<str>>,
+    /// Who deployed it.
+    pub by: Option<Arc<str>>,
+    /// When, as written.
+    pub at: Option<Arc<str>>,
+}
+
+/// One endpoint as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSpec {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Its weight among the pool's endpoints. Default 1.
+    pub weight: Weight,
+    /// Where it runs; shown in the status.
+    pub zone: Option<Arc<str>>,
+    /// Used only while no other endpoint of the pool is ready.
+    pub backup: bool,
+}
+
+/// How connections to a pool's endpoints are made and kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// To make one. Default 1 s; `None` is no limit.
+    pub timeout: Option<Duration>,
+    /// How long an unused one is kept. Default 60 s; `None` is without end.
+    pub keep_alive: Option<Duration>,
+    /// Unused ones kept per worker and endpoint. Default 256; 0 keeps none.
+    pub max_idle_per_worker: usize,
+}
+
+/// What happens to requests for a pool without a ready endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenNoneReady {
+    /// Its share goes to the other pools of the split, or the request gets a 503.
+    Fail,
+    /// After that, its unready endpoints are tried.
+    UseAll,
+}
+
+/// A probe, with the fields and defaults of Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// What is done.
+    pub action: ProbeAction,
+    /// Before the first one. Default 0.
+    pub initial_delay: Duration,
+    /// From one to the next. Default 10 s, at least 100 ms.
+    pub period: Duration,
+    /// Until one counts as failed. Default 1 s.
+    pub timeout: Duration,
+    /// Successes in a row that make a verdict. Default 1.
+    pub success_threshold: NonZeroU32,
+    /// Failures in a row that make a verdict. Default 3.
+    pub failure_threshold: NonZeroU32,
+}
+
+/// What a probe does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ProbeAction {
+    /// A GET request; 200 to 399 is success.
+    HttpGet {
+        /// In place of the endpoint's IP address.
+        host: Option<Arc<str>>,
+        /// In place of the endpoint's port.
+        port: Option<u16>,
+        /// The path with its query. Default `/`.
+        path: Arc<str>,
+        /// Fields sent, in order; `Host` among them takes the place of the usual one.
+        headers: Vec<(HeaderName, HeaderValue)>,
+    },
+    /// A connection; being accepted is success.
+    TcpSocket {
+        /// In place of the endpoint's IP address.
+        host: Option<Arc<str>>,
+        /// In place of the endpoint's port.
+        port: Option<u16>,
+    },
+}
+
+/// The admin addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The address of everything. Default 127.0.0.1:9901.
+    pub bind: SocketAddr,
+    /// The address of what may be read only. Off by default.
+    pub read_bind: Option<SocketAddr>,
+    /// The file that holds the token.
+    pub token_file: Option<PathBuf>,
+    /// Host names, beside loopback names and addresses, by which the admin address may be called.
+    pub hosts: Vec<Arc<str>>,
+}
+
+/// Where and how requests are logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where to.
+    pub output: LogOutput,
+    /// Whether the query is logged with the path. Default no.
+    pub query: bool,
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogOutput {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The end of this file.
+    File(PathBuf),
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            drain: Duration::from_secs(25),
+        }
+    }
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: NonZeroUsize::new(65_536),
+            header_timeout: Some(Duration::from_secs(10)),
+            body_idle_timeout: Some(Duration::from_secs(30)),
+            idle_timeout: Some(Duration::from_secs(75)),
+            max_header_bytes: Some(32 << 10),
+            max_headers: Some(100),
+            max_uri_bytes: Some(8 << 10),
+            max_body_bytes: None,
+            max_connection_age: None,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            response: Some(Duration::from_secs(30)),
+            try_timeout: None,
+            idle: Some(Duration::from_secs(300)),
+            total: None,
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 2,
+            on_connect_failure: true,
+            on_reset: true,
+        }
+    }
+}
+
+impl Default for Connect {
+    fn default() -> Self {
+        Self {
+            timeout: Some(Duration::from_secs(1)),
+            keep_alive: Some(Duration::from_secs(60)),
+            max_idle_per_worker: 256,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([127, 0, 0, 1], 9901)),
+            read_bind: None,
+            token_file: None,
+            hosts: Vec::new(),
+        }
+    }
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        Self {
+            output: LogOutput::Stdout,
+            query: false,
+        }
+    }
+}
+
+/// The ports of a pool that probes may name, while names are being resolved.
+pub type NamedPorts = BTreeMap<Arc<str>, u16>;

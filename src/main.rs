@@ -1,0 +1,3 @@
+//! The `fiel` binary.
+
+fn main() {}
