@@ -131,39 +131,18 @@ impl Endpoint {
             .fold(0_u64, |sum, cell| sum.wrapping_add(cell.value()))
     }
 
-    /// Counts a request in until the guard is dropped.
-    #[must_use]
-    pub fn enter(self: &Arc<Self>, worker: WorkerId) -> InFlight {
+    /// Counts a request in; whoever calls this calls [`Endpoint::left`] in the end.
+    pub fn entered(&self, worker: WorkerId) {
         self.in_flight.of(worker).add(1);
-        InFlight {
-            endpoint: Arc::clone(self),
-            worker,
-        }
+    }
+
+    /// Counts a request out.
+    pub fn left(&self, worker: WorkerId) {
+        self.in_flight.of(worker).sub(1);
     }
 
     fn lock_history(&self) -> std::sync::MutexGuard<'_, History> {
         // A panic while it was held can only have left an old entry behind, which is still worth showing.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A request in flight at an endpoint; stays with the worker that made it.
-#[derive(Debug)]
-pub struct InFlight {
-    endpoint: Arc<Endpoint>,
-    worker: WorkerId,
-}
-
-impl InFlight {
-    /// The endpoint that has it.
-    #[must_use]
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.endpoint.in_flight.of(self.worker).sub(1);
     }
 }
