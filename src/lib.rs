@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` has the map of the modules and what holds between them.
 
+pub mod access_log;
 pub mod change;
 pub mod config;
 pub mod endpoint;
