@@ -7,5 +7,6 @@ pub mod change;
 pub mod config;
 pub mod endpoint;
 pub mod error;
+pub mod log;
 pub mod metrics;
 pub mod units;
