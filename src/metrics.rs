@@ -1,3 +1,274 @@
 //! Every metric's name, help, labels and buckets, declared once; the handles that count; the text that is scraped.
+//!
+//! [`Metrics`] is one per process. It gives out handles by name and keeps only weak references to them: a snapshot
+//! built for a reload gets the very same handle for a name that stays, so that its series go on, and when the last
+//! snapshot, request and connection that knew a name have gone, its series are gone from the next scrape. Imports
+//! nothing of the crate; what is read from a snapshot (splits, endpoints) the caller of [`Metrics::text`] gathers.
 
 pub mod cells;
+pub mod families;
+mod process;
+mod text;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus::proto::MetricFamily;
+
+pub use cells::WorkerId;
+pub use traffic::{ListenerTraffic, PoolTraffic, ProbeCounts, Traffic};
+
+use process::Process;
+use text::Sheet;
+
+/// The label value of a route or a pool where there is none.
+pub const NONE: &str = "none";
+
+/// The content type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All that is counted in this process.
+#[derive(Debug)]
+pub struct Metrics {
+    workers: usize,
+    process: Process,
+    /// Taken when a snapshot is built and by a scrape, which copies the handles out and reads them without it; never
+    /// by a request.
+    handles: Mutex<Handles>,
+    // The ones below are seldom written and by anyone. Relaxed: each is read by itself, nothing hangs on their order.
+    panics: AtomicU64,
+    access_log_dropped: AtomicU64,
+    reloads: [AtomicU64; Reload::ALL.len()],
+    last_reload_failed: AtomicBool,
+    /// Microseconds since 1970; 0 before the first.
+    last_success_micros: AtomicU64,
+    restart_needed: AtomicBool,
+    probe_lag_nanos: AtomicU64,
+}
+
+/// What came of a reload, as `fiel_config_reloads_total` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// The new configuration is in force.
+    Applied,
+    /// It says what the old one said.
+    Unchanged,
+    /// It is wrong; the old one stays in force.
+    Rejected,
+}
+
+impl Reload {
+    const ALL: [Self; 3] = [Self::Applied, Self::Unchanged, Self::Rejected];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Handles {
+    traffic: ByName<(Box<str>, Box<str>), Traffic>,
+    pools: ByName<Box<str>, PoolTraffic>,
+    listeners: ByName<Box<str>, ListenerTraffic>,
+    probes: ByName<Box<str>, ProbeCounts>,
+}
+
+impl Metrics {
+    /// Nothing counted yet, by so many workers.
+    #[must_use]
+    pub fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            workers,
+            process: Process::of_this(),
+            handles: Mutex::default(),
+            panics: AtomicU64::default(),
+            access_log_dropped: AtomicU64::default(),
+            reloads: Default::default(),
+            last_reload_failed: AtomicBool::default(),
+            last_success_micros: AtomicU64::default(),
+            restart_needed: AtomicBool::default(),
+            probe_lag_nanos: AtomicU64::default(),
+        })
+    }
+
+    /// The handle of a route and a pool; [`NONE`] stands for either where there is none.
+    pub fn traffic(&self, route: &str, pool: &str) -> Arc<Traffic> {
+        self.with_handles(|handles| {
+            handles
+                .traffic
+                .get_or_make((route.into(), pool.into()), || {
+                    Traffic::new(route, pool, self.workers)
+                })
+        })
+    }
+
+    /// The handle of a pool.
+    pub fn pool(&self, pool: &str) -> Arc<PoolTraffic> {
+        self.with_handles(|handles| {
+            handles
+                .pools
+                .get_or_make(pool.into(), || PoolTraffic::new(pool, self.workers))
+        })
+    }
+
+    /// The handle of a listener.
+    pub fn listener(&self, listener: &str) -> Arc<ListenerTraffic> {
+        self.with_handles(|handles| {
+            handles.listeners.get_or_make(listener.into(), || {
+                ListenerTraffic::new(listener, self.workers)
+            })
+        })
+    }
+
+    /// The handle of a pool's probes, for the prober only.
+    pub fn probes(&self, pool: &str) -> Arc<ProbeCounts> {
+        self.with_handles(|handles| {
+            handles
+                .probes
+                .get_or_make(pool.into(), || ProbeCounts::new(pool))
+        })
+    }
+
+    /// A panic was caught.
+    pub fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many lines will be missing from the access log.
+    pub fn access_log_dropped(&self, lines: u64) {
+        self.access_log_dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// A configuration was read when the process started. No reload, but the first success.
+    pub fn configured(&self, at: SystemTime) {
+        let micros = at
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0));
+        self.last_success_micros.store(micros, Ordering::Relaxed);
+        self.last_reload_failed.store(false, Ordering::Relaxed);
+    }
+
+    /// A reload has ended so.
+    pub fn reloaded(&self, outcome: Reload, at: SystemTime) {
+        self.reloads[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        match outcome {
+            Reload::Applied | Reload::Unchanged => self.configured(at),
+            Reload::Rejected => self.last_reload_failed.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// So many changed keys keep their old value until a restart.
+    pub fn waiting_for_restart(&self, keys: usize) {
+        self.restart_needed.store(keys > 0, Ordering::Relaxed);
+    }
+
+    /// The latest probes went out so much later than planned.
+    pub fn probe_lag(&self, lag: Duration) {
+        let nanos = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
+        self.probe_lag_nanos.store(nanos, Ordering::Relaxed);
+    }
+
+    /// The text of a scrape (of type [`CONTENT_TYPE`]), with `more` that the caller has gathered from the snapshot by
+    /// [`Family::with`](families::Family::with). Families come by name.
+    #[must_use]
+    pub fn text(&self, more: Vec<MetricFamily>) -> String {
+        let (traffic, pools, listeners, probes) = self.with_handles(|handles| {
+            (
+                handles.traffic.living(),
+                handles.pools.living(),
+                handles.listeners.living(),
+                handles.probes.living(),
+            )
+        });
+        let mut sheet = Sheet::default();
+        traffic.iter().for_each(|handle| handle.gather(&mut sheet));
+        pools.iter().for_each(|handle| handle.gather(&mut sheet));
+        listeners
+            .iter()
+            .for_each(|handle| handle.gather(&mut sheet));
+        probes.iter().for_each(|handle| handle.gather(&mut sheet));
+        self.gather_own(&mut sheet);
+        self.process.gather(&mut sheet);
+        more.into_iter().for_each(|family| sheet.merge(family));
+        sheet.print()
+    }
+
+    fn gather_own(&self, sheet: &mut Sheet) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let flag = |flag: &AtomicBool| u64::from(flag.load(Ordering::Relaxed));
+        sheet.count(&families::PANICS, &[], read(&self.panics));
+        let dropped = read(&self.access_log_dropped);
+        sheet.count(&families::ACCESS_LOG_DROPPED, &[], dropped);
+        for outcome in Reload::ALL {
+            let count = read(&self.reloads[outcome as usize]);
+            sheet.count(&families::CONFIG_RELOADS, &[outcome.word()], count);
+        }
+        let successful = 1 - flag(&self.last_reload_failed);
+        sheet.count(&families::CONFIG_LAST_RELOAD_SUCCESSFUL, &[], successful);
+        let success_seconds = read(&self.last_success_micros) as f64 / 1e6;
+        sheet.add(&families::CONFIG_LAST_RELOAD_SUCCESS, &[], success_seconds);
+        let restart = flag(&self.restart_needed);
+        sheet.count(&families::CONFIG_RESTART_NEEDED, &[], restart);
+        let lag_seconds = read(&self.probe_lag_nanos) as f64 / 1e9;
+        sheet.add(&families::PROBE_LAG, &[], lag_seconds);
+        sheet.count(&families::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
+    }
+
+    fn with_handles<R>(&self, read: impl FnOnce(&mut Handles) -> R) -> R {
+        // A panic under the lock leaves at worst a handle that was not entered.
+        read(&mut self.handles.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Handles by name, as long as someone holds them.
+#[derive(Debug)]
+struct ByName<K, T> {
+    handles: BTreeMap<K, Weak<T>>,
+    /// At this size the dead are cleared away, so that a process that is never scraped does not collect them.
+    clear_at: usize,
+}
+
+impl<K, T> Default for ByName<K, T> {
+    fn default() -> Self {
+        Self {
+            handles: BTreeMap::new(),
+            clear_at: 64,
+        }
+    }
+}
+
+impl<K: Ord, T> ByName<K, T> {
+    fn get_or_make(&mut self, name: K, make: impl FnOnce() -> T) -> Arc<T> {
+        if let Some(living) = self.handles.get(&name).and_then(Weak::upgrade) {
+            return living;
+        }
+        if self.handles.len() >= self.clear_at {
+            self.handles.retain(|_, handle| handle.strong_count() > 0);
+            self.clear_at = 2 * self.handles.len() + 64;
+        }
+        let made = Arc::new(make());
+        self.handles.insert(name, Arc::downgrade(&made));
+        made
+    }
+
+    fn living(&mut self) -> Vec<Arc<T>> {
+        let mut living = Vec::with_capacity(self.handles.len());
+        self.handles.retain(|_, handle| {
+            let held = handle.upgrade();
+            let lives = held.is_some();
+            living.extend(held);
+            lives
+        });
+        living
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! A cell has one writer: adding is a relaxed load and a relaxed store, no locked instruction. A scrape sums the
 //! cells; it may see one worker's last request and not yet another's, which is all that a scrape can promise anyway.
 
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -67,52 +68,164 @@ impl Count {
     }
 }
 
-/// The upper bounds of the duration histograms, in nanoseconds; contract, chapter 5.
-pub const BOUNDS_NANOS: [u64; 15] = [
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    20_000_000,
-    35_000_000,
-    50_000_000,
-    100_000_000,
-    200_000_000,
-    350_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_500_000_000,
-    5_000_000_000,
-    10_000_000_000,
-];
-
-/// Durations counted by [`BOUNDS_NANOS`]; one writer.
-#[derive(Debug, Default)]
-pub struct Durations {
-    /// One count a bound, and the last for what lies above them all; not cumulative.
-    buckets: [Count; BOUNDS_NANOS.len() + 1],
-    sum_nanos: Count,
+/// The upper bounds of a histogram of durations.
+pub trait Bounds {
+    /// In nanoseconds, rising, at most [`MAX_BOUNDS`] of them.
+    const NANOS: &'static [u64];
 }
 
-impl Durations {
+/// How many bounds a histogram may have.
+pub const MAX_BOUNDS: usize = 15;
+
+/// From 1 ms to 10 s, for requests, attempts and probes; contract, chapter 5.
+#[derive(Debug)]
+pub struct RequestBounds;
+
+impl Bounds for RequestBounds {
+    const NANOS: &'static [u64] = &[
+        1_000_000,
+        2_500_000,
+        5_000_000,
+        10_000_000,
+        20_000_000,
+        35_000_000,
+        50_000_000,
+        100_000_000,
+        200_000_000,
+        350_000_000,
+        500_000_000,
+        1_000_000_000,
+        2_500_000_000,
+        5_000_000_000,
+        10_000_000_000,
+    ];
+}
+
+/// From 1 s to a day, for tunnels.
+#[derive(Debug)]
+pub struct TunnelBounds;
+
+impl Bounds for TunnelBounds {
+    const NANOS: &'static [u64] = &[
+        1_000_000_000,
+        5_000_000_000,
+        15_000_000_000,
+        60_000_000_000,
+        300_000_000_000,
+        900_000_000_000,
+        3_600_000_000_000,
+        14_400_000_000_000,
+        43_200_000_000_000,
+        86_400_000_000_000,
+    ];
+}
+
+/// Durations counted by the bounds of `B`; one writer.
+#[derive(Debug)]
+pub struct Durations<B = RequestBounds> {
+    /// One count a bound, and after them one for what lies above them all; not cumulative.
+    buckets: [Count; MAX_BOUNDS + 1],
+    /// Microseconds, because the time of all requests together runs fast: with 10,000 of them always in flight,
+    /// nanoseconds would wrap after three weeks.
+    sum_micros: Count,
+    bounds: PhantomData<B>,
+}
+
+impl<B> Default for Durations<B> {
+    fn default() -> Self {
+        Self {
+            buckets: Default::default(),
+            sum_micros: Count::default(),
+            bounds: PhantomData,
+        }
+    }
+}
+
+impl<B: Bounds> Durations<B> {
     /// Counts one duration; a bound takes what is equal to it.
     pub fn observe(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_NANOS.partition_point(|bound| *bound < nanos);
+        let bucket = B::NANOS.partition_point(|bound| *bound < nanos);
         self.buckets[bucket].add(1);
-        self.sum_nanos.add(nanos);
+        // Rounded to the nearest, so that a great many short ones do not add up to too little.
+        self.sum_micros.add(nanos.saturating_add(500) / 1_000);
     }
 
-    /// The counts a bucket, not cumulative, with what lies above all bounds last.
+    /// Adds what these have counted to a sum over workers.
+    pub fn add_to(&self, sum: &mut Distribution) {
+        for (total, bucket) in sum.buckets.iter_mut().zip(&self.buckets) {
+            *total += bucket.value();
+        }
+        sum.sum_micros += self.sum_micros.value();
+    }
+}
+
+/// What one or several [`Durations`] have counted, read once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distribution {
+    /// One count a bound, and after them one for what lies above them all; not cumulative.
+    pub buckets: [u64; MAX_BOUNDS + 1],
+    /// All durations together.
+    pub sum_micros: u64,
+}
+
+impl Distribution {
+    /// How many durations were counted. Taken from the buckets, so that the two never disagree within a scrape.
     #[must_use]
-    pub fn buckets(&self) -> [u64; BOUNDS_NANOS.len() + 1] {
-        std::array::from_fn(|bucket| self.buckets[bucket].value())
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+/// A `V` for each key of a small closed set, made when the key first turns up; one writer.
+///
+/// The first `N` keys lie in the table itself, further ones in blocks of `N` behind it. Finding a key is a walk over
+/// them in the order in which they turned up, which puts the usual ones first; a key known already costs no allocation
+/// and no locked instruction.
+#[derive(Debug)]
+pub struct Tally<K, V, const N: usize> {
+    slots: [Slot<K, V>; N],
+    more: OnceLock<Box<Self>>,
+}
+
+#[derive(Debug)]
+struct Slot<K, V> {
+    /// Written once. `OnceLock` pairs its release with the acquire of a scrape.
+    key: OnceLock<K>,
+    value: V,
+}
+
+impl<K, V: Default, const N: usize> Default for Tally<K, V, N> {
+    fn default() -> Self {
+        Self {
+            slots: std::array::from_fn(|_| Slot {
+                key: OnceLock::new(),
+                value: V::default(),
+            }),
+            more: OnceLock::new(),
+        }
+    }
+}
+
+impl<K: Copy + PartialEq, V: Default, const N: usize> Tally<K, V, N> {
+    /// The value of a key.
+    pub fn of(&self, key: K) -> &V {
+        let mut block = self;
+        loop {
+            for slot in &block.slots {
+                if *slot.key.get_or_init(|| key) == key {
+                    return &slot.value;
+                }
+            }
+            block = block.more.get_or_init(Box::default);
+        }
     }
 
-    /// The sum of all durations.
-    #[must_use]
-    pub fn sum_nanos(&self) -> u64 {
-        self.sum_nanos.value()
+    /// The keys that have turned up, with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        std::iter::successors(Some(self), |block| block.more.get().map(|more| &**more))
+            .flat_map(|block| &block.slots)
+            .filter_map(|slot| slot.key.get().map(|key| (*key, &slot.value)))
     }
 }
 
@@ -122,16 +235,47 @@ mod tests {
 
     #[test]
     fn a_bound_takes_what_is_equal_to_it() {
-        let durations = Durations::default();
+        let durations: Durations = Durations::default();
         durations.observe(Duration::from_millis(1));
         durations.observe(Duration::from_nanos(1_000_001));
         durations.observe(Duration::from_secs(11));
-        let buckets = durations.buckets();
-        assert_eq!((buckets[0], buckets[1], buckets[15]), (1, 1, 1));
-        assert_eq!(
-            durations.sum_nanos(),
-            1_000_000 + 1_000_001 + 11_000_000_000
-        );
+        let mut sum = Distribution::default();
+        durations.add_to(&mut sum);
+        assert_eq!((sum.buckets[0], sum.buckets[1], sum.buckets[15]), (1, 1, 1));
+        assert_eq!(sum.count(), 3);
+        assert_eq!(sum.sum_micros, 11_002_000);
+    }
+
+    #[test]
+    fn bounds_rise_and_fit_their_table() {
+        for bounds in [RequestBounds::NANOS, TunnelBounds::NANOS] {
+            assert!(bounds.len() <= MAX_BOUNDS, "{bounds:?}");
+            assert!(bounds.is_sorted_by(|a, b| a < b), "{bounds:?}");
+        }
+    }
+
+    #[test]
+    fn what_lies_above_a_shorter_table_of_bounds_follows_its_last_one() {
+        let durations: Durations<TunnelBounds> = Durations::default();
+        durations.observe(Duration::from_secs(100_000));
+        let mut sum = Distribution::default();
+        durations.add_to(&mut sum);
+        assert_eq!(sum.buckets[TunnelBounds::NANOS.len()], 1);
+    }
+
+    #[test]
+    fn a_tally_finds_its_keys_again_however_many_there_are() {
+        let tally: Tally<u16, Count, 4> = Tally::default();
+        for round in 1..=3_u64 {
+            for code in 100..=999 {
+                tally.of(code).add(round);
+            }
+        }
+        let found: Vec<(u16, u64)> = tally
+            .iter()
+            .map(|(key, count)| (key, count.value()))
+            .collect();
+        assert_eq!(found, (100..=999).map(|code| (code, 6)).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,0 +1,387 @@
+//! One line for each request, written by a thread of its own.
+//!
+//! A request hands its [`Record`] to a [`Logger`] and goes on: the queue is bounded and lock-free, and when it is full,
+//! because the output is slower than the traffic, the record is dropped and counted (`fiel_access_log_dropped_total`).
+//! No request ever waits for a disk or for the reader of a pipe. Relies on nothing of the request path; does not know
+//! what a record means.
+
+mod json;
+mod record;
+mod sink;
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+use crossbeam_queue::ArrayQueue;
+
+use crate::config::model;
+use crate::metrics::Metrics;
+use crate::metrics::cells::Count;
+
+pub use record::{Record, Text};
+
+use json::Query;
+use sink::{Output, Sink};
+
+/// How many records may wait; about a tenth of a second of a very busy proxy.
+pub const QUEUE_RECORDS: usize = 16_384;
+
+/// From this size on the texts of a record are counted against [`LARGE_BUDGET_BYTES`]; smaller ones are bounded by
+/// their number.
+const LARGE_BYTES: usize = 1 << 10;
+
+/// What the large ones among the waiting records may hold together, so that long targets and a stalled output cannot
+/// fill the memory.
+const LARGE_BUDGET_BYTES: usize = 16 << 20;
+
+/// How long the thread lets records come together, once woken.
+const LINGER: Duration = Duration::from_millis(10);
+
+/// The access log and its thread. Ends with [`AccessLog::close`]; dropped, it ends without anyone waiting for it.
+#[derive(Debug)]
+pub struct AccessLog {
+    shared: Arc<Shared>,
+    config: model::AccessLog,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// By which requests reach the log; cheap to clone, one a worker will do.
+#[derive(Clone, Debug)]
+pub struct Logger(Arc<Shared>);
+
+/// How a log was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// All lines are with the output.
+    Flushed,
+    /// The output took too long; what was still waiting is lost.
+    CutShort,
+}
+
+impl AccessLog {
+    /// Opens the output and starts the thread.
+    ///
+    /// # Errors
+    /// When the output cannot be opened, or no thread be had.
+    pub fn start(config: &model::AccessLog, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let sink = Sink::new(Output::open(&config.output)?, Arc::clone(&metrics));
+        let shared = Arc::new(Shared {
+            queue: ArrayQueue::new(QUEUE_RECORDS),
+            large_bytes: AtomicUsize::new(0),
+            taken: Count::default(),
+            pending: AtomicBool::new(false),
+            on: AtomicBool::new(is_on(config)),
+            thread: OnceLock::new(),
+            orders: Mutex::default(),
+            ended: Mutex::new(false),
+            end: Condvar::new(),
+            metrics,
+        });
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            sink,
+            query: query(config),
+        };
+        let thread = thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || writer.run())?;
+        shared.thread.get_or_init(|| thread.thread().clone());
+        Ok(Self {
+            shared,
+            config: config.clone(),
+            thread: Some(thread),
+        })
+    }
+
+    /// What requests log by.
+    #[must_use]
+    pub fn handle(&self) -> Logger {
+        Logger(Arc::clone(&self.shared))
+    }
+
+    /// Goes on as this configuration says: what was logged before still goes to the old output. One that stays the
+    /// same is left open. To be called as the last step of a reload that can fail. Does not wait for the thread,
+    /// which may be stuck with an output that stalls.
+    ///
+    /// # Errors
+    /// When the new output cannot be opened; then nothing has changed.
+    pub fn reconfigure(&mut self, config: &model::AccessLog) -> io::Result<()> {
+        let output = if config.output == self.config.output {
+            None
+        } else {
+            Some(Output::open(&config.output)?)
+        };
+        self.config = config.clone();
+        // Off before the order and on after it, so that no record is taken for an output that is off.
+        if !is_on(config) {
+            self.shared.on.store(false, Ordering::Relaxed);
+        }
+        self.shared.order(|orders| {
+            if output.is_some() {
+                orders.output = output;
+            }
+            orders.query = Some(query(config));
+            orders.after = self.shared.logged();
+        });
+        self.shared.on.store(is_on(config), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Opens the file anew under its name (SIGUSR1), after something has moved it away.
+    pub fn reopen(&self) {
+        self.shared.order(|orders| {
+            orders.reopen = true;
+            orders.after = self.shared.logged();
+        });
+    }
+
+    /// Takes no more records and waits until those taken are written, at most so long. Blocks its thread.
+    #[must_use]
+    pub fn close(mut self, within: Duration) -> Closed {
+        self.shared.close();
+        let (ended, _) = self
+            .shared
+            .end
+            .wait_timeout_while(unpoisoned(&self.shared.ended), within, |ended| !*ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        let closed = if *ended && self.shared.queue.is_empty() {
+            Closed::Flushed
+        } else {
+            Closed::CutShort
+        };
+        if *ended
+            && let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("Access log thread panicked");
+        }
+        closed
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl Logger {
+    /// Whether records are wanted at all. When not, the request path makes none.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        // Relaxed: a record more or less about the time of a reload changes nothing.
+        self.0.on.load(Ordering::Relaxed)
+    }
+
+    /// Hands a record over. Never blocks; what finds no room is dropped and counted.
+    pub fn log(&self, record: impl Into<Box<Record>>) {
+        if self.is_on() {
+            self.0.push(record.into());
+        }
+    }
+}
+
+/// What requests, control and the thread share.
+struct Shared {
+    queue: ArrayQueue<Box<Record>>,
+    /// Held by the large ones among the waiting records. Relaxed: it bounds memory, and guards none.
+    large_bytes: AtomicUsize,
+    /// Records taken from the queue so far, by the thread.
+    taken: Count,
+    /// The thread is awake, or someone is waking it: nobody else need. See [`Shared::wake`].
+    pending: AtomicBool,
+    /// Records are wanted. Relaxed.
+    on: AtomicBool,
+    /// Set before the first [`Logger`] is given out.
+    thread: OnceLock<Thread>,
+    /// Taken by control, and by the thread once a turn; never by a request.
+    orders: Mutex<Orders>,
+    ended: Mutex<bool>,
+    end: Condvar,
+    metrics: Arc<Metrics>,
+}
+
+/// What control wants of the thread; a later wish takes the place of an earlier one.
+#[derive(Debug, Default)]
+struct Orders {
+    /// The others, but for `close`, hold for what was logged after this many records.
+    after: u64,
+    output: Option<Output>,
+    query: Option<Query>,
+    reopen: bool,
+    close: bool,
+}
+
+impl Shared {
+    fn push(&self, record: Box<Record>) {
+        let large = large_bytes(&record);
+        if large > 0
+            && self.large_bytes.fetch_add(large, Ordering::Relaxed) + large > LARGE_BUDGET_BYTES
+        {
+            self.large_bytes.fetch_sub(large, Ordering::Relaxed);
+            self.metrics.access_log_dropped(1);
+            return;
+        }
+        if self.queue.push(record).is_err() {
+            self.large_bytes.fetch_sub(large, Ordering::Relaxed);
+            self.metrics.access_log_dropped(1);
+            return;
+        }
+        self.wake();
+    }
+
+    fn pop(&self) -> Option<Box<Record>> {
+        let record = self.queue.pop()?;
+        self.taken.add(1);
+        let large = large_bytes(&record);
+        if large > 0 {
+            self.large_bytes.fetch_sub(large, Ordering::Relaxed);
+        }
+        Some(record)
+    }
+
+    /// Wakes the thread unless it is awake.
+    ///
+    /// Feared: a record is queued, the thread sees an empty queue and sleeps, and nobody wakes it. Here: queue, fence,
+    /// look at `pending`. There ([`Writer::run`]): clear `pending`, fence, look at the queue. Of two such fences one
+    /// is first, so that at least one side sees what the other did. A look before the swap keeps the flag's cache line
+    /// shared among the workers of a busy proxy.
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if !self.pending.load(Ordering::Relaxed) && !self.pending.swap(true, Ordering::Relaxed) {
+            self.unpark();
+        }
+    }
+
+    fn order(&self, order: impl FnOnce(&mut Orders)) {
+        order(&mut unpoisoned(&self.orders));
+        self.unpark();
+    }
+
+    /// How many records have been logged; exact while nobody logs, else within a few.
+    fn logged(&self) -> u64 {
+        self.taken.value() + self.queue.len() as u64
+    }
+
+    fn close(&self) {
+        self.on.store(false, Ordering::Relaxed);
+        self.order(|orders| orders.close = true);
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("waiting", &self.queue.len())
+            .field("on", &self.on)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the thread has to itself.
+struct Writer {
+    shared: Arc<Shared>,
+    sink: Sink,
+    query: Query,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let _end = EndOnDrop(&shared);
+        loop {
+            let orders = std::mem::take(&mut *unpoisoned(&shared.orders));
+            if self.turn(orders) == Turn::Last {
+                return;
+            }
+            shared.pending.store(false, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if shared.queue.is_empty() {
+                // An order given since the last look has left its token, and this returns at once.
+                thread::park();
+            }
+            shared.pending.store(true, Ordering::Relaxed);
+            if shared.queue.len() < QUEUE_RECORDS / 4 {
+                thread::park_timeout(LINGER);
+            }
+        }
+    }
+
+    /// Writes what was logged before the orders, carries them out, and writes the rest. At most a queueful each, so that
+    /// orders are heard under any load.
+    fn turn(&mut self, orders: Orders) -> Turn {
+        let before = orders.after.saturating_sub(self.shared.taken.value());
+        self.write(usize::try_from(before).unwrap_or(usize::MAX));
+        if let Some(output) = orders.output {
+            self.sink.switch(output);
+        } else if orders.reopen {
+            self.sink.reopen();
+        }
+        self.query = orders.query.unwrap_or(self.query);
+        self.write(QUEUE_RECORDS);
+        self.sink.flush();
+        if orders.close { Turn::Last } else { Turn::More }
+    }
+
+    fn write(&mut self, at_most: usize) {
+        for _ in 0..at_most.min(QUEUE_RECORDS) {
+            let Some(record) = self.shared.pop() else {
+                return;
+            };
+            self.sink
+                .push(|buffer| json::write_line(&record, self.query, buffer));
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    More,
+    Last,
+}
+
+/// Tells [`AccessLog::close`] that the thread has ended, by a panic too.
+struct EndOnDrop<'a>(&'a Shared);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        *unpoisoned(&self.0.ended) = true;
+        self.0.end.notify_all();
+    }
+}
+
+/// The size that counts against [`LARGE_BUDGET_BYTES`].
+fn large_bytes(record: &Record) -> usize {
+    let bytes = record.text_bytes();
+    if bytes > LARGE_BYTES { bytes } else { 0 }
+}
+
+fn is_on(config: &model::AccessLog) -> bool {
+    config.output != model::LogOutput::Off
+}
+
+fn query(config: &model::AccessLog) -> Query {
+    if config.query {
+        Query::Printed
+    } else {
+        Query::Hidden
+    }
+}
+
+/// What these locks guard is whole between any two statements, so that a panic under them spoils nothing.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
