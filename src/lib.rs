@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` has the map of the modules and what holds between them.
 
 pub mod change;
+pub mod cli;
 pub mod config;
 pub mod endpoint;
 pub mod error;
