@@ -11,6 +11,7 @@ mod help;
 mod run;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,7 +35,8 @@ pub fn start(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn report(failure: &Failure) -> ExitCode {
-    eprintln!("{failure}");
+    // A closed pipe is no reason for another exit code, as the panic of `eprintln!` would be.
+    writeln!(io::stderr(), "{failure}").ok();
     failure.exit_code()
 }
 
@@ -92,7 +94,7 @@ fn answer_typing(error: &clap::Error) -> ExitCode {
     // A closed pipe (`fiel --help | head -1`) is no reason to complain.
     error.print().ok();
     if let Some(tip) = missing_flag(error) {
-        eprintln!("\n{tip}");
+        writeln!(io::stderr(), "\n{tip}").ok();
     }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,

@@ -70,7 +70,9 @@ Signals:
   SIGHUP            reload the configuration
   SIGUSR1           reopen log files
 
-Exit codes: 0 drained and stopped, 1 the configuration is wrong, 2 wrong usage, 3 could not bind or start.
+Exit codes:
+  0 drained and stopped, 1 the configuration is wrong, 2 wrong usage, 3 could not bind or start
+
 Environment: FIEL_LOG (log filter), NO_COLOR.";
 
 /// Above `fiel check --help`.
