@@ -1,6 +1,11 @@
 //! Chapter 1: what the command line says, and the exit code it says it with.
 
+use std::net::TcpListener;
 use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::support::{Endpoint, Fiel, client, yaml};
 
 /// What one call has said.
 struct Said {
@@ -194,6 +199,105 @@ fn the_configuration_of_the_demo_can_be_printed() {
             "bind: 127.0.0.1:9901",
             "weight: 95",
             "readinessProbe",
+        ],
+    );
+}
+
+#[test]
+#[ignore = "needs the configuration loader"]
+fn a_right_configuration_is_summed_up_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("demo.yaml");
+    std::fs::write(&file, fiel(&["demo", "--print-config"]).out).unwrap();
+    let file = file.to_str().unwrap();
+
+    let said = fiel(&["check", "--config", file]);
+
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let expected = format!("{file}: fine: 1 listener, 1 route, 2 pools, 4 endpoints\n");
+    assert_eq!(said.out, expected);
+}
+
+#[test]
+#[ignore = "needs the configuration loader"]
+fn a_wrong_configuration_names_every_problem_and_exits_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.yaml");
+    let text = yaml::shop(&[("a", "1", &[]), ("b", "-1", &[])]);
+    std::fs::write(&file, format!("{text}workrs: 1\n")).unwrap();
+
+    for command in ["check", "run"] {
+        let said = fiel(&[command, "--config", file.to_str().unwrap()]);
+
+        assert_eq!(said.code, Some(1), "{}", said.err);
+        assert_eq!(said.out, "");
+        assert_parts(&said.err, &["wrong.yaml:", "-1", "workrs", "workers"]);
+    }
+}
+
+#[test]
+#[ignore = "needs the data plane"]
+fn fiel_says_where_it_listens_proxies_and_drains_on_a_signal() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
+        let endpoint = Endpoint::start("a");
+        let fiel = Fiel::start(&yaml::shop(&[("a", "1", &[endpoint.address()])]));
+
+        let answer = client::get(fiel.address("web"), "/");
+
+        assert_eq!((answer.status, answer.text().as_str()), (200, "a"));
+        assert_eq!(client::get(fiel.admin(), "/livez").status, 200);
+        fiel.signal(signal);
+        assert_eq!(fiel.wait_exit().code(), Some(0), "{signal:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs the data plane"]
+fn a_taken_port_is_named_and_exits_with_three() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for flags in [
+        ["--port", &port, "--admin-port", "0"],
+        ["--admin-port", &port, "--port", "0"],
+    ] {
+        let said = fiel(&[&["demo"], &flags[..]].concat());
+
+        assert_eq!(said.code, Some(3), "{}", said.err);
+        assert_parts(
+            &said.err,
+            &[&format!("127.0.0.1:{port}"), "remedy:", "--port"],
+        );
+        assert_eq!(said.out, "", "no page without a proxy");
+    }
+}
+
+#[test]
+#[ignore = "needs the data plane"]
+fn the_demo_splits_exactly_prints_its_addresses_and_stops_with_ctrl_c() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fiel"));
+    command.args(["demo", "--port", "0", "--admin-port", "0"]);
+    let demo = Fiel::command(command, tempfile::tempdir().unwrap());
+    demo.wait_until_ready();
+    let (web, admin) = (demo.address("web"), demo.admin());
+
+    for round in 0..3 {
+        let canaries = (0..20)
+            .filter(|_| client::get(web, "/").header("x-version") == Some("v2"))
+            .count();
+        assert_eq!(canaries, 1, "of 20 in round {round}");
+    }
+
+    assert_eq!(client::get(admin, "/status").status, 200);
+    demo.signal(Signal::INT);
+    assert_eq!(demo.wait_exit().code(), Some(0));
+    let page = demo.output().join("\n");
+    assert_parts(
+        &page,
+        &[
+            &web.to_string(),
+            &admin.to_string(),
+            "/demo/unready",
+            "Ctrl-C",
         ],
     );
 }

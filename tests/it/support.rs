@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 pub(crate) mod fiel;
 mod message;
 pub(crate) mod wait;
+pub(crate) mod yaml;
 
 pub(crate) use self::client::Client;
 pub(crate) use self::endpoint::{Behaviour, Endpoint, Step};

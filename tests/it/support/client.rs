@@ -189,7 +189,7 @@ pub(crate) struct Response {
     /// In the order received, names as written.
     pub(crate) trailers: Fields,
     /// The 1xx responses that came before it.
-    pub(crate) interim: Vec<Response>,
+    pub(crate) interim: Vec<Self>,
     /// Why the body is not whole.
     pub(crate) cut_short: Option<String>,
 }

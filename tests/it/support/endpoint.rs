@@ -244,6 +244,16 @@ impl Endpoint {
             .read(|state| state.connections[connection].written_bytes)
     }
 
+    /// Waits until the other side has let this connection write so many octets in all: the count follows the write, so
+    /// a client may have them a moment earlier.
+    pub(crate) fn wait_for_written_bytes(&self, connection: usize, count: u64) {
+        self.state
+            .wait_for(&format!("{count} octets to be written"), |state| {
+                let record = state.connections.get(connection)?;
+                (record.written_bytes >= count).then_some(())
+            });
+    }
+
     /// Refuses new connections; those that are open go on.
     pub(crate) fn stop_listening(&mut self) {
         let Some(accept) = self.accept.take() else {

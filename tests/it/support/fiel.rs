@@ -38,8 +38,16 @@ impl Fiel {
     /// Starts it with this configuration and waits until it is ready. Listeners and admin take port 0.
     pub(crate) fn start(yaml: &str) -> Self {
         let fiel = Self::launch(yaml);
-        fiel.wait_for_log("Ready");
+        fiel.wait_until_ready();
         fiel
+    }
+
+    /// Waits until everything is bound and a configuration is in force.
+    pub(crate) fn wait_until_ready(&self) {
+        self.expect("fiel to be ready", |seen| {
+            let is_ready = |line: &String| line.ends_with(" Ready") || line.contains(" Ready ");
+            seen.log.iter().any(is_ready).then_some(())
+        });
     }
 
     /// Starts it with this configuration and does not wait.

@@ -55,6 +55,16 @@ fn a_head_request_has_no_body_and_the_next_one_has() {
 }
 
 #[test]
+fn a_body_can_be_read_as_json() {
+    let json = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":1}";
+    let endpoint = Endpoint::behaving("a", Behaviour::bytes(json));
+
+    let answer = client::request(endpoint.address(), post("x"));
+
+    assert_eq!(answer.json()["a"], 1);
+}
+
+#[test]
 fn a_path_may_behave_otherwise() {
     let endpoint = Endpoint::start("a");
     endpoint.behave_at("/ready", Behaviour::status(503));
@@ -254,6 +264,7 @@ fn a_body_in_pieces_comes_piece_by_piece() {
     let mut client = Client::connect(endpoint.address());
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     assert_eq!(client.head().status, 200);
+    endpoint.wait_for_written_bytes(0, head.len() as u64);
     assert_eq!(endpoint.written_bytes(0), head.len() as u64);
 
     endpoint.release();
@@ -327,6 +338,7 @@ fn the_addresses_are_read_from_the_log() {
          exec sleep 60",
     );
 
+    fiel.wait_until_ready();
     assert!(fiel.wait_for_log("Ready").ends_with("INFO Ready"));
     let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
     assert_eq!(fiel.address("web"), local(41_234));
