@@ -4,6 +4,7 @@
 
 pub mod access_log;
 pub mod change;
+pub mod cli;
 pub mod config;
 pub mod endpoint;
 pub mod error;

@@ -1,0 +1,8 @@
+//! The whole system, from outside: the real binary, real sockets, raw bytes. One module per chapter of what users rely
+//! on, over `support`.
+
+// `cfg(test)` always holds here; it tells the lints that `unwrap` is at home.
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,17 @@
+//! What the whole-system tests stand on: the real binary, scriptable endpoints and a raw client.
+//!
+//! Everything is blocking threads and raw bytes, so that a test sees what a peer would see, and waits for an event with
+//! one generous deadline as a net. Nothing here knows fiel's insides.
+
+pub(crate) mod client;
+pub(crate) mod endpoint;
+pub(crate) mod fiel;
+mod message;
+pub(crate) mod wait;
+pub(crate) mod yaml;
+
+pub(crate) use self::client::Client;
+pub(crate) use self::endpoint::{Behaviour, Endpoint, Step};
+pub(crate) use self::fiel::Fiel;
+
+mod tests;
