@@ -6,6 +6,7 @@ pub mod change;
 pub mod config;
 pub mod endpoint;
 pub mod error;
+pub mod header;
 pub mod metrics;
 pub mod route;
 pub mod units;

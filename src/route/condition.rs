@@ -10,6 +10,7 @@ use http::{HeaderMap, Method};
 use ipnet::IpNet;
 
 use crate::config::model::{Match, PathPattern};
+use crate::header::network;
 use crate::route::entry::ConditionRank;
 
 /// What of a request decides its route.
@@ -63,7 +64,7 @@ pub fn rank(matches: &Match, facts: &Facts<'_>) -> Option<ConditionRank> {
     }
     let client = match matches.clients.as_slice() {
         [] => None,
-        networks => Some(longest_network(networks, facts.client)?),
+        networks => Some(network::longest(networks, facts.client)?),
     };
     let holds = matches.headers.iter().all(|(name, value)| {
         let mut lines = facts.headers.get_all(name).iter();
@@ -97,28 +98,6 @@ pub fn bound(matches: &Match) -> ConditionRank {
 
 fn is_any_or_holds<T>(allowed: &[T], holds: impl Fn(&T) -> bool) -> bool {
     allowed.is_empty() || allowed.iter().any(holds)
-}
-
-/// The length of the longest of these networks that holds the address.
-#[must_use]
-pub fn longest_network(networks: &[IpNet], address: IpAddr) -> Option<u8> {
-    let address = address.to_canonical();
-    networks
-        .iter()
-        .filter_map(|network| length_if_inside(network, address))
-        .max()
-}
-
-/// IPv4 addresses come as such or mapped into IPv6 (`::ffff:10.0.0.1`), from dual-stack sockets or in the
-/// configuration; both mean the same, and `::/0` does not mean IPv4.
-fn length_if_inside(network: &IpNet, address: IpAddr) -> Option<u8> {
-    const MAPPED_BITS: u8 = 96;
-    match (network, address) {
-        (IpNet::V6(network), IpAddr::V4(address)) if network.prefix_len() >= MAPPED_BITS => network
-            .contains(&address.to_ipv6_mapped())
-            .then(|| network.prefix_len() - MAPPED_BITS),
-        _ => network.contains(&address).then(|| network.prefix_len()),
-    }
 }
 
 /// Whether a query has a parameter of that name and value, both compared after decoding. A parameter without `=` has
@@ -199,29 +178,5 @@ mod tests {
     #[test]
     fn a_value_with_an_equals_sign_is_one_value() {
         assert!(has("q=a=b", "q", "a=b"));
-    }
-
-    #[test]
-    fn a_mapped_ipv4_address_is_an_ipv4_address() {
-        let networks = |text: &str| [text.parse::<IpNet>().unwrap()];
-        let mapped: IpAddr = "::ffff:10.1.2.3".parse().unwrap();
-        let plain: IpAddr = "10.1.2.3".parse().unwrap();
-        assert_eq!(longest_network(&networks("10.0.0.0/8"), mapped), Some(8));
-        assert_eq!(
-            longest_network(&networks("::ffff:10.0.0.0/104"), plain),
-            Some(8)
-        );
-        assert_eq!(longest_network(&networks("::/0"), plain), None);
-        assert_eq!(longest_network(&networks("0.0.0.0/0"), plain), Some(0));
-    }
-
-    #[test]
-    fn the_longest_network_that_holds_the_client_counts() {
-        let networks: Vec<IpNet> = ["10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/24"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
-        let client = "10.1.9.9".parse().unwrap();
-        assert_eq!(longest_network(&networks, client), Some(16));
     }
 }
