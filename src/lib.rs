@@ -9,5 +9,7 @@ pub mod config;
 pub mod endpoint;
 pub mod error;
 pub mod log;
+pub mod header;
 pub mod metrics;
+pub mod route;
 pub mod units;

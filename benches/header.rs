@@ -1,0 +1,116 @@
+//! What the header rules cost a usual request and its response: `cargo bench --bench header`.
+//!
+//! Each turn works on a fresh clone of the fields; `clone_only` is what that alone costs.
+
+use std::hint::black_box;
+use std::net::IpAddr;
+
+use divan::Bencher;
+use fiel::config::model::HeaderEdits;
+use fiel::header::forwarded::{Peer, Scheme};
+use fiel::header::{
+    Forwarding, forward_request, forward_response, forwarded, framing, hop, host, ids,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+
+fn main() {
+    divan::main();
+}
+
+fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(*name, HeaderValue::from_static(value));
+    }
+    headers
+}
+
+fn browser() -> HeaderMap {
+    fields(&[
+        ("host", "shop.example.com"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"),
+        ("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"),
+        ("accept-language", "en-US,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br"),
+        ("connection", "keep-alive"),
+        ("cookie", "session=0123456789abcdef; theme=dark"),
+        ("referer", "https://shop.example.com/cart"),
+        ("cache-control", "no-cache"),
+        (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
+    ])
+}
+
+fn answer() -> HeaderMap {
+    fields(&[
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("content-type", "application/json"),
+        ("content-length", "512"),
+        ("connection", "keep-alive"),
+        ("keep-alive", "timeout=5"),
+        ("cache-control", "no-store"),
+    ])
+}
+
+/// All that happens to a request's fields on its way, in its order.
+fn whole_request(headers: &mut HeaderMap, uri: &Uri, peer: &Peer, edits: &HeaderEdits) {
+    let version = Version::HTTP_11;
+    black_box(host::target(version, &Method::GET, uri, headers)).expect("the request is sound");
+    let framing = framing::request(version, headers).expect("the request is sound");
+    black_box(ids::request_id(headers, black_box(7)));
+    black_box(ids::trace_id(headers));
+    black_box(forwarded::client(headers, peer, &[]));
+    let upgrade = hop::upgrade(headers, &Method::GET, version, framing);
+    forward_request(
+        headers,
+        &Forwarding {
+            version,
+            peer,
+            scheme: Scheme::Http,
+            host: None,
+            edits,
+        },
+    );
+    hop::announce(headers, upgrade);
+}
+
+#[divan::bench]
+fn request(bencher: Bencher<'_, '_>) {
+    let (fields, uri, edits) = (browser(), Uri::from_static("/cart"), HeaderEdits::default());
+    let peer = Peer::new(IpAddr::from([1, 2, 3, 4]), &[]);
+    bencher
+        .with_inputs(|| fields.clone())
+        .bench_local_refs(|headers| whole_request(headers, &uri, &peer, &edits));
+}
+
+#[divan::bench]
+fn request_from_a_trusted_proxy(bencher: Bencher<'_, '_>) {
+    let (mut fields, uri, edits) = (browser(), Uri::from_static("/cart"), HeaderEdits::default());
+    fields.insert("x-forwarded-for", HeaderValue::from_static("1.2.3.4"));
+    fields.insert("x-request-id", HeaderValue::from_static("abc"));
+    let trusted = ["10.0.0.0/8".parse().expect("a network")];
+    let peer = Peer::new(IpAddr::from([10, 0, 0, 1]), &trusted);
+    bencher
+        .with_inputs(|| fields.clone())
+        .bench_local_refs(|headers| whole_request(headers, &uri, &peer, &edits));
+}
+
+#[divan::bench]
+fn response(bencher: Bencher<'_, '_>) {
+    let (fields, edits) = (answer(), HeaderEdits::default());
+    bencher
+        .with_inputs(|| fields.clone())
+        .bench_local_refs(|headers| {
+            let checked = framing::response(Version::HTTP_11, StatusCode::OK, headers);
+            black_box(checked).expect("the response is sound");
+            forward_response(headers, Version::HTTP_11, &edits);
+        });
+}
+
+#[divan::bench]
+fn clone_only(bencher: Bencher<'_, '_>) {
+    let fields = browser();
+    bencher.bench_local(|| black_box(fields.clone()));
+}

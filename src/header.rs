@@ -1,0 +1,64 @@
+//! Header rules: (fields, facts) -> fields, one rule a file, all in place.
+//!
+//! Two doors stand in front of a request before anything of it is forwarded: [`host::target`] decides which authority
+//! it is for, [`framing::request`] where its body ends. [`forward_request`] and [`forward_response`] then put the
+//! rules that change fields into their one order: what is not ours to pass on goes first and our own fields come
+//! after, so that no client can have them removed (CVE-2024-45410); the user's edits come last and may do anything.
+//!
+//! Knows nothing of routes, connections or clocks.
+
+pub mod edit;
+pub mod forwarded;
+pub mod framing;
+pub mod hop;
+pub mod host;
+pub mod ids;
+pub mod keep_alive;
+mod list;
+pub mod network;
+pub mod via;
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Version};
+
+use crate::config::model::HeaderEdits;
+use forwarded::{Peer, Scheme};
+
+/// What is needed to make a client's fields into those that are forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarding<'a> {
+    /// The version in which the client spoke.
+    pub version: Version,
+    /// Who sent the request.
+    pub peer: &'a Peer,
+    /// How it came.
+    pub scheme: Scheme,
+    /// Takes the place of `Host`.
+    pub host: Option<&'a HeaderValue>,
+    /// The route's edits.
+    pub edits: &'a HeaderEdits,
+}
+
+/// Makes a request's fields into those that are forwarded.
+///
+/// The request id is set before, by [`ids::request_id`], since local replies tell it too; what belongs to the
+/// connection to the endpoint comes after, by [`hop::announce`].
+pub fn forward_request(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
+    hop::strip_request(headers);
+    forwarded::set(headers, forwarding.peer, forwarding.scheme);
+    via::append(headers, forwarding.version);
+    if let Some(host) = forwarding.host {
+        headers.insert(HOST, host.clone());
+    }
+    edit::apply(headers, forwarding.edits);
+}
+
+/// Makes a response's fields, received in this version, into those that are relayed.
+pub fn forward_response(headers: &mut HeaderMap, version: Version, edits: &HeaderEdits) {
+    hop::strip_response(headers);
+    via::append(headers, version);
+    edit::apply(headers, edits);
+}
+
+#[cfg(test)]
+mod tests;

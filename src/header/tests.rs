@@ -1,0 +1,85 @@
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use super::{Forwarding, forward_request, forward_response};
+use crate::config::model::HeaderEdits;
+use crate::header::forwarded::{Peer, Scheme};
+
+/// Fields in this order, a name as often as it is given.
+pub(super) fn fields(lines: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        let name = HeaderName::try_from(*name).unwrap();
+        headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    headers
+}
+
+fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
+    let mut headers = fields(lines);
+    let peer = Peer::new(IpAddr::from([1, 2, 3, 4]), &[]);
+    let host = HeaderValue::from_static("inner.example");
+    forward_request(
+        &mut headers,
+        &Forwarding {
+            version: Version::HTTP_11,
+            peer: &peer,
+            scheme: Scheme::Http,
+            host: Some(&host),
+            edits,
+        },
+    );
+    headers
+}
+
+#[test]
+fn a_client_cannot_have_the_proxys_own_fields_removed() {
+    let headers = forwarded(
+        &[
+            ("host", "shop.example"),
+            (
+                "connection",
+                "x-forwarded-for, x-forwarded-host, via, x-secret",
+            ),
+            ("x-secret", "1"),
+        ],
+        &HeaderEdits::default(),
+    );
+    let expected = [
+        ("host", "inner.example"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "shop.example"),
+        ("via", "1.1 fiel"),
+    ];
+    assert_eq!(headers, fields(&expected));
+}
+
+#[test]
+fn the_users_edits_come_last() {
+    let edits = HeaderEdits {
+        remove: vec![HeaderName::from_static("via")],
+        set: vec![(
+            HeaderName::from_static("x-forwarded-proto"),
+            HeaderValue::from_static("https"),
+        )],
+        add: vec![],
+    };
+    let headers = forwarded(&[("host", "shop.example")], &edits);
+    assert!(!headers.contains_key("via"));
+    assert_eq!(headers["x-forwarded-proto"], "https");
+}
+
+#[test]
+fn a_response_loses_what_was_said_about_the_endpoints_connection() {
+    let mut headers = fields(&[
+        ("connection", "close, x-trace"),
+        ("keep-alive", "timeout=5"),
+        ("x-trace", "1"),
+        ("content-length", "2"),
+    ]);
+    forward_response(&mut headers, Version::HTTP_10, &HeaderEdits::default());
+    let expected = [("content-length", "2"), ("via", "1.0 fiel")];
+    assert_eq!(headers, fields(&expected));
+}
