@@ -2,9 +2,11 @@
 //!
 //! `ARCHITECTURE.md` has the map of the modules and what holds between them.
 
+pub mod balance;
 pub mod change;
 pub mod config;
 pub mod endpoint;
 pub mod error;
 pub mod metrics;
+pub mod split;
 pub mod units;
