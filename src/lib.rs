@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` has the map of the modules and what holds between them.
 
 pub mod access_log;
+pub mod balance;
 pub mod change;
 pub mod cli;
 pub mod config;
@@ -12,4 +13,5 @@ pub mod log;
 pub mod header;
 pub mod metrics;
 pub mod route;
+pub mod split;
 pub mod units;
