@@ -1,0 +1,155 @@
+//! From the document to a [`Config`], or every problem: parse, don't validate.
+//!
+//! Each part has its room; here they are put together, and what concerns several of them is asked: addresses bound
+//! twice, pools nobody uses, routes nobody reaches.
+
+mod action;
+mod admin;
+mod findings;
+mod listener;
+mod matching;
+mod pool;
+mod probe;
+mod reach;
+mod route;
+mod text;
+mod value;
+
+pub(crate) use text::names_a_secret;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::config::check::findings::{At, Fields, Findings};
+use crate::config::check::listener::Listeners;
+use crate::config::check::pool::Pools;
+use crate::config::check::route::Placed;
+use crate::config::document::{Node, Value};
+use crate::config::keys::ROOT;
+use crate::config::model::{AccessLog, Action, Config, Shutdown};
+use crate::config::problem::{Problem, quoted};
+use crate::config::source::{Place, Source};
+
+/// What the check came to.
+pub(crate) struct Checked {
+    /// To be used only when there are no problems.
+    pub(crate) config: Option<Config>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// Checks a document. Relative files are looked for in `base`.
+pub(crate) fn check(root: &Node, source: &Source, base: &Path) -> Checked {
+    let mut findings = Findings::new(source);
+    let config = config(&mut findings, root, base);
+    let (problems, warnings) = findings.into_parts();
+    Checked {
+        config,
+        problems,
+        warnings,
+    }
+}
+
+fn config(findings: &mut Findings<'_>, root: &Node, base: &Path) -> Option<Config> {
+    const REMEDY: &str =
+        "it needs listeners, routes and pools; config/quickstart.yaml has the least of each";
+    let fields = match &root.value {
+        Value::Null => {
+            findings.problem(Place::default(), "the file holds no configuration", REMEDY);
+            return None;
+        }
+        Value::Scalar(_) | Value::List(_) => {
+            findings.problem(root.place, "a configuration is a mapping of keys", REMEDY);
+            return None;
+        }
+        Value::Map(_) => findings.fields(
+            At {
+                what: "a configuration",
+                node: root,
+            },
+            &ROOT,
+        )?,
+    };
+    let required = |findings: &mut Findings<'_>, key| {
+        let at = fields.get(key);
+        if at.is_none() {
+            findings.problem(
+                fields.place(),
+                format!("{} is missing", quoted(key)),
+                REMEDY,
+            );
+        }
+        at
+    };
+    let workers = fields
+        .get("workers")
+        .and_then(|at| admin::workers(findings, at));
+    let zone = fields.get("zone").and_then(|at| findings.shared_text(at));
+    let environment = fields
+        .get("environment")
+        .and_then(|at| findings.shared_text(at));
+    let shutdown = match fields.get("shutdown") {
+        Some(at) => admin::shutdown(findings, at),
+        None => Shutdown::default(),
+    };
+    let mut listeners = required(findings, "listeners")
+        .map(|at| listener::listeners(findings, at))
+        .unwrap_or_default();
+    let pools = required(findings, "pools")
+        .map(|at| pool::pools(findings, at))
+        .unwrap_or_default();
+    let routes = required(findings, "routes")
+        .map(|at| route::routes(findings, at, &listeners, &pools))
+        .unwrap_or_default();
+    let admin = admin::admin(findings, fields.get("admin"), base, &mut listeners.binds);
+    between(findings, &fields, &listeners, &pools, &routes);
+    Some(Config {
+        workers,
+        zone,
+        environment,
+        shutdown,
+        admin,
+        access_log: match fields.get("accessLog") {
+            Some(at) => admin::access_log(findings, at, base),
+            None => AccessLog::default(),
+        },
+        max_endpoint_series: match fields.get("metrics") {
+            Some(at) => admin::max_endpoint_series(findings, at),
+            None => admin::MAX_ENDPOINT_SERIES,
+        },
+        listeners: listeners.all,
+        routes: routes.into_iter().map(|placed| placed.route).collect(),
+        pools: pools.all,
+    })
+}
+
+/// What no part can know by itself.
+fn between(
+    findings: &mut Findings<'_>,
+    fields: &Fields<'_>,
+    listeners: &Listeners,
+    pools: &Pools<'_>,
+    routes: &[Placed],
+) {
+    listener::distinct(findings, &listeners.binds);
+    reach::unreachable(findings, routes);
+    reach::endless(findings, routes, listeners);
+    if fields.key("routes").is_none() {
+        return;
+    }
+    let used: HashSet<usize> = routes
+        .iter()
+        .filter_map(|placed| match &placed.route.action {
+            Action::Split(shares) => Some(shares),
+            Action::Redirect(_) | Action::Respond(_) => None,
+        })
+        .flatten()
+        .map(|share| share.pool.0)
+        .collect();
+    for (id, &(name, place)) in pools.names.iter().enumerate() {
+        if !used.contains(&id) {
+            let message = format!("no route uses the pool {}", quoted(name));
+            findings.warning(place, message, "remove it, or name it in a split");
+        }
+    }
+}

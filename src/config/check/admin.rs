@@ -1,0 +1,185 @@
+//! The small parts: shutdown, the admin addresses, the access log, metrics, workers.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::config::check::findings::{At, Findings};
+use crate::config::check::listener::Bound;
+use crate::config::check::text::AddressUse;
+use crate::config::check::value::is_digits;
+use crate::config::document::{Scalar, Value};
+use crate::config::keys::{ACCESS_LOG, ADMIN, LOG_FILE, LOG_FORMAT, LOG_OUTPUT, METRICS, SHUTDOWN};
+use crate::config::model::{AccessLog, Admin, LogOutput, Shutdown};
+use crate::config::problem::quoted;
+use crate::config::source::{Place, secret_fault};
+
+/// Series for more endpoints than this are off unless the file says otherwise.
+pub(crate) const MAX_ENDPOINT_SERIES: usize = 1_000;
+
+/// Reads `workers`: `auto` or how many.
+pub(crate) fn workers(findings: &mut Findings<'_>, at: At<'_>) -> Option<NonZeroUsize> {
+    match &at.node.value {
+        Value::Scalar(Scalar { text, .. }) if text == "auto" => None,
+        Value::Scalar(Scalar { text, .. }) if is_digits(text) => findings
+            .whole(at, 1..=1_024)
+            .and_then(|number| NonZeroUsize::new(usize::try_from(number).ok()?)),
+        _ => {
+            findings.wrong_kind(
+                at,
+                "auto or a number",
+                "write auto, or how many threads, 1 to 1024",
+            );
+            None
+        }
+    }
+}
+
+/// Reads `shutdown`.
+pub(crate) fn shutdown(findings: &mut Findings<'_>, at: At<'_>) -> Shutdown {
+    let mut shutdown = Shutdown::default();
+    let Some(fields) = findings.fields(at, &SHUTDOWN) else {
+        return shutdown;
+    };
+    if let Some(at) = fields.get("delay") {
+        shutdown.delay = findings.duration(at);
+    }
+    if let Some(at) = fields.get("drain") {
+        shutdown.drain = findings.duration(at);
+    }
+    shutdown
+}
+
+/// Reads `admin`, and notes what it binds. Relative files lie beside the configuration.
+pub(crate) fn admin(
+    findings: &mut Findings<'_>,
+    at: Option<At<'_>>,
+    base: &Path,
+    binds: &mut Vec<Bound>,
+) -> Admin {
+    let mut admin = Admin::default();
+    let fields = at.and_then(|at| findings.fields(at, &ADMIN));
+    let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
+    let mut bind_place = None;
+    if let Some(at) = get("bind") {
+        bind_place = Some(at.node.place);
+        admin.bind = findings.address(at, AddressUse::Bind).unwrap_or(admin.bind);
+    }
+    if let Some(at) = get("readBind") {
+        admin.read_bind = findings.address(at, AddressUse::Bind);
+        binds.extend(admin.read_bind.map(|address| Bound {
+            address,
+            place: at.node.place,
+            who: "admin.readBind".to_owned(),
+        }));
+    }
+    // Said last where the file does not say it, so that a listener is told nothing it did not do.
+    let (place, who) = match bind_place {
+        Some(place) => (place, "admin.bind".to_owned()),
+        None => (
+            Place::default(),
+            "admin (by default; set admin.bind to move it)".to_owned(),
+        ),
+    };
+    let at_front = if bind_place.is_some() { binds.len() } else { 0 };
+    binds.insert(
+        at_front,
+        Bound {
+            address: admin.bind,
+            place,
+            who,
+        },
+    );
+    if let Some(at) = get("tokenFile") {
+        admin.token_file = token_file(findings, at, base);
+    } else if let Some(place) = bind_place.filter(|_| !admin.bind.ip().is_loopback()) {
+        let message = format!(
+            "admin.bind {} is not a loopback address, and there is no token",
+            admin.bind
+        );
+        let remedy = "add tokenFile, or bind 127.0.0.1 and open readBind for what may be read";
+        findings.problem(place, message, remedy);
+    }
+    if let Some(items) = get("hosts").and_then(|at| findings.list(at)) {
+        admin.hosts.extend(items.filter_map(|at| findings.host(at)));
+    }
+    admin
+}
+
+fn token_file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<PathBuf> {
+    let path = file(findings, at, base)?;
+    if let Some(fault) = secret_fault(&path) {
+        let message = format!("the token file {} {fault}", quoted(&path.to_string_lossy()));
+        let remedy = "put the token into it, as in: openssl rand -hex 32 > admin.token";
+        findings.problem(at.node.place, message, remedy);
+    }
+    Some(path)
+}
+
+/// A file; a relative one lies beside the configuration.
+fn file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<PathBuf> {
+    let text = findings.text(at)?;
+    if text.is_empty() || text.contains('\0') {
+        let message = format!("{} names no file", quoted(at.what));
+        findings.problem(at.node.place, message, "write the path of a file");
+        return None;
+    }
+    Some(base.join(text))
+}
+
+/// Reads `accessLog`.
+pub(crate) fn access_log(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> AccessLog {
+    let mut log = AccessLog::default();
+    let Some(fields) = findings.fields(at, &ACCESS_LOG) else {
+        return log;
+    };
+    if let Some(at) = fields.get("format") {
+        findings.word(at, &LOG_FORMAT);
+    }
+    if let Some(at) = fields.get("output") {
+        log.output = output(findings, at, base).unwrap_or(LogOutput::Off);
+    }
+    if let Some(at) = fields.get("query") {
+        log.query = findings.boolean(at);
+    }
+    log
+}
+
+fn output(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<LogOutput> {
+    if matches!(at.node.value, Value::Map(_)) {
+        let fields = findings.fields(at, &LOG_FILE)?;
+        let Some(at) = fields.get("file") else {
+            let remedy = "add file: and where to write";
+            findings.problem(
+                fields.place(),
+                "the output of accessLog names no file",
+                remedy,
+            );
+            return None;
+        };
+        return file(findings, at, base).map(LogOutput::File);
+    }
+    if matches!(at.node.value, Value::List(_) | Value::Null) {
+        findings.wrong_kind(
+            at,
+            "stdout, stderr, off or { file: … }",
+            "write stdout, stderr, off or { file: access.log }",
+        );
+        return None;
+    }
+    Some(match findings.word(at, &LOG_OUTPUT)? {
+        "stdout" => LogOutput::Stdout,
+        "stderr" => LogOutput::Stderr,
+        _ => LogOutput::Off,
+    })
+}
+
+/// Reads `metrics`: above how many endpoints their series are off; 0 is never.
+pub(crate) fn max_endpoint_series(findings: &mut Findings<'_>, at: At<'_>) -> usize {
+    let Some(fields) = findings.fields(at, &METRICS) else {
+        return MAX_ENDPOINT_SERIES;
+    };
+    match fields.get("maxEndpoints") {
+        Some(at) => findings.limit(at).unwrap_or(usize::MAX),
+        None => MAX_ENDPOINT_SERIES,
+    }
+}

@@ -1,0 +1,239 @@
+//! Listeners: each by itself, and that no two of them (nor an admin address) want the same socket.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config::check::findings::{At, Findings};
+use crate::config::check::text::AddressUse;
+use crate::config::document::{Node, Value};
+use crate::config::keys::{HALF_CLOSE, LISTENER, LISTENER_LIMITS, PROTOCOLS};
+use crate::config::model::{HalfClose, Listener, ListenerLimits};
+use crate::config::problem::quoted;
+use crate::config::source::Place;
+
+/// The listeners, and where their names and addresses stand.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    pub(crate) all: Vec<Arc<Listener>>,
+    pub(crate) names: HashMap<Arc<str>, Place>,
+    /// Every address that is right, even of a listener that is otherwise wrong.
+    pub(crate) binds: Vec<Bound>,
+}
+
+/// An address that will be bound.
+pub(crate) struct Bound {
+    pub(crate) address: SocketAddr,
+    pub(crate) place: Place,
+    /// As in `{who} already binds it`.
+    pub(crate) who: String,
+}
+
+/// Reads `listeners`.
+pub(crate) fn listeners(findings: &mut Findings<'_>, at: At<'_>) -> Listeners {
+    let mut listeners = Listeners::default();
+    let Some(items) = findings.list(at) else {
+        return listeners;
+    };
+    let mut is_empty = true;
+    for item in items {
+        is_empty = false;
+        listener(findings, item.node, &mut listeners);
+    }
+    if is_empty {
+        findings.problem(
+            at.node.place,
+            "there is no listener",
+            "add one, such as { name: web, bind: 0.0.0.0:8080 }",
+        );
+    }
+    listeners
+}
+
+fn listener(findings: &mut Findings<'_>, node: &Node, into: &mut Listeners) -> Option<()> {
+    let what = "a listener";
+    let fields = findings.fields(At { what, node }, &LISTENER)?;
+    let name = required_name(findings, fields.get("name"), fields.place(), "listener");
+    if let (Some(name), Some(at)) = (&name, fields.get("name")) {
+        unique(findings, &mut into.names, name, at.node.place, "listener");
+    }
+    let bind = match fields.get("bind") {
+        Some(at) => findings.address(at, AddressUse::Bind).inspect(|&address| {
+            into.binds.push(Bound {
+                address,
+                place: at.node.place,
+                who: format!("the listener {}", quoted(name.as_deref().unwrap_or(""))),
+            });
+        }),
+        None => {
+            let message = "this listener has no \"bind\"";
+            findings.problem(
+                fields.place(),
+                message,
+                "add where it listens, such as bind: 0.0.0.0:8080",
+            );
+            None
+        }
+    };
+    if let Some(at) = fields.get("protocols") {
+        protocols(findings, at);
+    }
+    let half_close = match fields
+        .get("halfClose")
+        .map(|at| findings.word(at, &HALF_CLOSE))
+    {
+        Some(Some("deliver")) => HalfClose::Deliver,
+        _ => HalfClose::Cancel,
+    };
+    let mut trusted_proxies = Vec::new();
+    if let Some(items) = fields
+        .get("trustedProxies")
+        .and_then(|at| findings.list(at))
+    {
+        trusted_proxies.extend(items.filter_map(|at| findings.network(at)));
+    }
+    let limits = match fields.get("limits") {
+        Some(at) => limits(findings, at)?,
+        None => ListenerLimits::default(),
+    };
+    into.all.push(Arc::new(Listener {
+        name: name?,
+        bind: bind?,
+        half_close,
+        trusted_proxies,
+        limits,
+    }));
+    Some(())
+}
+
+/// A name that must be there.
+pub(crate) fn required_name(
+    findings: &mut Findings<'_>,
+    at: Option<At<'_>>,
+    place: Place,
+    of: &str,
+) -> Option<Arc<str>> {
+    match at {
+        Some(at) => findings.name(at, of),
+        None => {
+            let remedy = format!("add name: and what the {of} is called in metrics and logs");
+            findings.problem(place, format!("this {of} has no \"name\""), remedy);
+            None
+        }
+    }
+}
+
+/// Notes a name, or reports that it is taken.
+pub(crate) fn unique(
+    findings: &mut Findings<'_>,
+    names: &mut HashMap<Arc<str>, Place>,
+    name: &Arc<str>,
+    place: Place,
+    of: &str,
+) {
+    if let Some(&first) = names.get(name) {
+        let line = findings.line(first);
+        let message = format!("the {of} in line {line} is also called {}", quoted(name));
+        findings.problem(place, message, "rename one of them");
+        return;
+    }
+    names.insert(Arc::clone(name), place);
+}
+
+fn protocols(findings: &mut Findings<'_>, at: At<'_>) {
+    let Some(items) = findings.list(at) else {
+        return;
+    };
+    let mut count = 0;
+    for item in items {
+        findings.word(item, &PROTOCOLS);
+        count += 1;
+        if count == 2 && is_http1(item.node) {
+            let message = "\"http1\" stands here twice";
+            findings.problem(item.node.place, message, "write [http1]");
+        }
+    }
+    if count == 0 {
+        findings.problem(
+            at.node.place,
+            "\"protocols\" is empty",
+            "write [http1], or remove it",
+        );
+    }
+}
+
+fn is_http1(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar(scalar) if scalar.text == "http1")
+}
+
+fn limits(findings: &mut Findings<'_>, at: At<'_>) -> Option<ListenerLimits> {
+    let fields = findings.fields(at, &LISTENER_LIMITS)?;
+    let mut limits = ListenerLimits::default();
+    if let Some(at) = fields.get("maxConnections") {
+        limits.max_connections = findings.limit(at).and_then(std::num::NonZeroUsize::new);
+    }
+    if let Some(at) = fields.get("headerTimeout") {
+        limits.header_timeout = findings.duration_limit(at);
+    }
+    if let Some(at) = fields.get("bodyIdleTimeout") {
+        limits.body_idle_timeout = findings.duration_limit(at);
+    }
+    if let Some(at) = fields.get("idleTimeout") {
+        limits.idle_timeout = findings.duration_limit(at);
+    }
+    let octets = |size: Option<u64>| size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+    if let Some(at) = fields.get("maxHeaderBytes") {
+        limits.max_header_bytes = octets(findings.size_limit(at));
+    }
+    if let Some(at) = fields.get("maxHeaders") {
+        limits.max_headers = findings.limit(at);
+    }
+    if let Some(at) = fields.get("maxUriBytes") {
+        limits.max_uri_bytes = octets(findings.size_limit(at));
+    }
+    if let Some(at) = fields.get("maxBodyBytes") {
+        limits.max_body_bytes = findings.size_limit(at);
+    }
+    if let Some(at) = fields.get("maxConnectionAge") {
+        limits.max_connection_age = findings.duration_limit(at);
+    }
+    Some(limits)
+}
+
+/// Reports every address that an earlier one already takes.
+///
+/// An address of all (`0.0.0.0`, `[::]`) takes each single one of its port, and `[::]` those of IPv4 too: whether the
+/// kernel would allow both depends on its settings, and who got a connection would be no one's decision.
+pub(crate) fn distinct(findings: &mut Findings<'_>, binds: &[Bound]) {
+    let mut by_port: HashMap<u16, Vec<&Bound>> = HashMap::new();
+    for bound in binds.iter().filter(|bound| bound.address.port() != 0) {
+        let earlier = by_port.entry(bound.address.port()).or_default();
+        if let Some(taker) = earlier
+            .iter()
+            .find(|other| overlap(other.address, bound.address))
+        {
+            let message = if taker.address == bound.address {
+                format!("{} already binds {}", taker.who, bound.address)
+            } else {
+                format!(
+                    "{} binds {}, which takes {} too",
+                    taker.who, taker.address, bound.address
+                )
+            };
+            findings.problem(bound.place, message, "give one of them another port");
+        }
+        // Many listeners on one port are checked against the first few only; those differ or were told already.
+        if earlier.len() < MAX_COMPARED {
+            earlier.push(bound);
+        }
+    }
+}
+
+const MAX_COMPARED: usize = 256;
+
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let takes_all = |one: SocketAddr, other: SocketAddr| {
+        one.ip().is_unspecified() && (one.is_ipv6() || other.is_ipv4())
+    };
+    a.ip() == b.ip() || takes_all(a, b) || takes_all(b, a)
+}

@@ -1,0 +1,238 @@
+//! Pools and their endpoints.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::config::check::findings::{At, Findings};
+use crate::config::check::probe::probe;
+use crate::config::check::text::AddressUse;
+use crate::config::document::{Entry, Value};
+use crate::config::keys::{
+    BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
+};
+use crate::config::model::{
+    Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, WhenNoneReady,
+};
+use crate::config::problem::quoted;
+use crate::config::source::Place;
+use crate::units::Weight;
+
+/// The pools, and where their names stand.
+#[derive(Default)]
+pub(crate) struct Pools<'n> {
+    pub(crate) all: Vec<Arc<Pool>>,
+    /// In file order; the position is the id. Pools with problems have theirs too.
+    pub(crate) names: Vec<(&'n str, Place)>,
+    ids: HashMap<&'n str, PoolId>,
+}
+
+impl Pools<'_> {
+    /// The pool of a name.
+    pub(crate) fn id(&self, name: &str) -> Option<PoolId> {
+        self.ids.get(name).copied()
+    }
+}
+
+/// Reads `pools`.
+pub(crate) fn pools<'n>(findings: &mut Findings<'_>, at: At<'n>) -> Pools<'n> {
+    let mut pools = Pools::default();
+    let Some(entries) = findings.entries(at) else {
+        return pools;
+    };
+    if entries.is_empty() {
+        let remedy = "add one, such as shop: { endpoints: [127.0.0.1:9001] }";
+        findings.problem(at.node.place, "there is no pool", remedy);
+    }
+    for entry in entries {
+        pools.ids.insert(&entry.key, PoolId(pools.names.len()));
+        pools.names.push((&entry.key, entry.place));
+        pools.all.extend(pool(findings, entry).map(Arc::new));
+    }
+    pools
+}
+
+fn pool(findings: &mut Findings<'_>, entry: &Entry) -> Option<Pool> {
+    let what = entry.key.as_str();
+    findings.check_name_at(entry.place, what, "pool");
+    let at = At {
+        what,
+        node: &entry.value,
+    };
+    let fields = findings.fields(at, &POOL)?;
+    let version = fields
+        .get("version")
+        .and_then(|at| findings.shared_text(at));
+    let deployment = fields
+        .get("deployment")
+        .and_then(|at| deployment(findings, at));
+    if let Some(at) = fields.get("balance") {
+        balance(findings, at);
+    }
+    let endpoints = match fields.get("endpoints") {
+        Some(at) => endpoints(findings, at),
+        None => {
+            let message = format!("the pool {} has no \"endpoints\"", quoted(what));
+            findings.problem(entry.place, message, "add endpoints: [127.0.0.1:9001]");
+            None
+        }
+    };
+    let ports = fields
+        .get("ports")
+        .map(|at| ports(findings, at))
+        .unwrap_or_default();
+    if let Some(at) = fields.get("protocol") {
+        findings.word(at, &UPSTREAM_PROTOCOL);
+    }
+    let connect = fields
+        .get("connect")
+        .map(|at| connect(findings, at))
+        .unwrap_or_default();
+    let mut read_probe = |key| fields.get(key).and_then(|at| probe(findings, at, &ports));
+    let startup_probe = read_probe("startupProbe");
+    let readiness_probe = read_probe("readinessProbe");
+    let liveness_probe = read_probe("livenessProbe");
+    let when_none_ready = match fields
+        .get("whenNoneReady")
+        .and_then(|at| findings.word(at, &WHEN_NONE_READY))
+    {
+        Some("useAll") => WhenNoneReady::UseAll,
+        _ => WhenNoneReady::Fail,
+    };
+    let drain_timeout = fields
+        .get("drainTimeout")
+        .and_then(|at| findings.duration_limit(at));
+    Some(Pool {
+        name: Arc::from(what),
+        version,
+        deployment,
+        endpoints: endpoints?,
+        connect,
+        startup_probe,
+        readiness_probe,
+        liveness_probe,
+        when_none_ready,
+        drain_timeout,
+    })
+}
+
+fn deployment(findings: &mut Findings<'_>, at: At<'_>) -> Option<Deployment> {
+    let fields = findings.fields(at, &DEPLOYMENT)?;
+    let mut text = |key| fields.get(key).and_then(|at| findings.shared_text(at));
+    Some(Deployment {
+        commit: text("commit"),
+        by: text("by"),
+        at: text("at"),
+    })
+}
+
+/// A word, or the mapping that some balancers of later versions take.
+fn balance(findings: &mut Findings<'_>, at: At<'_>) {
+    if matches!(at.node.value, Value::Map(_)) {
+        findings.fields(at, &BALANCE_MAP);
+    } else {
+        findings.word(at, &BALANCE);
+    }
+}
+
+fn ports(findings: &mut Findings<'_>, at: At<'_>) -> NamedPorts {
+    let mut ports = NamedPorts::new();
+    for entry in findings.entries(at).unwrap_or_default() {
+        let at = At {
+            what: &entry.key,
+            node: &entry.value,
+        };
+        if let Some(port) = findings.port(at) {
+            ports.insert(Arc::from(entry.key.as_str()), port);
+        }
+    }
+    ports
+}
+
+fn connect(findings: &mut Findings<'_>, at: At<'_>) -> Connect {
+    let mut connect = Connect::default();
+    let Some(fields) = findings.fields(at, &CONNECT) else {
+        return connect;
+    };
+    if let Some(at) = fields.get("timeout") {
+        connect.timeout = findings.duration_limit(at);
+    }
+    if let Some(at) = fields.get("keepAlive") {
+        connect.keep_alive = findings.duration_limit(at);
+    }
+    if let Some(at) = fields.get("maxIdlePerWorker") {
+        connect.max_idle_per_worker = findings.limit(at).unwrap_or(0);
+    }
+    connect
+}
+
+fn endpoints(findings: &mut Findings<'_>, at: At<'_>) -> Option<Vec<EndpointSpec>> {
+    let mut specs = Vec::new();
+    let mut places: HashMap<SocketAddr, Place> = HashMap::new();
+    let mut count = 0_usize;
+    for item in findings.list(at)? {
+        count += 1;
+        let Some((spec, place)) = endpoint(findings, item) else {
+            continue;
+        };
+        if let Some(&first) = places.get(&spec.address) {
+            let line = findings.line(first);
+            let message = format!(
+                "{} stands in this pool twice, first in line {line}",
+                spec.address
+            );
+            let remedy = "keep one of them; for more traffic give it a larger weight";
+            findings.problem(place, message, remedy);
+            continue;
+        }
+        places.insert(spec.address, place);
+        specs.push(spec);
+    }
+    if count == 0 {
+        let message = "this pool has no endpoints";
+        findings.problem(
+            at.node.place,
+            message,
+            "add at least one, as in [127.0.0.1:9001]",
+        );
+        return None;
+    }
+    if specs.len() == count && specs.iter().all(|spec| spec.weight.is_zero()) {
+        let message = "all endpoints of this pool have weight 0, so none is ever chosen";
+        findings.problem(at.node.place, message, "give at least one a weight above 0");
+    }
+    Some(specs)
+}
+
+fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Place)> {
+    let mut spec = EndpointSpec {
+        address: SocketAddr::from(([0, 0, 0, 0], 0)),
+        weight: Weight::ONE,
+        zone: None,
+        backup: false,
+    };
+    let what = "an endpoint";
+    let at = At {
+        what,
+        node: at.node,
+    };
+    if !matches!(at.node.value, Value::Map(_)) {
+        spec.address = findings.address(at, AddressUse::Endpoint)?;
+        return Some((spec, at.node.place));
+    }
+    let fields = findings.fields(at, &ENDPOINT)?;
+    if let Some(at) = fields.get("weight") {
+        spec.weight = findings.weight(at);
+    }
+    spec.zone = fields.get("zone").and_then(|at| findings.shared_text(at));
+    if let Some(at) = fields.get("backup") {
+        spec.backup = findings.boolean(at);
+    }
+    let Some(at) = fields.get("address") else {
+        let message = "this endpoint has no \"address\"";
+        findings.problem(fields.place(), message, "add address: 127.0.0.1:9001");
+        return None;
+    };
+    spec.address = findings.address(at, AddressUse::Endpoint)?;
+    Some((spec, at.node.place))
+}

@@ -1,0 +1,231 @@
+//! Probes, by the rules of Kubernetes: exactly one action, its defaults, its thresholds.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::config::check::findings::{At, Fields, Findings};
+use crate::config::check::text::FieldUse;
+use crate::config::check::value::is_digits;
+use crate::config::document::{Node, Scalar, Value};
+use crate::config::keys::{HTTP_GET, HTTP_HEADER, PROBE, PROBE_SCHEME, TCP_SOCKET};
+use crate::config::model::{NamedPorts, Probe, ProbeAction};
+use crate::config::problem::quoted;
+
+/// Between two probes at least this much.
+const MIN_PERIOD: Duration = Duration::from_millis(100);
+
+/// Reads a probe; `ports` are the names its pool gives to ports.
+pub(crate) fn probe(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<Probe> {
+    let fields = findings.fields(at, &PROBE)?;
+    let action = action(findings, at, &fields, ports);
+    let seconds = |findings: &mut Findings<'_>, key, default| {
+        fields.get(key).map_or(default, |at| findings.seconds(at))
+    };
+    let initial_delay = seconds(findings, "initialDelaySeconds", Duration::ZERO);
+    let period = seconds(findings, "periodSeconds", Duration::from_secs(10));
+    let timeout = seconds(findings, "timeoutSeconds", Duration::from_secs(1));
+    spacing(findings, &fields, period, timeout);
+    let success_threshold = threshold(findings, fields.get("successThreshold"), 1);
+    let failure_threshold = threshold(findings, fields.get("failureThreshold"), 3);
+    if let Some(threshold) = fields.get("successThreshold")
+        && at.what != "readinessProbe"
+        && success_threshold.get() != 1
+    {
+        let message = format!("\"successThreshold\" of a {} must be 1", at.what);
+        let remedy = "remove it; only a readinessProbe may ask for several successes";
+        findings.problem(threshold.node.place, message, remedy);
+    }
+    if let Some(at) = fields.get("terminationGracePeriodSeconds") {
+        // It says how long a container may take to end, which is not fiel's to decide.
+        findings.whole(at, 0..=u64::from(u32::MAX));
+    }
+    Some(Probe {
+        action: action?,
+        initial_delay,
+        period,
+        timeout,
+        success_threshold,
+        failure_threshold,
+    })
+}
+
+fn spacing(findings: &mut Findings<'_>, fields: &Fields<'_>, period: Duration, timeout: Duration) {
+    if let Some(at) = fields.get("periodSeconds").filter(|_| period < MIN_PERIOD) {
+        let message = "\"periodSeconds\" is below 0.1";
+        findings.problem(at.node.place, message, "write 0.1 or more");
+    }
+    let Some(at) = fields.get("timeoutSeconds") else {
+        return;
+    };
+    if timeout.is_zero() {
+        let message = "\"timeoutSeconds\" of 0 fails every probe";
+        findings.problem(
+            at.node.place,
+            message,
+            "write how long a probe may take, such as 1",
+        );
+    } else if timeout > period {
+        let message = format!(
+            "\"timeoutSeconds\" is longer than the period ({} s), so that probes of one endpoint overlap in time",
+            period.as_secs_f64()
+        );
+        findings.warning(
+            at.node.place,
+            message,
+            "shorten it, or lengthen periodSeconds",
+        );
+    }
+}
+
+fn threshold(findings: &mut Findings<'_>, at: Option<At<'_>>, default: u32) -> NonZeroU32 {
+    at.and_then(|at| findings.whole(at, 1..=1_000_000))
+        .and_then(|number| u32::try_from(number).ok())
+        .and_then(NonZeroU32::new)
+        .or_else(|| NonZeroU32::new(default))
+        .unwrap_or(NonZeroU32::MIN)
+}
+
+fn action(
+    findings: &mut Findings<'_>,
+    at: At<'_>,
+    fields: &Fields<'_>,
+    ports: &NamedPorts,
+) -> Option<ProbeAction> {
+    match (fields.get("httpGet"), fields.get("tcpSocket")) {
+        (Some(at), None) => http_get(findings, at, ports),
+        (None, Some(at)) => tcp_socket(findings, at, ports),
+        (Some(_), Some(_)) => {
+            let place = fields.key("tcpSocket").unwrap_or(fields.place());
+            let message = format!("the {} has two actions, httpGet and tcpSocket", at.what);
+            findings.problem(place, message, "keep one of them");
+            None
+        }
+        (None, None) if fields.key("exec").or(fields.key("grpc")).is_some() => None,
+        (None, None) => {
+            let message = format!("the {} has no action", at.what);
+            let remedy = "add httpGet: { path: /ready } or tcpSocket: {}";
+            findings.problem(fields.place(), message, remedy);
+            None
+        }
+    }
+}
+
+fn http_get(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<ProbeAction> {
+    let fields = findings.fields(at, &HTTP_GET)?;
+    let (host, port) = target(findings, &fields, ports);
+    if let Some(at) = fields.get("scheme") {
+        findings.word(at, &PROBE_SCHEME);
+    }
+    let path = match fields.get("path") {
+        Some(at) => probe_path(findings, at)?,
+        None => Arc::from("/"),
+    };
+    let mut headers = Vec::new();
+    if let Some(items) = fields.get("httpHeaders").and_then(|at| findings.list(at)) {
+        headers.extend(items.filter_map(|at| header(findings, at.node)));
+    }
+    Some(ProbeAction::HttpGet {
+        host,
+        port,
+        path,
+        headers,
+    })
+}
+
+fn tcp_socket(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<ProbeAction> {
+    if matches!(at.node.value, Value::Null) {
+        let message = "\"tcpSocket\" has no value";
+        findings.problem(
+            at.node.place,
+            message,
+            "write tcpSocket: {} for the endpoint's own port",
+        );
+        return None;
+    }
+    let fields = findings.fields(at, &TCP_SOCKET)?;
+    let (host, port) = target(findings, &fields, ports);
+    Some(ProbeAction::TcpSocket { host, port })
+}
+
+fn target(
+    findings: &mut Findings<'_>,
+    fields: &Fields<'_>,
+    ports: &NamedPorts,
+) -> (Option<Arc<str>>, Option<u16>) {
+    let host = fields.get("host").and_then(|at| findings.host(at));
+    let port = fields.get("port").and_then(|at| port(findings, at, ports));
+    (host, port)
+}
+
+/// A number, or a name in the pool's `ports`.
+fn port(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<u16> {
+    let Value::Scalar(Scalar {
+        text, is_quoted, ..
+    }) = &at.node.value
+    else {
+        findings.wrong_kind(
+            at,
+            "a port",
+            "write a number, or a name in the ports of the pool",
+        );
+        return None;
+    };
+    let number = text.strip_prefix('-').unwrap_or(text);
+    if is_digits(number) && !is_quoted {
+        return findings.port(at);
+    }
+    if let Some(&port) = ports.get(text.as_str()) {
+        return Some(port);
+    }
+    let remedy = if is_digits(number) {
+        "remove the quotes".to_owned()
+    } else if ports.is_empty() {
+        format!("write a number, or add ports: {{ {text}: 8080 }} to the pool")
+    } else {
+        findings.nearest(text, ports.keys().map(|name| &**name))
+    };
+    let message = format!("the pool has no port called {}", quoted(text));
+    findings.problem(at.node.place, message, remedy);
+    None
+}
+
+/// A path with its query, as it goes onto the wire.
+fn probe_path(findings: &mut Findings<'_>, at: At<'_>) -> Option<Arc<str>> {
+    let text = findings.text(at)?;
+    let (fault, remedy) = if !text.starts_with('/') {
+        (
+            "does not begin with \"/\"",
+            format!("write {}", quoted(&format!("/{text}"))),
+        )
+    } else if text.contains('#') {
+        ("holds a fragment", "remove it from \"#\" on".to_owned())
+    } else if text.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        (
+            "holds a character that no request can hold",
+            "percent-encode it, as in %20 for a space".to_owned(),
+        )
+    } else {
+        return Some(Arc::from(text));
+    };
+    let message = format!("the path {} {fault}", quoted(text));
+    findings.problem(at.node.place, message, remedy);
+    None
+}
+
+fn header(findings: &mut Findings<'_>, node: &Node) -> Option<(HeaderName, HeaderValue)> {
+    let what = "an entry of httpHeaders";
+    let fields = findings.fields(At { what, node }, &HTTP_HEADER)?;
+    let (Some(name), Some(value)) = (fields.get("name"), fields.get("value")) else {
+        let remedy = "write { name: Host, value: example.com }";
+        let message = "an entry of httpHeaders needs both name and value";
+        findings.problem(fields.place(), message, remedy);
+        return None;
+    };
+    let text = findings.text(name)?;
+    let name = findings.field_name(name.node.place, text, FieldUse::Probe)?;
+    let value = findings.field_value(value, text)?;
+    Some((name, value))
+}

@@ -1,0 +1,415 @@
+//! The one table of keys: what works in this version, and what the contract promises but this version refuses.
+//!
+//! A key that is in neither column is unknown. Nothing is accepted and then ignored: a key moves from `later` to
+//! `works` in the commit that makes it work.
+
+/// The keys of one kind of mapping.
+pub(crate) struct Keys {
+    /// What the mapping is, as in `unknown key "x" in {kind}`.
+    pub(crate) kind: &'static str,
+    pub(crate) works: &'static [&'static str],
+    /// Keys of the contract that are refused, each with what to do meanwhile.
+    pub(crate) later: &'static [(&'static str, &'static str)],
+}
+
+/// The words that may stand as the value of one key.
+pub(crate) struct Words {
+    pub(crate) works: &'static [&'static str],
+    pub(crate) later: &'static [(&'static str, &'static str)],
+}
+
+const REMOVE: &str = "remove it";
+
+pub(crate) const ROOT: Keys = Keys {
+    kind: "a configuration",
+    works: &[
+        "workers",
+        "zone",
+        "environment",
+        "shutdown",
+        "listeners",
+        "routes",
+        "pools",
+        "admin",
+        "accessLog",
+        "metrics",
+    ],
+    later: &[
+        ("stateDir", REMOVE),
+        (
+            "rollouts",
+            "remove it; change the weights of the split by hand and reload meanwhile",
+        ),
+    ],
+};
+
+pub(crate) const SHUTDOWN: Keys = Keys {
+    kind: "shutdown",
+    works: &["delay", "drain"],
+    later: &[],
+};
+
+pub(crate) const LISTENER: Keys = Keys {
+    kind: "a listener",
+    works: &[
+        "name",
+        "bind",
+        "protocols",
+        "halfClose",
+        "trustedProxies",
+        "limits",
+    ],
+    later: &[
+        (
+            "proxyProtocol",
+            "remove it; give the client's address in X-Forwarded-For and list the sender in trustedProxies meanwhile",
+        ),
+        ("tls", "remove it; terminate TLS in front of fiel meanwhile"),
+    ],
+};
+
+pub(crate) const LISTENER_LIMITS: Keys = Keys {
+    kind: "the limits of a listener",
+    works: &[
+        "maxConnections",
+        "headerTimeout",
+        "bodyIdleTimeout",
+        "idleTimeout",
+        "maxHeaderBytes",
+        "maxHeaders",
+        "maxUriBytes",
+        "maxBodyBytes",
+        "maxConnectionAge",
+    ],
+    later: &[
+        ("handshakeTimeout", "remove it; there is no TLS yet"),
+        ("maxConcurrentStreams", "remove it; there is no HTTP/2 yet"),
+    ],
+};
+
+pub(crate) const PROTOCOLS: Words = Words {
+    works: &["http1"],
+    later: &[("http2", "write [http1]"), ("auto", "write http1")],
+};
+
+pub(crate) const HALF_CLOSE: Words = Words {
+    works: &["cancel", "deliver"],
+    later: &[],
+};
+
+const POOL_LATER: &str = "remove it; set a limit in front of fiel or at the endpoints meanwhile";
+
+pub(crate) const ROUTE: Keys = Keys {
+    kind: "a route",
+    works: &[
+        "name",
+        "match",
+        "split",
+        "redirect",
+        "respond",
+        "timeouts",
+        "retry",
+        "maxBodyBytes",
+        "pathAsReceived",
+        "rewrite",
+        "requestHeaders",
+        "responseHeaders",
+    ],
+    later: &[
+        (
+            "sticky",
+            "remove it; a route with match.headers can hold chosen users on a pool meanwhile",
+        ),
+        ("mirror", REMOVE),
+        ("fault", REMOVE),
+        (
+            "rescue",
+            "remove it; timeouts.tryTimeout bounds one try meanwhile",
+        ),
+        ("hedge", REMOVE),
+        (
+            "rateLimit",
+            "remove it; limit rates in front of fiel meanwhile",
+        ),
+        ("priority", REMOVE),
+        ("outlier", OUTLIER_LATER),
+        ("slowStart", REMOVE),
+        ("limits", POOL_LATER),
+    ],
+};
+
+const OUTLIER_LATER: &str = "remove it; a readinessProbe takes failing endpoints out meanwhile";
+
+pub(crate) const MATCH: Keys = Keys {
+    kind: "match",
+    works: &[
+        "listeners",
+        "hosts",
+        "clients",
+        "path",
+        "methods",
+        "headers",
+        "query",
+    ],
+    later: &[],
+};
+
+pub(crate) const PATH: Keys = Keys {
+    kind: "path",
+    works: &["exact", "prefix", "regex"],
+    later: &[],
+};
+
+pub(crate) const SHARE: Keys = Keys {
+    kind: "an entry of a split",
+    works: &["pool", "weight", "strict"],
+    later: &[],
+};
+
+pub(crate) const REDIRECT: Keys = Keys {
+    kind: "redirect",
+    works: &["scheme", "host", "path", "status"],
+    later: &[],
+};
+
+pub(crate) const SCHEME: Words = Words {
+    works: &["http", "https"],
+    later: &[],
+};
+
+pub(crate) const RESPOND: Keys = Keys {
+    kind: "respond",
+    works: &["status", "body"],
+    later: &[],
+};
+
+pub(crate) const TIMEOUTS: Keys = Keys {
+    kind: "timeouts",
+    works: &["response", "tryTimeout", "idle", "total"],
+    later: &[],
+};
+
+pub(crate) const RETRY: Keys = Keys {
+    kind: "retry",
+    works: &["attempts", "on"],
+    later: &[
+        (
+            "budgetPercent",
+            "remove it; attempts bounds the tries of one request meanwhile",
+        ),
+        (
+            "bodyBytes",
+            "remove it; a request is tried again only while nothing of its body was sent meanwhile",
+        ),
+    ],
+};
+
+pub(crate) const RETRY_ON: Words = Words {
+    works: &["connectFailure", "reset"],
+    later: &[("refusedStream", "remove it; there is no HTTP/2 yet")],
+};
+
+pub(crate) const REWRITE: Keys = Keys {
+    kind: "rewrite",
+    works: &["prefix", "host"],
+    later: &[],
+};
+
+pub(crate) const EDITS: Keys = Keys {
+    kind: "edits of headers",
+    works: &["set", "add", "remove"],
+    later: &[],
+};
+
+pub(crate) const POOL: Keys = Keys {
+    kind: "a pool",
+    works: &[
+        "version",
+        "deployment",
+        "balance",
+        "endpoints",
+        "ports",
+        "protocol",
+        "connect",
+        "startupProbe",
+        "readinessProbe",
+        "livenessProbe",
+        "whenNoneReady",
+        "drainTimeout",
+    ],
+    later: &[
+        ("tls", "remove it; endpoints are spoken to without TLS"),
+        (
+            "onDead",
+            "remove it; watch fiel_endpoint_live in the metrics meanwhile",
+        ),
+        ("outlier", OUTLIER_LATER),
+        ("slowStart", REMOVE),
+        ("limits", POOL_LATER),
+        ("rescue", REMOVE),
+        ("hedge", REMOVE),
+        (
+            "rateLimit",
+            "remove it; limit rates in front of fiel meanwhile",
+        ),
+        ("priority", REMOVE),
+        (
+            "autoscale",
+            "remove it; scale by the metrics of fiel with another scaler meanwhile",
+        ),
+    ],
+};
+
+pub(crate) const DEPLOYMENT: Keys = Keys {
+    kind: "deployment",
+    works: &["commit", "by", "at"],
+    later: &[],
+};
+
+const ROUND_ROBIN: &str = "write roundRobin";
+
+pub(crate) const BALANCE: Words = Words {
+    works: &["roundRobin"],
+    later: &[
+        ("leastRequest", ROUND_ROBIN),
+        ("powerOfTwo", ROUND_ROBIN),
+        ("random", ROUND_ROBIN),
+        ("ringHash", ROUND_ROBIN),
+    ],
+};
+
+pub(crate) const BALANCE_MAP: Keys = Keys {
+    kind: "balance",
+    works: &[],
+    later: &[("ringHash", "write balance: roundRobin")],
+};
+
+pub(crate) const ENDPOINT: Keys = Keys {
+    kind: "an endpoint",
+    works: &["address", "weight", "zone", "backup"],
+    later: &[],
+};
+
+pub(crate) const UPSTREAM_PROTOCOL: Words = Words {
+    works: &["http1"],
+    later: &[("http2", "write http1"), ("auto", "write http1")],
+};
+
+pub(crate) const CONNECT: Keys = Keys {
+    kind: "connect",
+    works: &["timeout", "keepAlive", "maxIdlePerWorker"],
+    later: &[],
+};
+
+pub(crate) const WHEN_NONE_READY: Words = Words {
+    works: &["fail", "useAll"],
+    later: &[],
+};
+
+pub(crate) const PROBE: Keys = Keys {
+    kind: "a probe",
+    works: &[
+        "httpGet",
+        "tcpSocket",
+        "initialDelaySeconds",
+        "periodSeconds",
+        "timeoutSeconds",
+        "successThreshold",
+        "failureThreshold",
+        "terminationGracePeriodSeconds",
+    ],
+    later: &[
+        ("exec", "probe with httpGet or tcpSocket meanwhile"),
+        ("grpc", "probe with tcpSocket meanwhile"),
+    ],
+};
+
+pub(crate) const HTTP_GET: Keys = Keys {
+    kind: "httpGet",
+    works: &["host", "port", "path", "scheme", "httpHeaders"],
+    later: &[],
+};
+
+pub(crate) const PROBE_SCHEME: Words = Words {
+    works: &["HTTP"],
+    later: &[("HTTPS", "write HTTP, or probe with tcpSocket meanwhile")],
+};
+
+pub(crate) const HTTP_HEADER: Keys = Keys {
+    kind: "an entry of httpHeaders",
+    works: &["name", "value"],
+    later: &[],
+};
+
+pub(crate) const TCP_SOCKET: Keys = Keys {
+    kind: "tcpSocket",
+    works: &["host", "port"],
+    later: &[],
+};
+
+pub(crate) const ADMIN: Keys = Keys {
+    kind: "admin",
+    works: &["bind", "readBind", "tokenFile", "hosts"],
+    later: &[],
+};
+
+pub(crate) const ACCESS_LOG: Keys = Keys {
+    kind: "accessLog",
+    works: &["format", "output", "query"],
+    later: &[],
+};
+
+const JSON: &str = "write json";
+
+pub(crate) const LOG_FORMAT: Words = Words {
+    works: &["json"],
+    later: &[("ecs", JSON), ("common", JSON), ("combined", JSON)],
+};
+
+pub(crate) const LOG_OUTPUT: Words = Words {
+    works: &["stdout", "stderr", "off"],
+    later: &[],
+};
+
+const ROTATE: &str = "remove it; rotate the file from outside (copytruncate) meanwhile";
+
+pub(crate) const LOG_FILE: Keys = Keys {
+    kind: "the output of accessLog",
+    works: &["file"],
+    later: &[("maxBytes", ROTATE), ("keep", ROTATE)],
+};
+
+pub(crate) const METRICS: Keys = Keys {
+    kind: "metrics",
+    works: &["maxEndpoints"],
+    later: &[],
+};
+
+/// All mappings, to say where a key that stands in the wrong one belongs.
+pub(crate) const ALL: &[&Keys] = &[
+    &ROOT,
+    &SHUTDOWN,
+    &LISTENER,
+    &LISTENER_LIMITS,
+    &ROUTE,
+    &MATCH,
+    &PATH,
+    &SHARE,
+    &REDIRECT,
+    &RESPOND,
+    &TIMEOUTS,
+    &RETRY,
+    &REWRITE,
+    &EDITS,
+    &POOL,
+    &DEPLOYMENT,
+    &ENDPOINT,
+    &CONNECT,
+    &PROBE,
+    &HTTP_GET,
+    &TCP_SOCKET,
+    &ADMIN,
+    &ACCESS_LOG,
+    &LOG_FILE,
+    &METRICS,
+];

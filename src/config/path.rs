@@ -1,0 +1,160 @@
+//! The canonical form of a path: what is matched, logged and forwarded (contract §3).
+//!
+//! Dot segments are removed (RFC 3986 §5.2.4), percent-encoded unreserved characters decoded, runs of slashes merged
+//! and the hex digits of what stays encoded written in upper case (RFC 3986 §6.2.2). `%2F`, `%5C` and `;` stay as
+//! they are: decoding them would make two different resources look alike to the endpoint. Escapes that are no
+//! escapes (`%zz`) stay as they are too; refusing them is not decided here.
+
+use std::borrow::Cow;
+
+/// The canonical form of a path, without its query. A path that does not begin with `/` (`*`) gets no slash.
+///
+/// Idempotent, and borrowed when nothing changes, which is the common case and costs one pass over the octets.
+#[must_use]
+pub fn canonical(path: &str) -> Cow<'_, str> {
+    if is_canonical(path.as_bytes()) {
+        return Cow::Borrowed(path);
+    }
+    Cow::Owned(remove_dots(&decode(path)))
+}
+
+/// Whether nothing would change. It may say no to a canonical path, never yes to another.
+fn is_canonical(path: &[u8]) -> bool {
+    if path.first() == Some(&b'.') {
+        return false;
+    }
+    let suspicious = |pair: &[u8]| pair[0] == b'/' && (pair[1] == b'/' || pair[1] == b'.');
+    memchr::memchr(b'%', path).is_none() && !path.windows(2).any(suspicious)
+}
+
+/// Decodes what is unreserved before dot segments are looked for: `%2e%2e` is a dot segment.
+fn decode(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut decoded = String::with_capacity(path.len());
+    let mut from = 0;
+    while let Some(step) = memchr::memchr(b'%', &bytes[from..]) {
+        let at = from + step;
+        decoded.push_str(&path[from..at]);
+        let digit = |offset: usize| {
+            let byte = bytes.get(at + offset).copied()?;
+            Some((char::from(byte), char::from(byte).to_digit(16)?))
+        };
+        match (digit(1), digit(2)) {
+            (Some((high_char, high)), Some((low_char, low))) => {
+                match char::from_u32(high * 16 + low).filter(|&c| is_unreserved(c)) {
+                    Some(unreserved) => decoded.push(unreserved),
+                    None => decoded.extend([
+                        '%',
+                        high_char.to_ascii_uppercase(),
+                        low_char.to_ascii_uppercase(),
+                    ]),
+                }
+                from = at + 3;
+            }
+            _ => {
+                decoded.push('%');
+                from = at + 1;
+            }
+        }
+    }
+    decoded.push_str(&path[from..]);
+    decoded
+}
+
+/// RFC 3986 §2.3.
+fn is_unreserved(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~')
+}
+
+/// Removes `.`, `..` and empty segments. `..` at the root stays at the root, so nothing climbs out.
+fn remove_dots(path: &str) -> String {
+    let rooted = path.starts_with('/');
+    let mut kept: Vec<&str> = Vec::new();
+    let mut ends_in_folder = false;
+    for segment in path.split('/').skip(usize::from(rooted)) {
+        match segment {
+            "" | "." => ends_in_folder = true,
+            ".." => {
+                kept.pop();
+                ends_in_folder = true;
+            }
+            _ => {
+                kept.push(segment);
+                ends_in_folder = false;
+            }
+        }
+    }
+    let mut result = String::with_capacity(path.len());
+    if rooted {
+        result.push('/');
+    }
+    result.push_str(&kept.join("/"));
+    if ends_in_folder && !kept.is_empty() {
+        result.push('/');
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::canonical;
+    use proptest::prelude::*;
+    use std::borrow::Cow;
+
+    #[test]
+    fn a_path_is_brought_into_its_one_form() {
+        for (path, wanted) in [
+            ("/", "/"),
+            ("", ""),
+            ("*", "*"),
+            ("/a/b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/..", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/.", "/a/"),
+            ("/../../etc", "/etc"),
+            ("//a///b//", "/a/b/"),
+            ("/a/..//b", "/b"),
+            ("/%61%2D%7e", "/a-~"),
+            ("/a%2fb%5cc", "/a%2Fb%5Cc"),
+            ("/a;v=1/..;/b", "/a;v=1/..;/b"),
+            ("/%2e%2E/x", "/x"),
+            ("/a/%2e%2e%2fb", "/a/..%2Fb"),
+            ("/%zz%4", "/%zz%4"),
+            ("/%25%36%31", "/%2561"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/...", "/..."),
+            ("/\u{e9}%C3%a9", "/\u{e9}%C3%A9"),
+        ] {
+            assert_eq!(canonical(path), wanted, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_without_anything_to_mend_is_borrowed() {
+        assert!(matches!(canonical("/api/v1/users.json"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_idempotent(path in "/?([a-c./%;\u{e9}]|%2[eEfF]|%5[cC]|%25|%6[1a]|\\.\\.){0,24}") {
+            let once = canonical(&path).into_owned();
+            prop_assert_eq!(canonical(&once).into_owned(), once.clone(), "{:?}", path);
+        }
+
+        #[test]
+        fn it_never_panics_and_keeps_no_dot_segment(path in any::<String>()) {
+            let path = format!("/{path}");
+            let once = canonical(&path);
+            prop_assert!(once.starts_with('/'), "{once:?}");
+            prop_assert!(!once.contains("//"), "{once:?}");
+            prop_assert!(!once.split('/').any(|segment| segment == "." || segment == ".."), "{once:?}");
+        }
+
+        #[test]
+        fn it_never_grows(path in any::<String>()) {
+            prop_assert!(canonical(&path).len() <= path.len());
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The configuration in force as JSON, for `GET /config`: defaults filled in, the keys of the contract, secrets left
+//! out.
+//!
+//! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
+//! environment variable into a header, or when the name it stands under says so (`authorization`, `x-api-key`).
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+
+use crate::config::check::names_a_secret;
+use crate::config::model::{
+    Action, Config, EndpointSpec, HalfClose, HeaderEdits, HostPattern, Listener, LogOutput, Match,
+    PathPattern, Pool, Probe, ProbeAction, Redirect, Route, Share, WhenNoneReady,
+};
+use crate::units::{Weight, print_duration, print_size};
+
+/// Stands in the place of a secret.
+const LEFT_OUT: &str = "(left out)";
+
+/// The whole configuration.
+pub(crate) fn redacted(config: &Config) -> Value {
+    let log = &config.access_log;
+    object([
+        (
+            "workers",
+            config
+                .workers
+                .map_or(json!("auto"), |workers| json!(workers)),
+        ),
+        ("zone", json!(config.zone.as_deref())),
+        ("environment", json!(config.environment.as_deref())),
+        (
+            "shutdown",
+            json!({
+                "delay": print_duration(config.shutdown.delay),
+                "drain": print_duration(config.shutdown.drain),
+            }),
+        ),
+        (
+            "listeners",
+            config.listeners.iter().map(|l| listener(l)).collect(),
+        ),
+        (
+            "routes",
+            config.routes.iter().map(|r| route(config, r)).collect(),
+        ),
+        (
+            "pools",
+            Value::Object(
+                config
+                    .pools
+                    .iter()
+                    .map(|p| (p.name.to_string(), pool(p)))
+                    .collect(),
+            ),
+        ),
+        (
+            "admin",
+            object([
+                ("bind", json!(config.admin.bind)),
+                ("readBind", json!(config.admin.read_bind)),
+                ("tokenFile", json!(config.admin.token_file)),
+                ("hosts", texts(&config.admin.hosts)),
+            ]),
+        ),
+        (
+            "accessLog",
+            json!({
+                "format": "json",
+                "output": match &log.output {
+                    LogOutput::Off => json!("off"),
+                    LogOutput::Stdout => json!("stdout"),
+                    LogOutput::Stderr => json!("stderr"),
+                    LogOutput::File(path) => json!({ "file": path }),
+                },
+                "query": log.query,
+            }),
+        ),
+        (
+            "metrics",
+            json!({ "maxEndpoints": unbounded(config.max_endpoint_series) }),
+        ),
+    ])
+}
+
+/// An object without the keys that have no value.
+fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(
+        entries
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
+}
+
+fn texts(texts: &[impl AsRef<str>]) -> Value {
+    texts.iter().map(|text| json!(text.as_ref())).collect()
+}
+
+fn unbounded(number: usize) -> usize {
+    if number == usize::MAX { 0 } else { number }
+}
+
+/// A limit; none is written as 0.
+fn duration(limit: Option<Duration>) -> Value {
+    json!(print_duration(limit.unwrap_or_default()))
+}
+
+fn size(limit: Option<u64>) -> Value {
+    json!(print_size(limit.unwrap_or(0)))
+}
+
+fn octets(limit: Option<usize>) -> Value {
+    size(limit.map(|limit| u64::try_from(limit).unwrap_or(u64::MAX)))
+}
+
+fn weight(weight: Weight) -> Value {
+    if weight.thousandths().is_multiple_of(1_000) {
+        return json!(weight.thousandths() / 1_000);
+    }
+    // Parsed from its decimals, the nearest double prints as these decimals again.
+    weight
+        .to_string()
+        .parse()
+        .map_or(Value::Null, |number: f64| json!(number))
+}
+
+fn listener(listener: &Listener) -> Value {
+    let limits = &listener.limits;
+    json!({
+        "name": &*listener.name,
+        "bind": listener.bind,
+        "protocols": ["http1"],
+        "halfClose": match listener.half_close {
+            HalfClose::Cancel => "cancel",
+            HalfClose::Deliver => "deliver",
+        },
+        "trustedProxies": listener.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "limits": {
+            "maxConnections": limits.max_connections.map_or(0, usize::from),
+            "headerTimeout": duration(limits.header_timeout),
+            "bodyIdleTimeout": duration(limits.body_idle_timeout),
+            "idleTimeout": duration(limits.idle_timeout),
+            "maxHeaderBytes": octets(limits.max_header_bytes),
+            "maxHeaders": limits.max_headers.unwrap_or(0),
+            "maxUriBytes": octets(limits.max_uri_bytes),
+            "maxBodyBytes": size(limits.max_body_bytes),
+            "maxConnectionAge": duration(limits.max_connection_age),
+        },
+    })
+}
+
+fn route(config: &Config, route: &Route) -> Value {
+    let timeouts = &route.timeouts;
+    let mut entries = vec![
+        ("name", json!(&*route.name)),
+        ("match", matches(&route.matches)),
+        (
+            "timeouts",
+            json!({
+                "response": duration(timeouts.response),
+                "tryTimeout": duration(timeouts.try_timeout),
+                "idle": duration(timeouts.idle),
+                "total": duration(timeouts.total),
+            }),
+        ),
+        (
+            "maxBodyBytes",
+            route.max_body_bytes.map_or(Value::Null, size),
+        ),
+        ("responseHeaders", edits(&route.response_headers)),
+    ];
+    match &route.action {
+        Action::Split(shares) => entries.extend([
+            ("split", shares.iter().map(|s| share(config, s)).collect()),
+            ("retry", retry(route)),
+            ("pathAsReceived", json!(route.path_as_received)),
+            (
+                "rewrite",
+                object([
+                    ("prefix", json!(route.rewrite.prefix.as_deref())),
+                    (
+                        "host",
+                        json!(
+                            route
+                                .rewrite
+                                .host
+                                .as_ref()
+                                .and_then(|host| host.to_str().ok())
+                        ),
+                    ),
+                ]),
+            ),
+            ("requestHeaders", edits(&route.request_headers)),
+        ]),
+        Action::Redirect(redirect) => entries.push(("redirect", redirection(redirect))),
+        Action::Respond(respond) => entries.push((
+            "respond",
+            json!({
+                "status": respond.status.as_u16(),
+                "body": String::from_utf8_lossy(&respond.body),
+            }),
+        )),
+    }
+    let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(
+        entries
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
+}
+
+fn retry(route: &Route) -> Value {
+    let on = [
+        ("connectFailure", route.retry.on_connect_failure),
+        ("reset", route.retry.on_reset),
+    ];
+    let on: Vec<&str> = on
+        .iter()
+        .filter(|(_, is_on)| *is_on)
+        .map(|(word, _)| *word)
+        .collect();
+    json!({ "attempts": route.retry.attempts, "on": on })
+}
+
+fn share(config: &Config, share: &Share) -> Value {
+    json!({
+        "pool": config.pools.get(share.pool.0).map(|pool| &*pool.name),
+        "weight": weight(share.weight),
+        "strict": share.strict,
+    })
+}
+
+fn redirection(redirect: &Redirect) -> Value {
+    object([
+        ("scheme", json!(redirect.scheme.as_deref())),
+        ("host", json!(redirect.host.as_deref())),
+        ("path", json!(redirect.path.as_deref())),
+        ("status", json!(redirect.status.as_u16())),
+    ])
+}
+
+fn matches(matches: &Match) -> Value {
+    let host = |host: &HostPattern| match host {
+        HostPattern::Exact(host) => host.to_string(),
+        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
+    };
+    let query = matches.query.iter().map(|(name, value)| {
+        let is_secret = names_a_secret(name);
+        let shown = if is_secret { LEFT_OUT } else { value };
+        (name.to_string(), json!(shown))
+    });
+    json!({
+        "listeners": texts(&matches.listeners),
+        "hosts": matches.hosts.iter().map(host).collect::<Vec<_>>(),
+        "clients": matches.clients.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "path": match &matches.path {
+            PathPattern::Any => json!({ "prefix": "/" }),
+            PathPattern::Exact(path) => json!({ "exact": &**path }),
+            PathPattern::Prefix(path) => json!({ "prefix": &**path }),
+            PathPattern::Regex(pattern) => json!({ "regex": &*pattern.text }),
+        },
+        "methods": matches.methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
+        "headers": fields(&matches.headers),
+        "query": Value::Object(query.collect::<Map<_, _>>()),
+    })
+}
+
+fn shown(value: &HeaderValue) -> String {
+    if value.is_sensitive() {
+        return LEFT_OUT.to_owned();
+    }
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+fn fields(fields: &[(HeaderName, HeaderValue)]) -> Value {
+    let entries = fields
+        .iter()
+        .map(|(name, value)| (name.to_string(), json!(shown(value))));
+    Value::Object(entries.collect())
+}
+
+fn edits(edits: &HeaderEdits) -> Value {
+    json!({
+        "set": fields(&edits.set),
+        "add": fields(&edits.add),
+        "remove": edits.remove.iter().map(HeaderName::as_str).collect::<Vec<_>>(),
+    })
+}
+
+fn pool(pool: &Pool) -> Value {
+    let connect = &pool.connect;
+    object([
+        ("version", json!(pool.version.as_deref())),
+        (
+            "deployment",
+            pool.deployment.as_ref().map_or(Value::Null, |deployment| {
+                object([
+                    ("commit", json!(deployment.commit.as_deref())),
+                    ("by", json!(deployment.by.as_deref())),
+                    ("at", json!(deployment.at.as_deref())),
+                ])
+            }),
+        ),
+        ("balance", json!("roundRobin")),
+        ("endpoints", pool.endpoints.iter().map(endpoint).collect()),
+        ("protocol", json!("http1")),
+        (
+            "connect",
+            json!({
+                "timeout": duration(connect.timeout),
+                "keepAlive": duration(connect.keep_alive),
+                "maxIdlePerWorker": connect.max_idle_per_worker,
+            }),
+        ),
+        ("startupProbe", probe(pool.startup_probe.as_ref())),
+        ("readinessProbe", probe(pool.readiness_probe.as_ref())),
+        ("livenessProbe", probe(pool.liveness_probe.as_ref())),
+        (
+            "whenNoneReady",
+            json!(match pool.when_none_ready {
+                WhenNoneReady::Fail => "fail",
+                WhenNoneReady::UseAll => "useAll",
+            }),
+        ),
+        ("drainTimeout", duration(pool.drain_timeout)),
+    ])
+}
+
+fn endpoint(endpoint: &EndpointSpec) -> Value {
+    object([
+        ("address", json!(endpoint.address)),
+        ("weight", weight(endpoint.weight)),
+        ("zone", json!(endpoint.zone.as_deref())),
+        ("backup", json!(endpoint.backup)),
+    ])
+}
+
+fn probe(probe: Option<&Probe>) -> Value {
+    let Some(probe) = probe else {
+        return Value::Null;
+    };
+    let (key, action) = match &probe.action {
+        ProbeAction::HttpGet {
+            host,
+            port,
+            path,
+            headers,
+        } => (
+            "httpGet",
+            object([
+                ("host", json!(host.as_deref())),
+                ("port", json!(port)),
+                ("path", json!(&**path)),
+                ("scheme", json!("HTTP")),
+                (
+                    "httpHeaders",
+                    headers
+                        .iter()
+                        .map(
+                            |(name, value)| json!({ "name": name.as_str(), "value": shown(value) }),
+                        )
+                        .collect(),
+                ),
+            ]),
+        ),
+        ProbeAction::TcpSocket { host, port } => (
+            "tcpSocket",
+            object([("host", json!(host.as_deref())), ("port", json!(port))]),
+        ),
+    };
+    json!({
+        key: action,
+        "initialDelaySeconds": probe.initial_delay.as_secs_f64(),
+        "periodSeconds": probe.period.as_secs_f64(),
+        "timeoutSeconds": probe.timeout.as_secs_f64(),
+        "successThreshold": probe.success_threshold,
+        "failureThreshold": probe.failure_threshold,
+    })
+}

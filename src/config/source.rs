@@ -1,0 +1,274 @@
+//! Files: the text of a configuration with its places, and what else the configuration names on the disk.
+//!
+//! A [`Place`] is a range of octets; line, column and excerpt are worked out only when something is to be said about
+//! it. This is the only room of the configuration that touches the disk.
+
+use std::path::Path;
+
+use crate::config::problem::Problem;
+
+/// The text of a file and the name by which messages call it.
+pub(crate) struct Source {
+    name: String,
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+/// A range of octets of a [`Source`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Where it begins.
+    pub(crate) start: usize,
+    /// How long it is; 0 marks a point.
+    pub(crate) length: usize,
+}
+
+/// Larger files are refused before they are read: no configuration is that large.
+const MAX_BYTES: u64 = 64 << 20;
+
+impl Source {
+    /// Takes a text that has been read.
+    ///
+    /// # Errors
+    /// When it is not UTF-8.
+    pub(crate) fn try_new(bytes: &[u8], name: &str) -> Result<Self, Problem> {
+        match std::str::from_utf8(bytes) {
+            // A byte order mark is no part of the text; dropped here, it shifts no column.
+            Ok(text) => Ok(Self::new(
+                text.strip_prefix('\u{feff}').unwrap_or(text),
+                name,
+            )),
+            Err(error) => {
+                let source = Self::new(&String::from_utf8_lossy(bytes), name);
+                let start = error.valid_up_to();
+                Err(source.problem(
+                    Place { start, length: 1 },
+                    format!("the octet 0x{:02x} here is not UTF-8", bytes[start]),
+                    "save the file as UTF-8",
+                ))
+            }
+        }
+    }
+
+    fn new(text: &str, name: &str) -> Self {
+        let starts = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+        Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            lines: std::iter::once(0).chain(starts).collect(),
+        }
+    }
+
+    /// The whole text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The words at a place.
+    pub(crate) fn words(&self, place: Place) -> &str {
+        self.text
+            .get(place.start..place.start.saturating_add(place.length))
+            .unwrap_or("")
+    }
+
+    /// The place of a line and a column in characters, both from 1.
+    pub(crate) fn place_of(&self, line: usize, column: usize) -> Place {
+        let line = line.clamp(1, self.lines.len());
+        let start = self.lines[line - 1];
+        let offset = self
+            .line_text(line)
+            .char_indices()
+            .nth(column.saturating_sub(1));
+        Place {
+            start: start + offset.map_or_else(|| self.line_text(line).len(), |(offset, _)| offset),
+            length: 0,
+        }
+    }
+
+    /// The line of a place, from 1.
+    pub(crate) fn line(&self, place: Place) -> usize {
+        self.lines.partition_point(|&start| start <= place.start)
+    }
+
+    /// A problem at a place.
+    pub(crate) fn problem(
+        &self,
+        place: Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Problem {
+        let line = self.line(place);
+        let text = self.line_text(line);
+        let start = place.start - self.lines[line - 1];
+        let before = text.get(..start).unwrap_or(text).chars().count();
+        let marked = text.get(start..).unwrap_or("");
+        let marked = marked.get(..place.length).unwrap_or(marked).trim_end();
+        Problem {
+            line,
+            column: before + 1,
+            excerpt: excerpt(line, text, before, marked.chars().count().max(1)),
+            ..Problem::of_file(&self.name, message, remedy)
+        }
+    }
+
+    /// A line, from 1, without its end.
+    fn line_text(&self, line: usize) -> &str {
+        let start = self.lines[line - 1];
+        let end = self
+            .lines
+            .get(line)
+            .map_or(self.text.len(), |next| next - 1);
+        self.text[start..end].trim_end_matches('\r')
+    }
+}
+
+/// The line and carets below it, cut around the carets when it is long; nothing in it can move the cursor.
+fn excerpt(line: usize, text: &str, before: usize, marked: usize) -> String {
+    const WIDTH: usize = 120;
+    const LEAD: usize = 60;
+    let cut = if before + marked.min(WIDTH / 2) > WIDTH {
+        before - LEAD
+    } else {
+        0
+    };
+    let mut shown: String = text
+        .chars()
+        .skip(cut)
+        .take(WIDTH)
+        .map(|c| if c == '\t' { ' ' } else { c })
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    let mut indent = before - cut;
+    if cut > 0 {
+        shown.insert(0, '…');
+        indent += 1;
+    }
+    if text.chars().nth(cut + WIDTH).is_some() {
+        shown.push('…');
+    }
+    let carets = "^".repeat(marked.min(WIDTH.saturating_sub(before - cut).max(1)));
+    let shown = shown.trim_end();
+    let gutter = line.to_string().len().max(4);
+    format!(
+        "{line:>gutter$} | {shown}\n{:gutter$} | {:indent$}{carets}",
+        "", ""
+    )
+}
+
+/// Reads the file of a configuration.
+///
+/// # Errors
+/// When it is not there, is no file, is too large, or cannot be read.
+pub(crate) fn read(path: &Path, name: &str) -> Result<Vec<u8>, Problem> {
+    let failed = |error: &std::io::Error| {
+        let (message, remedy) = if error.kind() == std::io::ErrorKind::NotFound {
+            (
+                "there is no such file".to_owned(),
+                "name an existing file with --config, or start from config/quickstart.yaml",
+            )
+        } else {
+            (
+                format!("could not read it: {error}"),
+                "make the file readable for the user that runs fiel",
+            )
+        };
+        Problem::of_file(name, message, remedy)
+    };
+    let facts = std::fs::metadata(path).map_err(|error| failed(&error))?;
+    if facts.is_dir() {
+        return Err(Problem::of_file(
+            name,
+            "this is a folder, and folders of configuration files are not in this version",
+            "name one file with --config",
+        ));
+    }
+    if facts.len() > MAX_BYTES {
+        return Err(Problem::of_file(
+            name,
+            format!("it has {} octets, more than {MAX_BYTES}", facts.len()),
+            "name a configuration file with --config; this looks like something else",
+        ));
+    }
+    std::fs::read(path).map_err(|error| failed(&error))
+}
+
+/// Why a file that must hold a secret does not, if it does not; the secret itself is not looked at.
+pub(crate) fn secret_fault(path: &Path) -> Option<String> {
+    match std::fs::read(path) {
+        Ok(content) if content.trim_ascii().is_empty() => Some("is empty".to_owned()),
+        Ok(_) => None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Some("does not exist".to_owned())
+        }
+        Err(error) => Some(format!("could not be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, Source};
+
+    fn source(text: &str) -> Source {
+        Source::try_new(text.as_bytes(), "x.yaml").unwrap()
+    }
+
+    #[test]
+    fn a_place_knows_its_line_and_its_column_in_characters() {
+        let source = source("a: 1\nä: weigth\r\n");
+
+        let problem = source.problem(
+            Place {
+                start: 9,
+                length: 6,
+            },
+            "m",
+            "r",
+        );
+
+        assert_eq!((problem.line, problem.column), (2, 4));
+        assert_eq!(problem.excerpt, "   2 | ä: weigth\n     |    ^^^^^^");
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_told_with_its_place() {
+        let problem = Source::try_new(b"a: 1\nb: \xff\n", "x.yaml").err().unwrap();
+
+        assert_eq!((problem.line, problem.column), (2, 4));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_words_meant() {
+        let text = format!("{}here{}", "x".repeat(500), "y".repeat(500));
+
+        let problem = source(&text).problem(
+            Place {
+                start: 500,
+                length: 4,
+            },
+            "m",
+            "r",
+        );
+
+        let (line, carets) = problem.excerpt.split_once('\n').unwrap();
+        let at = line.chars().collect::<Vec<_>>();
+        let from = carets.chars().position(|c| c == '^').unwrap();
+        assert_eq!(at[from..from + 4].iter().collect::<String>(), "here");
+        assert!(line.chars().count() < 140, "{line}");
+    }
+
+    #[test]
+    fn a_place_past_the_end_is_still_told() {
+        let source = source("a: 1");
+        let problem = source.problem(
+            Place {
+                start: 4,
+                length: 0,
+            },
+            "m",
+            "r",
+        );
+        assert_eq!((problem.line, problem.column), (1, 5));
+        assert_eq!(source.place_of(9, 9).start, 4);
+    }
+}

@@ -1,0 +1,104 @@
+//! What a text that is no YAML is told: serde-saphyr's errors in words that name the usual cause and its cure.
+
+use serde_saphyr::Error;
+
+use crate::config::document::{MAX_DEPTH, place_of};
+use crate::config::problem::Problem;
+use crate::config::source::{Place, Source};
+
+/// The problem behind an error of the parser.
+pub(crate) fn explain(source: &Source, error: &Error) -> Problem {
+    let error = error.without_snippet();
+    let place = error
+        .location()
+        .map_or_else(Place::default, |location| place_of(source, &location));
+    let (message, remedy) = match error {
+        Error::MultipleDocuments { .. } => (
+            "a second document begins here".to_owned(),
+            "keep one document in the file: remove the \"---\" or \"...\" and join the keys"
+                .to_owned(),
+        ),
+        Error::UnknownAnchor { .. } => (
+            "a value that begins with \"*\" is an alias, and there is no such anchor".to_owned(),
+            "put quotes around the value, as in \"*.example.com\"".to_owned(),
+        ),
+        Error::MergeKeyNotAllowed { .. } => (
+            "merge keys (\"<<\") are not allowed".to_owned(),
+            "write the keys out".to_owned(),
+        ),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => (
+            "this alias stands inside what it repeats".to_owned(),
+            "write the value out".to_owned(),
+        ),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => (
+            "the aliases (\"*name\") repeat more than a configuration can hold".to_owned(),
+            "use fewer aliases, and none that repeats others many times".to_owned(),
+        ),
+        Error::Budget { breach, .. } => budget(breach),
+        Error::Unexpected { .. } | Error::NullIntoString { .. } => (
+            "a key must be a plain text".to_owned(),
+            "write `key: value`; put quotes around a key with special characters".to_owned(),
+        ),
+        other => {
+            let text = other.to_string();
+            // The place is printed by itself.
+            let text = text.split(" at line ").next().unwrap_or(&text);
+            return scanner(source, place, text);
+        }
+    };
+    source.problem(place, message, remedy)
+}
+
+fn budget(breach: &serde_saphyr::budget::BudgetBreach) -> (String, String) {
+    use serde_saphyr::budget::BudgetBreach;
+    match breach {
+        BudgetBreach::Depth { .. } => (
+            format!("this is nested more than {MAX_DEPTH} deep"),
+            "look for brackets or spaces too many; no key of fiel lies that deep".to_owned(),
+        ),
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::AliasAnchorRatio { .. }
+        | BudgetBreach::RecordedAnchorEvents { .. }
+        | BudgetBreach::RecordedAnchorBytes { .. } => (
+            "there are more anchors and aliases than a configuration can hold".to_owned(),
+            "use fewer of them".to_owned(),
+        ),
+        _ => (
+            "the file holds more than a configuration can hold".to_owned(),
+            "name a configuration file with --config; this looks like something else".to_owned(),
+        ),
+    }
+}
+
+/// Errors of the scanner are texts; the usual causes are told apart by what stands at the place.
+fn scanner(source: &Source, place: Place, text: &str) -> Problem {
+    let at = source.text().get(place.start..).unwrap_or("");
+    let before = source.text().get(..place.start).unwrap_or("");
+    let line_before = before.rsplit('\n').next().unwrap_or("");
+    let remedy = if text.contains("nested") || text.contains("recursion") {
+        "look for brackets or spaces too many; no key of fiel lies that deep"
+    } else if line_before.trim_end().ends_with('$') || line_before.ends_with("${") {
+        "inside { } and [ ], put quotes around a variable: \"${NAME}\""
+    } else if text.contains("tab") {
+        "indent with spaces, not tabs"
+    } else if at.starts_with(['@', '`', '%', '&', '*', '!', '|', '>']) {
+        "put quotes around a value that begins with this character"
+    } else if text.contains("escape") {
+        "put single quotes around the value, which know no escapes"
+    } else if text.contains("mapping values are not allowed") {
+        "check the indentation, and put quotes around a value that holds \": \""
+    } else if text.contains("quote") {
+        "close the quotes that were opened here or before"
+    } else if text.contains("unclosed") || text.contains("flow") || text.contains("indicator") {
+        "close every [ and { that was opened, and put a comma between their parts"
+    } else if text.contains("expected ':'") {
+        "write `key: value`, with a space after the colon"
+    } else {
+        "check the indentation and the quotes here and in the line before"
+    };
+    source.problem(place, format!("this is not YAML: {text}"), remedy)
+}
