@@ -7,4 +7,5 @@ pub mod config;
 pub mod endpoint;
 pub mod error;
 pub mod metrics;
+pub mod probe;
 pub mod units;
