@@ -4,6 +4,7 @@
 //! Its weight, zone and role may change with a reload and therefore live in the pool, not here. Only `control` sets
 //! the state; probes leave their last result for the status page.
 
+pub mod liveness;
 pub mod state;
 
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use crate::change::{EndpointKey, ProbeKind};
 use crate::metrics::cells::{Count, PerWorker, WorkerId};
 
-pub use state::State;
+pub use state::{Health, Held, Probes, State};
 
 /// One endpoint of one pool.
 #[derive(Debug)]

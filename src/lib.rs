@@ -14,4 +14,5 @@ pub mod header;
 pub mod metrics;
 pub mod route;
 pub mod split;
+pub mod probe;
 pub mod units;

@@ -1,0 +1,158 @@
+//! What is to be probed, and which of it is the same probing.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::change::ProbeKind;
+use crate::config::model::{Probe, ProbeAction};
+use crate::endpoint::Endpoint;
+
+/// Everything that is to be probed.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// In the order in which new ones get their first probe.
+    pub targets: Vec<Target>,
+}
+
+/// An endpoint and its probes.
+///
+/// One without any probe is worth listing: when a reload gives it a probe, it is known to have been in service.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Whom the verdicts are about; each result is left there for the status.
+    pub endpoint: Arc<Endpoint>,
+    /// Its startup probe.
+    pub startup: Option<Arc<Probe>>,
+    /// Its readiness probe.
+    pub readiness: Option<Arc<Probe>>,
+    /// Its liveness probe.
+    pub liveness: Option<Arc<Probe>>,
+}
+
+impl Target {
+    /// The kinds of probe it has.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = ProbeKind> {
+        let has = [&self.startup, &self.readiness, &self.liveness].map(Option::is_some);
+        KINDS
+            .into_iter()
+            .zip(has)
+            .filter_map(|(kind, has)| has.then_some(kind))
+    }
+}
+
+/// The three kinds, in the order in which they come into play.
+pub(crate) const KINDS: [ProbeKind; 3] = [
+    ProbeKind::Startup,
+    ProbeKind::Readiness,
+    ProbeKind::Liveness,
+];
+
+/// What makes two targets one probing: the same probes of each kind, to the same address. Whatever the pools, it is
+/// sent once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    startup: Option<Aim>,
+    readiness: Option<Aim>,
+    liveness: Option<Aim>,
+}
+
+/// A probe and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Aim {
+    /// What is done, and when.
+    pub(crate) probe: Arc<Probe>,
+    /// Where to.
+    pub(crate) to: Destination,
+}
+
+/// Where a probe goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Destination {
+    /// To this address.
+    Address(SocketAddr),
+    /// Nowhere: its host is a name, which only an address may be here. The check of a configuration refuses it.
+    Name(Arc<str>),
+}
+
+impl Identity {
+    /// The probing that a target asks for.
+    pub(crate) fn of(target: &Target) -> Self {
+        let address = target.endpoint.address();
+        let aim = |probe: &Option<Arc<Probe>>| {
+            probe.as_ref().map(|probe| Aim {
+                to: Destination::of(&probe.action, address),
+                probe: Arc::clone(probe),
+            })
+        };
+        Self {
+            startup: aim(&target.startup),
+            readiness: aim(&target.readiness),
+            liveness: aim(&target.liveness),
+        }
+    }
+
+    /// The probe of a kind.
+    pub(crate) fn aim(&self, kind: ProbeKind) -> Option<&Aim> {
+        match kind {
+            ProbeKind::Startup => self.startup.as_ref(),
+            ProbeKind::Readiness => self.readiness.as_ref(),
+            ProbeKind::Liveness => self.liveness.as_ref(),
+        }
+    }
+}
+
+impl Destination {
+    fn of(action: &ProbeAction, endpoint: SocketAddr) -> Self {
+        let (ProbeAction::HttpGet { host, port, .. } | ProbeAction::TcpSocket { host, port }) =
+            action;
+        let port = port.unwrap_or(endpoint.port());
+        let Some(host) = host else {
+            return Self::Address(SocketAddr::new(endpoint.ip(), port));
+        };
+        let literal = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
+        match literal.parse::<IpAddr>() {
+            Ok(ip) => Self::Address(SocketAddr::new(ip, port)),
+            Err(_) => Self::Name(Arc::clone(host)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port_default_to_the_endpoint() {
+        let endpoint: SocketAddr = "10.0.0.1:8080".parse().unwrap();
+        let cases = [
+            (None, None, "10.0.0.1:8080"),
+            (None, Some(9), "10.0.0.1:9"),
+            (Some("10.0.0.2"), None, "10.0.0.2:8080"),
+            (Some("::1"), Some(9), "[::1]:9"),
+            (Some("[::1]"), None, "[::1]:8080"),
+        ];
+        for (host, port, expected) in cases {
+            let action = ProbeAction::TcpSocket {
+                host: host.map(Arc::from),
+                port,
+            };
+            assert_eq!(
+                Destination::of(&action, endpoint),
+                Destination::Address(expected.parse().unwrap())
+            );
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_a_name_goes_nowhere() {
+        let action = ProbeAction::TcpSocket {
+            host: Some("shop.internal".into()),
+            port: None,
+        };
+        let to = Destination::of(&action, "10.0.0.1:80".parse().unwrap());
+        assert_eq!(to, Destination::Name("shop.internal".into()));
+    }
+}
