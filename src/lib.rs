@@ -4,15 +4,28 @@
 
 pub mod access_log;
 pub mod balance;
+pub mod body;
 pub mod change;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod control;
+pub mod dial;
 pub mod endpoint;
 pub mod error;
-pub mod log;
 pub mod header;
+pub mod log;
 pub mod metrics;
-pub mod route;
-pub mod split;
+pub mod phase;
+pub mod policy;
+pub mod pool;
 pub mod probe;
+pub mod request;
+mod response;
+pub mod route;
+pub mod snapshot;
+pub mod split;
 pub mod units;
+mod upstream;
+
+pub use request::Proxy;

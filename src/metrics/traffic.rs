@@ -27,6 +27,8 @@ pub struct Traffic {
 /// One worker's part: 384 octets for a route that only ever answers with four codes, and opens no tunnel.
 #[derive(Debug, Default)]
 struct TrafficCell {
+    /// Requests given to the pool by the route's split.
+    picked: Count,
     codes: Tally<u16, Count, 4>,
     to_head: Durations,
     to_end: Durations,
@@ -49,6 +51,17 @@ impl Traffic {
             pool: pool.into(),
             cells: PerWorker::new(workers),
         }
+    }
+
+    /// The route's split gave a request to the pool.
+    pub fn picked(&self, worker: WorkerId) {
+        self.cells.of(worker).picked.add(1);
+    }
+
+    /// How many requests the route's split has given to the pool.
+    #[must_use]
+    pub fn picked_total(&self) -> u64 {
+        self.cells.iter().map(|cell| cell.picked.value()).sum()
     }
 
     /// A request is over: its status (499 when the client left first), how long it took to the response's head and in

@@ -1,0 +1,164 @@
+//! The clocks of one client connection, behind a single lazy timer.
+//!
+//! Every stage of a request sets and clears deadlines; doing so is a store. One timer a connection is armed for the
+//! earliest deadline and left alone while deadlines only move later, so that a keep-alive request costs no timer
+//! operation. Who set a clock looks whether it rang when it is next polled; nothing is called back.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// What is being waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Clock {
+    /// The next request of a connection that has none (`idleTimeout`).
+    Idle,
+    /// The end of a request's head (`headerTimeout`).
+    Head,
+    /// The next octet of a request's body (`bodyIdleTimeout`).
+    Body,
+    /// Room in the client's receive window while something is to be written (`timeouts.idle`).
+    Write,
+    /// The head of the response (`timeouts.response`).
+    Response,
+    /// The head of the response to one try (`timeouts.tryTimeout`).
+    Try,
+    /// The next octet of the response's body (`timeouts.idle`).
+    Moving,
+    /// The end of the response's body (`timeouts.total`).
+    Total,
+    /// The end of the wait for a pool's first verdict.
+    Verdict,
+}
+
+const CLOCKS: usize = Clock::Verdict as usize + 1;
+
+/// The clocks of one connection; they stay with its task.
+#[derive(Debug, Default)]
+pub struct Clocks {
+    deadlines: [Cell<Option<Instant>>; CLOCKS],
+    alarm: RefCell<Option<Alarm>>,
+}
+
+#[derive(Debug)]
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    at: Instant,
+    waker: Waker,
+}
+
+impl Clocks {
+    /// Starts a clock; `None` as the limit stops it.
+    pub fn start(&self, clock: Clock, now: Instant, limit: Option<Duration>) {
+        self.deadlines[clock as usize].set(limit.and_then(|limit| now.checked_add(limit)));
+    }
+
+    /// Stops a clock.
+    pub fn stop(&self, clock: Clock) {
+        self.deadlines[clock as usize].set(None);
+    }
+
+    /// Whether a clock is running.
+    #[must_use]
+    pub fn runs(&self, clock: Clock) -> bool {
+        self.deadlines[clock as usize].get().is_some()
+    }
+
+    /// Whether a clock is running and its deadline has come.
+    #[must_use]
+    pub fn rang(&self, clock: Clock) -> bool {
+        self.deadlines[clock as usize]
+            .get()
+            .is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Sees to it that the task is woken at the earliest deadline. Called where a poll ends pending.
+    pub fn arm(&self, cx: &mut Context<'_>) {
+        let earliest = self
+            .deadlines
+            .iter()
+            .filter_map(Cell::get)
+            .reduce(Instant::min);
+        let Some(earliest) = earliest else { return };
+        let mut alarm = self.alarm.borrow_mut();
+        let alarm = alarm.get_or_insert_with(|| Alarm {
+            sleep: Box::pin(sleep_until(earliest)),
+            at: earliest,
+            waker: Waker::noop().clone(),
+        });
+        let pending = alarm.at > Instant::now();
+        if pending && alarm.at <= earliest && alarm.waker.will_wake(cx.waker()) {
+            return;
+        }
+        if !pending || alarm.at > earliest {
+            alarm.at = earliest;
+            alarm.sleep.as_mut().reset(earliest);
+        }
+        alarm.waker.clone_from(cx.waker());
+        if alarm.sleep.as_mut().poll(cx).is_ready() {
+            // The deadline has come already: whoever set the clock finds out at the next poll.
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    async fn ring(clocks: &Clocks, clock: Clock) {
+        poll_fn(|cx| {
+            if clocks.rang(clock) {
+                return Poll::Ready(());
+            }
+            clocks.arm(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_rings_at_its_deadline_and_not_before() {
+        let clocks = Clocks::default();
+        let start = Instant::now();
+        clocks.start(Clock::Response, start, Some(Duration::from_secs(30)));
+        ring(&clocks, Clock::Response).await;
+        assert_eq!(start.elapsed().as_secs(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_moved_later_is_kept_although_the_timer_was_armed_for_the_earlier() {
+        let clocks = Clocks::default();
+        let start = Instant::now();
+        clocks.start(Clock::Idle, start, Some(Duration::from_secs(5)));
+        clocks.arm(&mut Context::from_waker(Waker::noop()));
+        clocks.start(Clock::Idle, start, Some(Duration::from_secs(9)));
+        ring(&clocks, Clock::Idle).await;
+        assert_eq!(start.elapsed().as_secs(), 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_deadline_brings_the_timer_forward() {
+        let clocks = Clocks::default();
+        let start = Instant::now();
+        clocks.start(Clock::Idle, start, Some(Duration::from_secs(75)));
+        clocks.arm(&mut Context::from_waker(Waker::noop()));
+        clocks.start(Clock::Head, start, Some(Duration::from_secs(1)));
+        ring(&clocks, Clock::Head).await;
+        assert_eq!(start.elapsed().as_secs(), 1);
+    }
+
+    #[test]
+    fn a_limit_of_none_never_rings() {
+        let clocks = Clocks::default();
+        clocks.start(Clock::Total, Instant::now(), None);
+        assert!(!clocks.runs(Clock::Total) && !clocks.rang(Clock::Total));
+    }
+}

@@ -1,0 +1,101 @@
+//! Where the process stands between start and exit, as every part may read it and wait for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Where the process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It serves.
+    Running,
+    /// SIGTERM has come: it goes on accepting, `/readyz` fails, answers ask clients to close.
+    Delaying,
+    /// It accepts nothing new; what is under way goes on.
+    Draining,
+    /// What is still under way is cut.
+    Ending,
+}
+
+/// The writing side; there is one.
+#[derive(Debug)]
+pub struct Phase {
+    sender: watch::Sender<Stage>,
+}
+
+impl Phase {
+    /// Begins as running.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            sender: watch::Sender::new(Stage::Running),
+        }
+    }
+
+    /// Moves on; a phase never goes back.
+    pub fn enter(&self, stage: Stage) {
+        self.sender.send_if_modified(|now| {
+            let later = stage > *now;
+            if later {
+                *now = stage;
+            }
+            later
+        });
+    }
+
+    /// The present stage.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        *self.sender.borrow()
+    }
+
+    /// A reader that can wait for the next stage.
+    #[must_use]
+    pub fn follow(&self) -> watch::Receiver<Stage> {
+        self.sender.subscribe()
+    }
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// When each worker last turned its loop, for `/livez`.
+#[derive(Debug)]
+pub struct Heartbeats {
+    /// Seconds since the process began, one a worker. Relaxed: a reader only compares it with the present time.
+    beats: Box<[AtomicU64]>,
+    began: Instant,
+}
+
+impl Heartbeats {
+    /// For so many workers, all alive now.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self {
+            beats: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            began: Instant::now(),
+        }
+    }
+
+    /// A worker is alive; called about once a second.
+    pub fn beat(&self, worker: usize) {
+        self.beats[worker].store(self.began.elapsed().as_secs(), Ordering::Relaxed);
+    }
+
+    /// The longest time that any worker has not turned its loop.
+    #[must_use]
+    pub fn longest_silence(&self) -> Duration {
+        let now = self.began.elapsed().as_secs();
+        let oldest = self
+            .beats
+            .iter()
+            .map(|beat| beat.load(Ordering::Relaxed))
+            .min();
+        Duration::from_secs(now.saturating_sub(oldest.unwrap_or(now)))
+    }
+}

@@ -1,0 +1,496 @@
+//! The straight line of a request: asked -> route -> policy -> balance and upstream (`attempts`) -> response.
+//!
+//! This is the page to read first. [`Proxy`] is the whole path as a tower service; [`ResponseFuture`] walks it. What
+//! can be answered at once is answered in [`walk`]; what goes to an endpoint is driven in [`ResponseFuture::poll`].
+//! Nothing here waits on a lock, and everything reads one snapshot.
+
+pub(crate) mod asked;
+mod attempts;
+pub(crate) mod context;
+mod expect;
+pub(crate) mod outcome;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, LOCATION, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use tokio::time::Instant;
+use tower::Service;
+
+use crate::body::RequestBody;
+use crate::clock::Clock;
+use crate::config::model::{self, Action, Redirect, Respond, RouteId};
+use crate::error::Kind;
+use crate::header::framing::{self, Framing};
+use crate::header::{self, Forwarding, forwarded, hop, keep_alive};
+use crate::request::asked::{Asked, Shape};
+use crate::request::attempts::{Attempts, Outbound, Won};
+use crate::request::context::{Client, WorkerContext};
+use crate::request::outcome::{Ledger, ResponseBody};
+use crate::response::relay::{Relay, RequestSide};
+use crate::response::upgrade::Tunnel;
+use crate::response::{Body, local_reply};
+use crate::route::Found;
+use crate::route::rewrite::{self, Redirected};
+use crate::snapshot::View;
+use crate::upstream::{Answer, BodySlot};
+
+/// The whole way of a request, from its head read to its answer, for one client's connection.
+///
+/// A value belongs to a worker's thread. It is always ready; what it cannot serve it answers with a status, so its
+/// error is `Infallible`.
+#[derive(Clone)]
+pub struct Proxy {
+    context: Rc<WorkerContext>,
+    client: Rc<Client>,
+}
+
+impl Proxy {
+    pub(crate) fn new(context: Rc<WorkerContext>, client: Rc<Client>) -> Self {
+        Self { context, client }
+    }
+}
+
+impl Service<Request<RequestBody>> for Proxy {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> ResponseFuture {
+        ResponseFuture::begin(&self.context, &self.client, request)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer of [`Proxy`], on its way. Dropping it cancels the request at its endpoint.
+pub struct ResponseFuture {
+    client: Rc<Client>,
+    context: Rc<WorkerContext>,
+    ledger: Option<Box<Ledger>>,
+    told: Told,
+    stage: Stage,
+}
+
+/// What of a request its answer depends on.
+struct Told {
+    request_id: HeaderValue,
+    method: http::Method,
+    upgrade: Option<HeaderValue>,
+}
+
+enum Stage {
+    /// The proxy has an answer of its own.
+    Answer(Response<Body>),
+    /// An endpoint is being asked.
+    Attempts(Attempts),
+    /// The answer was taken.
+    Over,
+}
+
+impl ResponseFuture {
+    fn begin(
+        context: &Rc<WorkerContext>,
+        client: &Rc<Client>,
+        request: Request<RequestBody>,
+    ) -> Self {
+        client.serving.set(true);
+        let now = Instant::now();
+        let mut ledger = Ledger::open(context, now);
+        let (mut head, body) = request.into_parts();
+        let request_id = asked::identify(context, &mut head);
+        let mut told = Told {
+            request_id,
+            method: head.method.clone(),
+            upgrade: None,
+        };
+        let stage = match walk(context, client, &mut ledger, &mut told, head, body, now) {
+            Ok(stage) => stage,
+            Err(kind) => Stage::Answer(refuse(kind, &told, &mut ledger)),
+        };
+        Self {
+            client: Rc::clone(client),
+            context: Rc::clone(context),
+            ledger: Some(ledger),
+            told,
+            stage,
+        }
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Some(ledger) = &mut this.ledger else {
+            return Poll::Pending;
+        };
+        let mut answer = match std::mem::replace(&mut this.stage, Stage::Over) {
+            Stage::Answer(answer) => answer,
+            Stage::Attempts(mut attempts) => match attempts.poll(cx, ledger) {
+                Poll::Pending => {
+                    this.stage = Stage::Attempts(attempts);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(won)) => {
+                    match relay(won, attempts.spec(), &this.client, &this.told, ledger, cx) {
+                        Ok(Relayed::Answer(answer)) => answer,
+                        Ok(Relayed::Switch(head, tunnel)) => {
+                            return Poll::Ready(Ok(this.switch(head, tunnel)));
+                        }
+                        Err(kind) => refuse(kind, &this.told, ledger),
+                    }
+                }
+                Poll::Ready(Err(error)) => refuse(error.kind(), &this.told, ledger),
+            },
+            Stage::Over => return Poll::Pending,
+        };
+        if this.context.closing.get() || this.client.closing.get() {
+            answer
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let Some(ledger) = this.ledger.take() else {
+            return Poll::Pending;
+        };
+        let (client, method) = (&this.client, &this.told.method);
+        Poll::Ready(Ok(
+            answer.map(|body| ResponseBody::new(body, ledger, client, method))
+        ))
+    }
+}
+
+impl ResponseFuture {
+    /// Answers with the endpoint's 101 and leaves the tunnel for the connection to run.
+    fn switch(
+        &mut self,
+        head: Response<()>,
+        tunnel: impl FnOnce(Box<Ledger>) -> Tunnel,
+    ) -> Response<ResponseBody> {
+        if let Some(ledger) = self.ledger.take() {
+            self.client.switch_to(tunnel(ledger));
+        }
+        head.map(|()| ResponseBody::unbooked(Body::empty(), &self.client))
+    }
+}
+
+impl Drop for ResponseFuture {
+    fn drop(&mut self) {
+        if self.ledger.is_some() {
+            self.client.serving.set(false);
+        }
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+/// From the head to an answer of the proxy's own, or to the first try at an endpoint.
+fn walk(
+    context: &Rc<WorkerContext>,
+    client: &Rc<Client>,
+    ledger: &mut Ledger,
+    told: &mut Told,
+    mut head: Parts,
+    body: RequestBody,
+    now: Instant,
+) -> Result<Stage, Kind> {
+    let shape = asked::settle(&mut head, &client.listener.limits)?;
+    let asked = asked::read(client, &told.request_id, &head);
+    ledger.note(client, &head, &asked);
+    let view = context.reader.newest();
+    let found = view
+        .table
+        .find(&asked::facts(client, &head, &asked))
+        .ok_or(Kind::NoRoute)?;
+    let route = Arc::clone(view.route(found.route));
+    ledger.book_on(context.account(&route.traffic, || {
+        (Some(Arc::clone(&route.spec.name)), None, None)
+    }));
+    let limit = route
+        .spec
+        .max_body_bytes
+        .unwrap_or(client.listener.limits.max_body_bytes);
+    admit(&shape.framing, limit)?;
+    match &route.spec.action {
+        Action::Redirect(rule) => {
+            redirect(rule, &route.spec, &head, &asked, client).map(|answer| {
+                ledger.answered_by_route(answer.status(), "redirect");
+                Stage::Answer(answer)
+            })
+        }
+        Action::Respond(rule) => {
+            let answer = respond(rule, &route.spec);
+            ledger.answered_by_route(answer.status(), "respond");
+            Ok(Stage::Answer(answer))
+        }
+        Action::Split(_) => {
+            let new_target = forwarded_target(&route.spec, &head, &asked, found)?;
+            told.upgrade.clone_from(&shape.upgrade);
+            let body = slot(body, &shape, limit, client, ledger, &mut head);
+            let outbound = outbound(head, new_target, body, &shape, &route.spec, client);
+            start(context, client, ledger, view, found.route, outbound, now)
+        }
+    }
+}
+
+/// Policy: what is known to be too large is refused before anything is sent.
+fn admit(framing: &Framing, limit: Option<u64>) -> Result<(), Kind> {
+    match (framing, limit) {
+        (Framing::Length(octets), Some(limit)) if *octets > limit => Err(Kind::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// The target that is forwarded.
+fn forwarded_target(
+    route: &model::Route,
+    head: &Parts,
+    asked: &Asked<'_>,
+    found: Found,
+) -> Result<Uri, Kind> {
+    let Some(received) = head.uri.path_and_query() else {
+        return Ok(head.uri.clone());
+    };
+    if route.path_as_received {
+        return Ok(Uri::from(received.clone()));
+    }
+    rewrite::target(&route.rewrite, received, &asked.path, found.path).map(Uri::from)
+}
+
+/// The body that the tries of a request share, under the limits of its connection and route.
+fn slot(
+    mut body: RequestBody,
+    shape: &Shape,
+    limit: Option<u64>,
+    client: &Client,
+    ledger: &mut Ledger,
+    head: &mut Parts,
+) -> Option<Rc<BodySlot>> {
+    if matches!(shape.framing, Framing::Empty) {
+        return None;
+    }
+    body.limit(limit);
+    body.watch(
+        Rc::clone(&client.clocks),
+        client.listener.limits.body_idle_timeout,
+        ledger.octets_in(),
+    );
+    let slot = BodySlot::new(body);
+    if head.version == Version::HTTP_11 && head.headers.contains_key(EXPECT) {
+        expect::hold(&slot, &mut head.extensions);
+    }
+    Some(slot)
+}
+
+/// The request as it is sent to endpoints.
+fn outbound(
+    head: Parts,
+    target: Uri,
+    body: Option<Rc<BodySlot>>,
+    shape: &Shape,
+    route: &model::Route,
+    client: &Client,
+) -> Outbound {
+    let Parts {
+        method,
+        version,
+        mut headers,
+        extensions,
+        ..
+    } = head;
+    header::forward_request(
+        &mut headers,
+        &Forwarding {
+            version,
+            peer: &client.peer,
+            scheme: client.scheme,
+            host: route.rewrite.host.as_ref(),
+            edits: &route.request_headers,
+        },
+    );
+    hop::announce(&mut headers, shape.upgrade.clone());
+    if shape.framing == Framing::Chunked {
+        // hyper takes a request without any length for one without a body where the method usually has none.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if !headers.contains_key(HOST) {
+        // HTTP/1.0 may leave it out, HTTP/1.1 towards the endpoint may not; empty is the right value for an unknown
+        // authority (RFC 9112 §3.2).
+        headers.insert(HOST, HeaderValue::from_static(""));
+    }
+    Outbound {
+        method,
+        target,
+        headers,
+        body,
+        extensions,
+    }
+}
+
+fn start(
+    context: &Rc<WorkerContext>,
+    client: &Rc<Client>,
+    ledger: &mut Ledger,
+    view: View,
+    route: RouteId,
+    outbound: Outbound,
+    now: Instant,
+) -> Result<Stage, Kind> {
+    let mut attempts = Attempts::new(context, client, view, route, outbound);
+    let timeouts = &attempts.spec().timeouts;
+    client.clocks.start(Clock::Response, now, timeouts.response);
+    client.clocks.start(Clock::Total, now, timeouts.total);
+    attempts.begin(ledger, now).map_err(|error| error.kind())?;
+    Ok(Stage::Attempts(attempts))
+}
+
+/// What an endpoint's answer becomes.
+enum Relayed<T> {
+    Answer(Response<Body>),
+    Switch(Response<()>, T),
+}
+
+/// From an endpoint's answer to the client's.
+fn relay(
+    won: Won,
+    route: &model::Route,
+    client: &Rc<Client>,
+    told: &Told,
+    ledger: &mut Ledger,
+    cx: &mut Context<'_>,
+) -> Result<Relayed<impl FnOnce(Box<Ledger>) -> Tunnel + use<>>, Kind> {
+    let Won {
+        answer,
+        engaged,
+        body: sent,
+    } = won;
+    let Answer {
+        response,
+        mut line,
+        connect,
+        took,
+    } = answer;
+    let (mut head, body) = response.into_parts();
+    engaged.traffic().attempt_answered(engaged.worker(), took);
+    framing::response(head.version, head.status, &head.headers)?;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        // Octets are a tunnel's only where the endpoint switched to what the client asked for (RFC 9110 §7.8).
+        let asked = told
+            .upgrade
+            .as_ref()
+            .filter(|asked| hop::switches_to(&head.headers, asked));
+        let protocol = asked.ok_or(Kind::MalformedResponse)?.clone();
+        header::forward_response(&mut head.headers, head.version, &route.response_headers);
+        hop::announce(&mut head.headers, Some(protocol));
+        ledger.answered(head.status, connect);
+        client.clocks.stop(Clock::Total);
+        let idle = route.timeouts.idle;
+        let tunnel =
+            move |ledger: Box<Ledger>| Tunnel::new(line, engaged, idle, ledger.into_tunnel());
+        return Ok(Relayed::Switch(
+            Response::from_parts(versioned(head), ()),
+            tunnel,
+        ));
+    }
+    line.promise(keep_alive::timeout(&head.headers));
+    header::forward_response(&mut head.headers, head.version, &route.response_headers);
+    ledger.answered(head.status, connect);
+    let request_side = match sent.is_none_or(|sent| sent.has_ended()) {
+        true => RequestSide::Ended,
+        false => RequestSide::Flows,
+    };
+    let idle = route.timeouts.idle;
+    let mut relay = Relay::new(
+        body,
+        line,
+        request_side,
+        engaged,
+        Rc::clone(&client.clocks),
+        idle,
+    );
+    relay.settle(cx);
+    Ok(Relayed::Answer(Response::from_parts(
+        versioned(head),
+        Body::Relay(relay),
+    )))
+}
+
+/// The proxy answers in its own version, whatever the endpoint spoke (RFC 9110 §2.5).
+fn versioned(mut head: http::response::Parts) -> http::response::Parts {
+    head.version = Version::HTTP_11;
+    head
+}
+
+fn refuse(kind: Kind, told: &Told, ledger: &mut Ledger) -> Response<Body> {
+    let answer = local_reply::response(kind, told.request_id.as_bytes());
+    ledger.refused(answer.status(), kind);
+    answer
+}
+
+fn redirect(
+    rule: &Redirect,
+    route: &model::Route,
+    head: &Parts,
+    asked: &Asked<'_>,
+    client: &Client,
+) -> Result<Response<Body>, Kind> {
+    let scheme = forwarded::scheme(&head.headers, &client.peer, client.scheme);
+    let location = rewrite::location(
+        rule,
+        &Redirected {
+            scheme: scheme.as_str(),
+            host: (!asked.host.is_empty()).then_some(asked.host),
+            port: asked.port,
+            path: &asked.path,
+            query: head.uri.query(),
+        },
+    )?;
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = rule.status;
+    answer.headers_mut().insert(LOCATION, location);
+    header::edit::apply(answer.headers_mut(), &route.response_headers);
+    Ok(answer)
+}
+
+fn respond(rule: &Respond, route: &model::Route) -> Response<Body> {
+    let mut answer = Response::new(match rule.body.is_empty() {
+        true => Body::empty(),
+        false => Body::full(rule.body.clone()),
+    });
+    *answer.status_mut() = rule.status;
+    if !rule.body.is_empty() {
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        answer.headers_mut().insert(CONTENT_TYPE, text);
+    }
+    header::edit::apply(answer.headers_mut(), &route.response_headers);
+    answer
+}
+
+/// What a caught panic is answered with.
+pub(crate) fn after_panic(client: &Rc<Client>) -> Response<ResponseBody> {
+    local_reply::response(Kind::Panicked, b"-").map(|body| ResponseBody::unbooked(body, client))
+}

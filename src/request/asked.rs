@@ -1,0 +1,104 @@
+//! What a request asks for, decided once from its head before anything is forwarded: its authority, its canonical
+//! path, where its body ends, who sent it.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
+
+use crate::config::model::ListenerLimits;
+use crate::config::path::canonical;
+use crate::error::Kind;
+use crate::header::framing::{self, Framing};
+use crate::header::host::{self, Form};
+use crate::header::{forwarded, hop, ids};
+use crate::request::context::{Client, WorkerContext};
+use crate::route::Facts;
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    /// The id by which client, log and endpoint know the request.
+    pub(crate) request_id: &'a HeaderValue,
+    /// The client's address, behind trusted proxies.
+    pub(crate) client: IpAddr,
+    /// The host, without its port; empty where HTTP/1.0 names none.
+    pub(crate) host: &'a str,
+    /// The port that the client named.
+    pub(crate) port: Option<u16>,
+    /// The canonical path.
+    pub(crate) path: Cow<'a, str>,
+}
+
+/// Where the body ends, and to which protocol the client wants to switch.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) framing: Framing,
+    pub(crate) upgrade: Option<HeaderValue>,
+}
+
+/// Gives the request its id, and makes an absolute target into a path with a `Host` (RFC 9112 §3.2.2).
+///
+/// # Errors
+/// The kind of the refusal.
+pub(crate) fn settle(head: &mut Parts, limits: &ListenerLimits) -> Result<Shape, Kind> {
+    let framing = framing::request(head.version, &head.headers)?;
+    let form = host::target(head.version, &head.method, &head.uri, &head.headers)?.form;
+    let octets = head
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if limits.max_uri_bytes.is_some_and(|limit| octets > limit) {
+        return Err(Kind::TargetTooLong);
+    }
+    if form == Form::Absolute {
+        host::adopt(&mut head.headers, &head.uri);
+        let target = head
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        head.uri = Uri::from(target);
+    }
+    let upgrade = hop::upgrade(&head.headers, &head.method, head.version, framing);
+    Ok(Shape { framing, upgrade })
+}
+
+/// The id of a request: its own, or a new one, which is set.
+pub(crate) fn identify(context: &WorkerContext, head: &mut Parts) -> HeaderValue {
+    ids::request_id(&mut head.headers, context.random())
+}
+
+/// Reads what a settled request asks for.
+pub(crate) fn read<'a>(client: &Client, request_id: &'a HeaderValue, head: &'a Parts) -> Asked<'a> {
+    let authority = head
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host::authority(host.as_bytes()).ok());
+    Asked {
+        request_id,
+        client: forwarded::client(
+            &head.headers,
+            &client.peer,
+            &client.listener.trusted_proxies,
+        ),
+        host: authority.map_or("", |authority| authority.host),
+        port: authority.and_then(|authority| authority.port),
+        path: canonical(head.uri.path()),
+    }
+}
+
+/// What routing wants to know of it.
+pub(crate) fn facts<'a>(client: &'a Client, head: &'a Parts, asked: &'a Asked<'_>) -> Facts<'a> {
+    Facts {
+        listener: &client.listener.name,
+        host: asked.host,
+        client: asked.client,
+        path: &asked.path,
+        method: &head.method,
+        headers: &head.headers,
+        query: head.uri.query(),
+    }
+}

@@ -1,0 +1,448 @@
+//! The loop over tries: where the first goes, what is done when one fails, which answer wins.
+//!
+//! Several tries may be under way at once; the first answer wins and the others are dropped, which closes their
+//! connections. Only the first try of a request counts in the exact shares.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::config::model::{self, RouteId};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind, Progress};
+use crate::policy::retry::{self, Decision, Failed};
+use crate::pool::{Picked, Pool, Standing};
+use crate::request::context::{Client, WorkerContext};
+use crate::request::outcome::Ledger;
+use crate::snapshot::View;
+use crate::split::Turn;
+use crate::upstream::{
+    Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Engaged, Freshness, UpstreamBody,
+};
+
+/// How long a request waits for the first verdict on a pool.
+const VERDICT_WAIT: Duration = Duration::from_secs(1);
+
+/// The request as every try sends it.
+pub(super) struct Outbound {
+    pub(super) method: Method,
+    pub(super) target: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Rc<BodySlot>>,
+    /// What hyper is to know beside the head.
+    pub(super) extensions: Extensions,
+}
+
+/// A request on its way to an answer of an endpoint.
+pub(super) struct Attempts {
+    context: Rc<WorkerContext>,
+    client: Rc<Client>,
+    /// The newest snapshot at the last choice, with the route in it.
+    view: View,
+    route: RouteId,
+    chosen: Option<Arc<str>>,
+    outbound: Option<Outbound>,
+    idempotent: bool,
+    under_way: SmallVec<[Try; 1]>,
+    waiting: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    tried: SmallVec<[Arc<Endpoint>; 2]>,
+    repeated: u32,
+}
+
+/// A try under way, counted in at its endpoint.
+struct Try {
+    attempt: Attempt,
+    engaged: Engaged,
+}
+
+/// The answer that won.
+pub(super) struct Won {
+    pub(super) answer: Answer,
+    pub(super) engaged: Engaged,
+    pub(super) body: Option<Rc<BodySlot>>,
+}
+
+impl Attempts {
+    pub(super) fn new(
+        context: &Rc<WorkerContext>,
+        client: &Rc<Client>,
+        view: View,
+        route: RouteId,
+        outbound: Outbound,
+    ) -> Self {
+        Self {
+            context: Rc::clone(context),
+            client: Rc::clone(client),
+            view,
+            route,
+            chosen: None,
+            idempotent: retry::is_idempotent(&outbound.method),
+            outbound: Some(outbound),
+            under_way: SmallVec::new(),
+            waiting: None,
+            tried: SmallVec::new(),
+            repeated: 0,
+        }
+    }
+
+    /// The configuration of the route in force for this request.
+    pub(super) fn spec(&self) -> &Arc<model::Route> {
+        &self.view.route(self.route).spec
+    }
+
+    /// Chooses the pool and the endpoint of the first try, and begins it.
+    pub(super) fn begin(&mut self, ledger: &mut Ledger, now: Instant) -> Result<(), Error> {
+        let pool = self.turn(ledger)?;
+        self.first(&pool, ledger, now)
+    }
+
+    /// Drives what is under way until an answer has won or nothing is left to try.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        ledger: &mut Ledger,
+    ) -> Poll<Result<Won, Error>> {
+        if let Some(waiting) = &mut self.waiting
+            && waiting.as_mut().poll(cx).is_ready()
+        {
+            self.waiting = None;
+            self.after_verdict(ledger)?;
+        }
+        let mut index = 0;
+        while let Some(tried) = self.under_way.get_mut(index) {
+            match tried.attempt.poll(cx) {
+                Poll::Ready(Ok(answer)) => {
+                    let Try { engaged, .. } = self.under_way.swap_remove(index);
+                    return Poll::Ready(Ok(self.won(answer, engaged)));
+                }
+                Poll::Ready(Err(failure)) => {
+                    let lost = self.under_way.swap_remove(index);
+                    self.lost(&lost, failure, ledger)?;
+                    // What was begun in its place is polled in this very round.
+                    index = 0;
+                }
+                Poll::Pending => index += 1,
+            }
+        }
+        self.look_at_clocks(cx, ledger)
+    }
+
+    fn look_at_clocks(
+        &mut self,
+        cx: &mut Context<'_>,
+        ledger: &mut Ledger,
+    ) -> Poll<Result<Won, Error>> {
+        let clocks = Rc::clone(&self.client.clocks);
+        if clocks.rang(Clock::Response) {
+            let progress = self.progress();
+            self.fail_all(Kind::ResponseTimeout);
+            return Poll::Ready(Err(Error::new(Kind::ResponseTimeout, progress)));
+        }
+        if self.waiting.is_some() && clocks.rang(Clock::Verdict) {
+            self.waiting = None;
+            return Poll::Ready(Err(Error::new(
+                Kind::NoReadyEndpoint,
+                Progress::NothingSent,
+            )));
+        }
+        if clocks.rang(Clock::Try)
+            && let Some(late) = self.under_way.pop()
+        {
+            let failure = AttemptFailure {
+                error: Error::new(Kind::TryTimeout, late.attempt.progress()),
+                stale: false,
+                dispatch: None,
+            };
+            self.lost(&late, failure, ledger)?;
+            // The new try has not been polled yet: come again at once.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        clocks.arm(cx);
+        Poll::Pending
+    }
+
+    /// Whose turn it is by the exact shares.
+    fn turn(&mut self, ledger: &mut Ledger) -> Result<Arc<Pool>, Error> {
+        // A schedule is closed only after its successor was published, so the newest snapshot has one that counts on;
+        // more than one round is needed only where it is closed in its turn meanwhile.
+        for _ in 0..64 {
+            let view = Rc::clone(&self.view);
+            let route = view.route(self.route);
+            let Some(split) = route.split() else { break };
+            match split.take() {
+                Turn::Entry { entry, position } => {
+                    let pool = view.pool(entry.pool);
+                    ledger.book_on(self.context.account(&entry.traffic, || {
+                        (
+                            Some(Arc::clone(&route.spec.name)),
+                            Some(Arc::clone(&entry.name)),
+                            pool.spec().version.clone(),
+                        )
+                    }));
+                    ledger.placed(position);
+                    self.chosen = None;
+                    return Ok(Arc::clone(pool));
+                }
+                Turn::Nobody => break,
+                Turn::Outdated => {
+                    let name = Arc::clone(&route.spec.name);
+                    if !self.renew(&name) {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(Error::new(Kind::NoReadyEndpoint, Progress::NothingSent))
+    }
+
+    /// Takes up the newest snapshot; false if it no longer has this route.
+    fn renew(&mut self, name: &str) -> bool {
+        self.view = self.context.reader.newest();
+        let found = self
+            .view
+            .routes
+            .iter()
+            .position(|route| &*route.spec.name == name);
+        if let Some(index) = found {
+            self.route = RouteId(index);
+        }
+        found.is_some()
+    }
+
+    fn first(&mut self, pool: &Arc<Pool>, ledger: &mut Ledger, now: Instant) -> Result<(), Error> {
+        let mut pool = Arc::clone(pool);
+        for _ in 0..64 {
+            match pool.pick() {
+                Picked::Endpoint(endpoint) => {
+                    let endpoint = Arc::clone(endpoint);
+                    self.try_at(&endpoint, &pool, Freshness::Any, ledger, now);
+                    return Ok(());
+                }
+                Picked::Outdated => {
+                    let newest = self.context.reader.newest();
+                    let Some(same) = newest.pool_named(&pool.spec().name) else {
+                        break;
+                    };
+                    pool = Arc::clone(same);
+                }
+                Picked::Nobody if pool.standing() == Standing::Unjudged => {
+                    self.await_verdict(&pool, now);
+                    return Ok(());
+                }
+                Picked::Nobody => break,
+            }
+        }
+        Err(Error::new(Kind::NoReadyEndpoint, Progress::NothingSent))
+    }
+
+    fn await_verdict(&mut self, pool: &Arc<Pool>, now: Instant) {
+        self.client
+            .clocks
+            .start(Clock::Verdict, now, Some(VERDICT_WAIT));
+        self.chosen = Some(Arc::clone(&pool.spec().name));
+        let store = Arc::clone(&self.context.store);
+        let name = Arc::clone(&pool.spec().name);
+        self.waiting = Some(Box::pin(async move {
+            let mut published = store.follow();
+            loop {
+                let judged = store
+                    .newest()
+                    .pool_named(&name)
+                    .is_none_or(|pool| pool.standing() != Standing::Unjudged);
+                if judged || published.changed().await.is_err() {
+                    return;
+                }
+            }
+        }));
+    }
+
+    fn after_verdict(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
+        self.client.clocks.stop(Clock::Verdict);
+        let newest = self.context.reader.newest();
+        let pool = self
+            .chosen
+            .take()
+            .and_then(|name| newest.pool_named(&name).cloned());
+        let now = Instant::now();
+        ledger.queued_until(now);
+        match pool {
+            Some(pool) => self.first(&pool, ledger, now),
+            None => Err(Error::new(Kind::NoReadyEndpoint, Progress::NothingSent)),
+        }
+    }
+
+    fn try_at(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        pool: &Arc<Pool>,
+        freshness: Freshness,
+        ledger: &mut Ledger,
+        now: Instant,
+    ) {
+        let local = self.context.upstreams.to(endpoint, pool);
+        let engaged = Engaged::at(&local);
+        ledger.tried(endpoint.label());
+        let limit = self.spec().timeouts.try_timeout;
+        self.client.clocks.start(Clock::Try, now, limit);
+        let Some(dispatch) = self.dispatch() else {
+            return;
+        };
+        let attempt = Attempt::begin(local, dispatch, freshness, now);
+        self.under_way.push(Try { attempt, engaged });
+    }
+
+    /// The request for a try. A request that could be sent again is copied, any other is handed over.
+    fn dispatch(&mut self) -> Option<Dispatch> {
+        let repeatable = self.idempotent && self.spec().retry.attempts > 0;
+        let outbound = self.outbound.as_mut()?;
+        let headers = match repeatable {
+            true => outbound.headers.clone(),
+            false => std::mem::take(&mut outbound.headers),
+        };
+        let body = outbound
+            .body
+            .clone()
+            .map_or(UpstreamBody::Empty, UpstreamBody::Shared);
+        let mut request = Request::new(body);
+        *request.method_mut() = outbound.method.clone();
+        *request.uri_mut() = outbound.target.clone();
+        *request.headers_mut() = headers;
+        *request.extensions_mut() = outbound.extensions.clone();
+        Some(request)
+    }
+
+    fn won(&mut self, answer: Answer, engaged: Engaged) -> Won {
+        self.under_way.clear();
+        self.stop_clocks();
+        let body = self.outbound.take().and_then(|outbound| outbound.body);
+        Won {
+            answer,
+            engaged,
+            body,
+        }
+    }
+
+    /// A try has failed: begins another, or gives up with its failure unless one is still under way.
+    fn lost(
+        &mut self,
+        lost: &Try,
+        failure: AttemptFailure,
+        ledger: &mut Ledger,
+    ) -> Result<(), Error> {
+        let AttemptFailure {
+            error,
+            stale,
+            dispatch,
+        } = failure;
+        let kind = error.kind();
+        let worker = self.context.worker;
+        let endpoint = Arc::clone(lost.attempt.endpoint());
+        self.take_back(dispatch);
+        let decision = retry::decide(
+            &self.spec().retry,
+            &Failed {
+                kind,
+                progress: error.progress(),
+                stale,
+                repeated: self.repeated,
+                idempotent: self.idempotent,
+                whole: self.is_whole(),
+            },
+        );
+        let newest = self.context.reader.newest();
+        let pool = newest.pool_named(&endpoint.key().pool).cloned();
+        if decision != Decision::Reconnect
+            && let Some(pool) = &pool
+        {
+            pool.traffic().failed(worker, kind.reason());
+        }
+        tracing::debug!(endpoint = %endpoint.label(), error = %error, cause = ?std::error::Error::source(&error), "Try failed");
+        let now = Instant::now();
+        match (decision, pool) {
+            (Decision::Reconnect, Some(pool)) => {
+                self.try_at(&endpoint, &pool, Freshness::New, ledger, now);
+                Ok(())
+            }
+            (Decision::Elsewhere, Some(pool)) => {
+                self.tried.push(endpoint);
+                let random = self.context.random() as u64 as usize;
+                let Some(next) = pool.pick_again(&self.tried, random).cloned() else {
+                    return Err(error);
+                };
+                self.repeated += 1;
+                pool.traffic().retried(worker, kind.reason());
+                self.try_at(&next, &pool, Freshness::Any, ledger, now);
+                Ok(())
+            }
+            (Decision::GiveUp, _) | (_, None) => {
+                if self.under_way.is_empty() {
+                    self.stop_clocks();
+                    return Err(error);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts back what was certainly not sent.
+    fn take_back(&mut self, dispatch: Option<Dispatch>) {
+        if let (Some(dispatch), Some(outbound)) = (dispatch, &mut self.outbound)
+            && outbound.headers.is_empty()
+        {
+            outbound.headers = dispatch.into_parts().0.headers;
+        }
+    }
+
+    /// Whether the request can still be sent whole.
+    fn is_whole(&self) -> bool {
+        self.outbound.as_ref().is_some_and(|outbound| {
+            let untouched = outbound
+                .body
+                .as_ref()
+                .is_none_or(|body| body.is_untouched());
+            untouched && !outbound.headers.is_empty()
+        })
+    }
+
+    fn progress(&self) -> Progress {
+        let furthest = self
+            .under_way
+            .iter()
+            .map(|tried| tried.attempt.progress())
+            .max();
+        furthest.unwrap_or(Progress::NothingSent)
+    }
+
+    fn fail_all(&mut self, kind: Kind) {
+        let worker = self.context.worker;
+        for late in self.under_way.drain(..) {
+            let name = &late.attempt.endpoint().key().pool;
+            if let Some(pool) = self.view.pool_named(name) {
+                pool.traffic().failed(worker, kind.reason());
+            }
+        }
+        self.waiting = None;
+        self.stop_clocks();
+    }
+
+    fn stop_clocks(&self) {
+        for clock in [Clock::Response, Clock::Try, Clock::Verdict] {
+            self.client.clocks.stop(clock);
+        }
+    }
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        self.stop_clocks();
+    }
+}

@@ -1,0 +1,167 @@
+//! What a worker's requests have at hand, and what a connection's requests have in common.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::access_log::Logger;
+use crate::clock::Clocks;
+use crate::config::model::Listener;
+use crate::header::forwarded::{Peer, Scheme};
+use crate::metrics::Metrics;
+use crate::metrics::Traffic;
+use crate::metrics::cells::WorkerId;
+use crate::request::outcome::Ledger;
+use crate::response::upgrade::Tunnel;
+use crate::snapshot::{Reader, Store};
+use crate::upstream::Upstreams;
+
+/// What a worker's requests have at hand. It stays on the worker's thread.
+#[derive(Debug)]
+pub(crate) struct WorkerContext {
+    pub(crate) worker: WorkerId,
+    pub(crate) store: Arc<Store>,
+    pub(crate) reader: Reader,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) logger: Logger,
+    random: RefCell<fastrand::Rng>,
+    accounts: RefCell<FxHashMap<usize, Rc<Account>>>,
+    /// Answers ask their clients to close: the process is going to end.
+    pub(crate) closing: Cell<bool>,
+}
+
+/// What a request is booked on: its counters, and its names for the log. One a worker, so that booking a request
+/// touches no count that other workers touch.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) pool: Option<Arc<str>>,
+    pub(crate) version: Option<Arc<str>>,
+}
+
+impl WorkerContext {
+    pub(crate) fn new(
+        worker: WorkerId,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        logger: Logger,
+        seed: u64,
+    ) -> Self {
+        Self {
+            worker,
+            reader: store.reader(),
+            store,
+            upstreams: Upstreams::new(worker),
+            metrics,
+            logger,
+            random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            accounts: RefCell::default(),
+            closing: Cell::new(false),
+        }
+    }
+
+    /// A random number; not for secrets.
+    pub(crate) fn random(&self) -> u128 {
+        self.random.borrow_mut().u128(..)
+    }
+
+    /// The account of these counters, made at their first request since the last snapshot.
+    pub(crate) fn account(
+        &self,
+        traffic: &Arc<Traffic>,
+        names: impl FnOnce() -> (Option<Arc<str>>, Option<Arc<str>>, Option<Arc<str>>),
+    ) -> Rc<Account> {
+        let key = Arc::as_ptr(traffic) as usize;
+        if let Some(account) = self.accounts.borrow().get(&key) {
+            return Rc::clone(account);
+        }
+        let (route, pool, version) = names();
+        let account = Rc::new(Account {
+            traffic: Arc::clone(traffic),
+            route,
+            pool,
+            version,
+        });
+        self.accounts.borrow_mut().insert(key, Rc::clone(&account));
+        account
+    }
+
+    /// Acts on a new snapshot.
+    pub(crate) fn follow(&self) {
+        let view = self.reader.newest();
+        self.accounts.borrow_mut().clear();
+        self.upstreams.follow(&view.pools);
+        self.store.acknowledge(self.worker, view.generation);
+    }
+}
+
+/// A client's connection, as its requests see it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) address: IpAddr,
+    pub(crate) peer: Peer,
+    pub(crate) scheme: Scheme,
+    pub(crate) clocks: Rc<Clocks>,
+    /// A request is being served: from its head read to its response's body handed over.
+    pub(crate) serving: Cell<bool>,
+    /// The next answer asks the client to close.
+    pub(crate) closing: Cell<bool>,
+    /// The socket tells when everything is written; without one, a response is over with its body.
+    pub(crate) tells_flush: Cell<bool>,
+    tail: RefCell<Option<Box<Ledger>>>,
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
+impl Client {
+    pub(crate) fn new(listener: Arc<Listener>, address: IpAddr, scheme: Scheme) -> Self {
+        let peer = Peer::new(address, &listener.trusted_proxies);
+        Self {
+            listener,
+            address,
+            peer,
+            scheme,
+            clocks: Rc::default(),
+            serving: Cell::new(false),
+            closing: Cell::new(false),
+            tells_flush: Cell::new(false),
+            tail: RefCell::default(),
+            tunnel: RefCell::default(),
+        }
+    }
+
+    /// A response's body has been handed over; its last octets may not be written yet.
+    pub(super) fn handed_over(&self, ledger: Box<Ledger>) {
+        if self.tells_flush.get() {
+            drop(self.tail.replace(Some(ledger)));
+        }
+    }
+
+    /// Everything handed over has been written.
+    pub(crate) fn flushed(&self) {
+        if self.tail.borrow().is_some() {
+            drop(self.tail.take());
+        }
+    }
+
+    /// Nothing more can be written.
+    pub(crate) fn gone(&self) {
+        if let Some(mut ledger) = self.tail.take() {
+            ledger.client_left();
+        }
+    }
+
+    pub(super) fn switch_to(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
+    }
+
+    /// The tunnel that begins now, if the last answer was a 101.
+    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.take()
+    }
+}

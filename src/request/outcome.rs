@@ -1,0 +1,323 @@
+//! What came of a request: booked once, when its last octet is written or when it is broken off.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::access_log::{Record, Text};
+use crate::error::{Error, Kind};
+use crate::header::ids;
+use crate::request::asked::Asked;
+use crate::request::context::{Account, Client, WorkerContext};
+use crate::response::Body;
+
+/// The status under which a request is booked whose client left first.
+const CLIENT_LEFT: u16 = 499;
+
+/// The book of one request. Dropping it closes it.
+pub(crate) struct Ledger {
+    context: Rc<WorkerContext>,
+    account: Rc<Account>,
+    began: Instant,
+    to_head: Option<Duration>,
+    status: u16,
+    reason: Option<&'static str>,
+    local_reply: bool,
+    /// Shared with the request's body, where it has one.
+    octets_in: Option<Rc<Cell<u64>>>,
+    octets_out: u64,
+    state: State,
+    record: Option<Box<Record>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The answer is still to come or under way.
+    Open,
+    /// The answer has been handed over whole.
+    Whole,
+    /// Booked already, or not to be booked.
+    Closed,
+}
+
+impl Ledger {
+    /// Opens the book of a request whose head has been read.
+    pub(crate) fn open(context: &Rc<WorkerContext>, began: Instant) -> Box<Self> {
+        let view = context.reader.newest();
+        let account = context.account(&view.unrouted, || (None, None, None));
+        Box::new(Self {
+            context: Rc::clone(context),
+            account,
+            began,
+            to_head: None,
+            status: CLIENT_LEFT,
+            reason: None,
+            local_reply: false,
+            octets_in: None,
+            octets_out: 0,
+            state: State::Open,
+            record: None,
+        })
+    }
+
+    /// Notes what the access log tells of the request's head; nothing without an access log.
+    pub(crate) fn note(&mut self, client: &Client, head: &http::request::Parts, asked: &Asked<'_>) {
+        if !self.context.logger.is_on() {
+            return;
+        }
+        let mut record = Record::new(
+            SystemTime::now(),
+            asked.client,
+            head.method.clone(),
+            head.version,
+        );
+        record.put(Text::RequestId, asked.request_id.as_bytes());
+        record.put(Text::Listener, client.listener.name.as_bytes());
+        record.put(Text::Host, asked.host.as_bytes());
+        record.put(Text::Path, asked.path.as_bytes());
+        record.put(Text::Query, head.uri.query().unwrap_or_default().as_bytes());
+        if let Some(trace_id) = ids::trace_id(&head.headers) {
+            record.put(Text::TraceId, trace_id.as_str().as_bytes());
+        }
+        self.record = Some(Box::new(record));
+    }
+
+    /// Books the request on this route and pool from now on.
+    pub(crate) fn book_on(&mut self, account: Rc<Account>) {
+        self.account = account;
+    }
+
+    /// The request's slot in the schedule of its split.
+    pub(crate) fn placed(&mut self, position: Option<u64>) {
+        self.account.traffic.picked(self.context.worker);
+        if let Some(record) = &mut self.record {
+            record.position = position;
+        }
+    }
+
+    /// The request waited until now before its first try.
+    pub(crate) fn queued_until(&mut self, now: Instant) {
+        let queue = now.duration_since(self.began);
+        if let Some(record) = &mut self.record {
+            record.queue = Some(queue);
+        }
+    }
+
+    /// A try begins.
+    pub(crate) fn tried(&mut self, endpoint: &Arc<str>) {
+        if let Some(record) = &mut self.record {
+            record.attempts += 1;
+            record.put(Text::Endpoint, endpoint.as_bytes());
+        }
+    }
+
+    /// An endpoint has answered with this head.
+    pub(crate) fn answered(&mut self, status: StatusCode, connect: Option<Duration>) {
+        let to_head = self.began.elapsed();
+        self.status = status.as_u16();
+        self.to_head = Some(to_head);
+        if let Some(record) = &mut self.record {
+            record.connect = connect;
+            record.first_byte = Some(to_head);
+        }
+    }
+
+    /// The route itself answers, as it is configured to.
+    pub(crate) fn answered_by_route(&mut self, status: StatusCode, reason: &'static str) {
+        self.status = status.as_u16();
+        self.to_head = Some(self.began.elapsed());
+        self.reason = Some(reason);
+        self.local_reply = true;
+    }
+
+    /// The proxy answers a failure.
+    pub(crate) fn refused(&mut self, status: StatusCode, kind: Kind) {
+        self.answered_by_route(status, kind.reason());
+    }
+
+    /// The client went before everything was written.
+    pub(crate) fn client_left(&mut self) {
+        self.status = CLIENT_LEFT;
+        self.reason = Some(Kind::ClientGone.reason());
+        self.state = State::Open;
+    }
+
+    /// The counter of the request body's octets.
+    pub(crate) fn octets_in(&mut self) -> Rc<Cell<u64>> {
+        Rc::clone(self.octets_in.get_or_insert_default())
+    }
+
+    /// The answer is a 101: the request is booked now, the tunnel when it ends.
+    pub(crate) fn into_tunnel(mut self: Box<Self>) -> impl FnOnce(u64, u64) + 'static {
+        let worker = self.context.worker;
+        self.account
+            .traffic
+            .answered(worker, self.status, None, self.began.elapsed());
+        self.account.traffic.tunnel_opened(worker);
+        self.state = State::Closed;
+        let opened = Instant::now();
+        move |octets_in, octets_out| {
+            self.account
+                .traffic
+                .tunnel_closed(worker, opened.elapsed(), octets_in, octets_out);
+            self.octets_in().set(octets_in);
+            self.octets_out = octets_out;
+            self.log();
+        }
+    }
+
+    fn close(&mut self) {
+        if self.state == State::Closed {
+            return;
+        }
+        if self.state == State::Open && self.reason.is_none() {
+            self.client_left();
+        }
+        self.state = State::Closed;
+        let worker = self.context.worker;
+        let total = self.began.elapsed();
+        let traffic = &self.account.traffic;
+        traffic.answered(worker, self.status, self.to_head, total);
+        if let (true, Some(reason)) = (self.local_reply, self.reason) {
+            traffic.local_reply(worker, self.status, reason);
+        }
+        self.log();
+    }
+
+    fn log(&mut self) {
+        let Some(mut record) = self.record.take() else {
+            return;
+        };
+        record.status = self.status;
+        record.reason = self.reason;
+        record.bytes_in = self.octets_in.as_ref().map_or(0, |octets| octets.get());
+        record.bytes_out = self.octets_out;
+        record.duration = self.began.elapsed();
+        let names = [
+            (Text::Route, &self.account.route),
+            (Text::Pool, &self.account.pool),
+            (Text::Version, &self.account.version),
+        ];
+        for (text, name) in names {
+            record.put(text, name.as_deref().unwrap_or_default().as_bytes());
+        }
+        self.context.logger.log(record);
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("status", &self.status)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The body of a response of [`crate::Proxy`].
+#[derive(Debug)]
+pub struct ResponseBody {
+    body: Body,
+    ledger: Option<Box<Ledger>>,
+    client: Rc<Client>,
+    /// Nobody will ask for the body, as after HEAD.
+    silent: bool,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(
+        body: Body,
+        ledger: Box<Ledger>,
+        client: &Rc<Client>,
+        method: &Method,
+    ) -> Self {
+        Self {
+            body,
+            ledger: Some(ledger),
+            client: Rc::clone(client),
+            silent: method == Method::HEAD,
+        }
+    }
+
+    /// A body that nobody books: that of a 101, whose tunnel is booked instead, or one behind a caught panic, whose
+    /// request was booked when it was dropped.
+    pub(crate) fn unbooked(body: Body, client: &Rc<Client>) -> Self {
+        Self {
+            body,
+            ledger: None,
+            client: Rc::clone(client),
+            silent: true,
+        }
+    }
+
+    fn note(&mut self, polled: &Poll<Option<Result<Frame<Bytes>, Error>>>) {
+        let ended = self.body.is_end_stream();
+        let Some(ledger) = &mut self.ledger else {
+            return;
+        };
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                ledger.octets_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if ended {
+                    ledger.state = State::Whole;
+                }
+            }
+            Poll::Ready(None) => ledger.state = State::Whole,
+            Poll::Ready(Some(Err(error))) => ledger.reason = Some(error.kind().reason()),
+            Poll::Pending => {}
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = self.get_mut();
+        let polled = this.body.poll_frame(cx);
+        this.note(&polled);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        self.client.serving.set(false);
+        let Some(mut ledger) = self.ledger.take() else {
+            return;
+        };
+        if self.silent || self.body.is_end_stream() {
+            ledger.state = State::Whole;
+        }
+        if ledger.state == State::Whole {
+            self.client.handed_over(ledger);
+        }
+    }
+}

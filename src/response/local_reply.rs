@@ -1,0 +1,154 @@
+//! The one place that turns a failure into an answer: its status, its `Proxy-Status` (RFC 9209) and its few words.
+//!
+//! A client learns the request's id and the class of the failure; addresses and causes are for the log.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, Response, StatusCode};
+
+use crate::error::Kind;
+use crate::response::Body;
+
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// How a failure is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The status of the response.
+    pub(crate) status: StatusCode,
+    /// The field value of `Proxy-Status`, with an error type of RFC 9209 §2.3.
+    pub(crate) proxy_status: &'static str,
+    /// Whether the connection can go on: not after a message whose end is unknown or unread.
+    pub(crate) connection: Connection,
+}
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// It may serve further requests.
+    Stays,
+    /// It closes behind the answer.
+    Closes,
+}
+
+/// How a failure of this kind is answered.
+pub(crate) fn reply_to(kind: Kind) -> Reply {
+    use Connection::{Closes, Stays};
+    let (status, proxy_status, connection) = match kind {
+        Kind::MalformedRequest | Kind::BadHost => (400, "fiel; error=http_request_error", Closes),
+        Kind::UnknownTransferCoding => (501, "fiel; error=http_request_error", Closes),
+        Kind::HeadersTooSlow | Kind::BodyTooSlow => (408, "fiel; error=http_request_error", Closes),
+        Kind::HeadersTooLarge => (431, "fiel; error=http_request_error", Closes),
+        Kind::TargetTooLong => (414, "fiel; error=http_request_error", Closes),
+        Kind::BodyTooLarge => (413, "fiel; error=http_request_error", Closes),
+        // Nobody is left to read it; the status is for logs and metrics.
+        Kind::ClientGone => (499, "fiel; error=http_request_error", Closes),
+        Kind::VersionUnknown => (505, "fiel; error=http_request_error", Closes),
+        Kind::MethodRefused => (501, "fiel; error=http_request_denied", Closes),
+        Kind::NoRoute => (404, "fiel; error=destination_not_found", Stays),
+        Kind::NoReadyEndpoint => (503, "fiel; error=destination_unavailable", Stays),
+        Kind::Panicked => (500, "fiel; error=proxy_internal_error", Closes),
+        Kind::ShuttingDown => (503, "fiel; error=destination_unavailable", Closes),
+        Kind::ResponseTimeout | Kind::TryTimeout => {
+            (504, "fiel; error=http_response_timeout", Stays)
+        }
+        Kind::ConnectRefused => (502, "fiel; error=connection_refused", Stays),
+        Kind::ConnectFailed => (502, "fiel; error=destination_ip_unroutable", Stays),
+        Kind::ConnectTimeout => (504, "fiel; error=connection_timeout", Stays),
+        Kind::Reset | Kind::EndpointDead => (502, "fiel; error=connection_terminated", Stays),
+        Kind::MalformedResponse => (502, "fiel; error=http_protocol_error", Stays),
+        Kind::ResponseCut => (502, "fiel; error=http_response_incomplete", Closes),
+        Kind::ResponseTooSlow => (504, "fiel; error=connection_read_timeout", Closes),
+    };
+    Reply {
+        status: StatusCode::from_u16(status).expect("the table above holds valid codes only"),
+        proxy_status,
+        connection,
+    }
+}
+
+/// The whole answer to a failure.
+pub(crate) fn response(kind: Kind, request_id: &[u8]) -> Response<Body> {
+    let reply = reply_to(kind);
+    let mut response = Response::new(Body::full(text(reply.status, request_id)));
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, TEXT);
+    headers.insert(PROXY_STATUS, HeaderValue::from_static(reply.proxy_status));
+    if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if reply.connection == Connection::Closes {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The same answer as octets, for a message that hyper could not read to its head's end.
+pub(crate) fn octets(kind: Kind, request_id: &[u8]) -> Vec<u8> {
+    let reply = reply_to(kind);
+    let body = text(reply.status, request_id);
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let head = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: text/plain; charset=utf-8\r\nproxy-status: {}\r\nconnection: close\r\n\
+         content-length: {}\r\ndate: {date}\r\n\r\n",
+        reply.status.as_str(),
+        reply.status.canonical_reason().unwrap_or_default(),
+        reply.proxy_status,
+        body.len(),
+    );
+    let mut octets = head.into_bytes();
+    octets.extend_from_slice(&body);
+    octets
+}
+
+fn text(status: StatusCode, request_id: &[u8]) -> Bytes {
+    let mut text = Vec::with_capacity(96);
+    text.extend_from_slice(status.as_str().as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    text.extend_from_slice(b"\nrequest id: ");
+    text.extend_from_slice(request_id);
+    text.push(b'\n');
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_names_the_class_and_the_request_and_nothing_else() {
+        let response = response(Kind::ConnectRefused, b"0af7");
+        assert_eq!(response.status(), 502);
+        assert_eq!(
+            response.headers()["proxy-status"],
+            "fiel; error=connection_refused"
+        );
+        assert_eq!(
+            text(response.status(), b"0af7"),
+            "502 Bad Gateway\nrequest id: 0af7\n"
+        );
+    }
+
+    #[test]
+    fn nothing_ready_says_when_to_come_again() {
+        assert_eq!(
+            response(Kind::NoReadyEndpoint, b"").headers()["retry-after"],
+            "1"
+        );
+    }
+
+    #[test]
+    fn an_answer_to_an_unreadable_head_closes_and_has_its_length() {
+        let octets = String::from_utf8(octets(Kind::TargetTooLong, b"7")).unwrap();
+        let (head, body) = octets.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 414 URI Too Long\r\n"), "{head}");
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", body.len())),
+            "{head}"
+        );
+        assert!(head.contains("connection: close"), "{head}");
+    }
+}

@@ -1,0 +1,160 @@
+//! An endpoint's response on its way to the client: octets as they come, trailers, and the connection given back.
+//!
+//! Driving the connection to the endpoint is part of polling the body, so that a client that does not read is felt by
+//! the endpoint. Only while a request's body still flows the connection has a task of its own, because then a client
+//! that does not read must still be able to write.
+
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::clock::{Clock, Clocks};
+use crate::error::{Error, Kind, Progress};
+use crate::upstream::{Drive, Engaged, Line};
+
+/// The body of an endpoint's response.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    body: Incoming,
+    drive: Drive,
+    clocks: Rc<Clocks>,
+    idle: Option<Duration>,
+    over: bool,
+    /// Counts the request in at its endpoint.
+    _engaged: Engaged,
+}
+
+/// What becomes of the connection to the endpoint meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestSide {
+    /// The request has been sent whole.
+    Ended,
+    /// Its body still flows.
+    Flows,
+}
+
+impl Relay {
+    /// Relays a body; `idle` bounds the time without an octet.
+    pub(crate) fn new(
+        body: Incoming,
+        line: Box<Line>,
+        request: RequestSide,
+        engaged: Engaged,
+        clocks: Rc<Clocks>,
+        idle: Option<Duration>,
+    ) -> Self {
+        let drive = match request {
+            RequestSide::Ended => Drive::Inline(line),
+            RequestSide::Flows => line.detach(),
+        };
+        Self {
+            body,
+            drive,
+            clocks,
+            idle,
+            over: false,
+            _engaged: engaged,
+        }
+    }
+
+    /// Gives the connection back at once if the response has no body at all.
+    pub(crate) fn settle(&mut self, cx: &mut Context<'_>) {
+        if self.body.is_end_stream() {
+            self.finish(cx);
+        }
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let polled = match &mut self.drive {
+            Drive::Inline(line) => {
+                // How the connection ends shows in the body. It alone moves the body, so nothing else need wake us.
+                drop(line.poll(cx));
+                std::pin::Pin::new(&mut self.body)
+                    .poll_frame(&mut Context::from_waker(Waker::noop()))
+            }
+            Drive::Detached(_) | Drive::Over => std::pin::Pin::new(&mut self.body).poll_frame(cx),
+        };
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.clocks.stop(Clock::Moving);
+                if self.body.is_end_stream() {
+                    self.finish(cx);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                self.finish(cx);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(cause))) => {
+                self.give_up();
+                Poll::Ready(Some(Err(Error::because(
+                    Kind::ResponseCut,
+                    Progress::Answered,
+                    cause,
+                ))))
+            }
+            Poll::Pending => self.wait(cx),
+        }
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.clocks.rang(Clock::Moving) || self.clocks.rang(Clock::Total) {
+            self.give_up();
+            return Poll::Ready(Some(Err(Error::new(
+                Kind::ResponseTooSlow,
+                Progress::Answered,
+            ))));
+        }
+        if !self.clocks.runs(Clock::Moving) {
+            self.clocks.start(Clock::Moving, Instant::now(), self.idle);
+        }
+        self.clocks.arm(cx);
+        Poll::Pending
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        self.stop();
+        if let Drive::Inline(line) = std::mem::replace(&mut self.drive, Drive::Over) {
+            line.release(cx);
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.stop();
+        self.drive = Drive::Over;
+    }
+
+    fn stop(&mut self) {
+        self.over = true;
+        self.clocks.stop(Clock::Moving);
+        self.clocks.stop(Clock::Total);
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.over || self.body.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if !self.over {
+            self.stop();
+        }
+    }
+}

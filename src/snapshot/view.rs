@@ -1,0 +1,96 @@
+//! What a worker reads of a snapshot.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::config::model::{self, PoolId, RouteId};
+use crate::metrics::Traffic;
+use crate::pool::Pool;
+use crate::route::Table;
+use crate::split::Split;
+
+/// The immutable whole.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Grows by one with each publication.
+    pub generation: u64,
+    /// The configuration it was built from.
+    pub config: Arc<Config>,
+    /// Which request takes which route.
+    pub table: Arc<Table>,
+    /// By [`RouteId`].
+    pub routes: Box<[Arc<RouteView>]>,
+    /// By [`PoolId`].
+    pub pools: Box<[Arc<Pool>]>,
+    /// The counters of requests that no route takes.
+    pub unrouted: Arc<Traffic>,
+}
+
+/// A worker's own handle on a snapshot: cloning it touches no count that other workers touch.
+pub type View = Rc<Arc<Snapshot>>;
+
+/// A route as workers read it.
+#[derive(Debug)]
+pub struct RouteView {
+    /// Its configuration.
+    pub spec: Arc<model::Route>,
+    /// What becomes of its requests.
+    pub action: RouteAction,
+    /// The counters of its requests that reach no pool.
+    pub traffic: Arc<Traffic>,
+}
+
+/// What becomes of a route's requests.
+#[derive(Debug)]
+pub enum RouteAction {
+    /// They go to pools by exact shares.
+    Split(Split),
+    /// They are answered at once, with a redirect or a fixed answer.
+    Answer,
+}
+
+impl Snapshot {
+    /// A route of this snapshot.
+    #[must_use]
+    pub fn route(&self, id: RouteId) -> &Arc<RouteView> {
+        &self.routes[id.0]
+    }
+
+    /// A pool of this snapshot.
+    #[must_use]
+    pub fn pool(&self, id: PoolId) -> &Arc<Pool> {
+        &self.pools[id.0]
+    }
+
+    /// The route of this name. For the rare reader who comes from an older snapshot.
+    #[must_use]
+    pub fn route_named(&self, name: &str) -> Option<&Arc<RouteView>> {
+        self.routes.iter().find(|route| &*route.spec.name == name)
+    }
+
+    /// The pool of this name. For the rare reader who comes from an older snapshot.
+    #[must_use]
+    pub fn pool_named(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|pool| &*pool.spec().name == name)
+    }
+}
+
+impl RouteView {
+    /// Its split, if it has one.
+    #[must_use]
+    pub fn split(&self) -> Option<&Split> {
+        self.action.split()
+    }
+}
+
+impl RouteAction {
+    /// The split, if it is one.
+    #[must_use]
+    pub fn split(&self) -> Option<&Split> {
+        match self {
+            Self::Split(split) => Some(split),
+            Self::Answer => None,
+        }
+    }
+}

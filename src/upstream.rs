@@ -1,0 +1,15 @@
+//! A worker's connections to endpoints: made, looked at before use, kept while unused, cut when their endpoint dies.
+//!
+//! Everything here belongs to one worker and stays on its thread. A connection is driven by whoever uses it, in the
+//! same task as the client's connection; an unused one is driven by nobody and looked at when it is wanted.
+
+mod attempt;
+mod idle;
+mod io;
+mod line;
+
+pub(crate) use attempt::{
+    Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Freshness, Hold, UpstreamBody,
+};
+pub(crate) use idle::{Engaged, Local, Upstreams};
+pub(crate) use line::{Drive, Line, Switched};

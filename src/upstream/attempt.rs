@@ -1,0 +1,338 @@
+//! One try of one request at one endpoint.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::body::{RequestBody, refusal};
+use crate::endpoint::{Endpoint, State};
+use crate::error::{Error, Kind, Progress};
+use crate::upstream::idle::Local;
+use crate::upstream::line::{Line, Reply};
+
+/// What a try is given: the head it sends, and the body it may send.
+pub(crate) type Dispatch = Request<UpstreamBody>;
+
+/// One try; polled until it is answered or has failed.
+pub(crate) struct Attempt {
+    local: Rc<Local>,
+    stage: Stage,
+    /// When the request was handed to a connection.
+    sent_at: Option<Instant>,
+    began: Instant,
+}
+
+enum Stage {
+    Connecting {
+        line: Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>,
+        dispatch: Option<Dispatch>,
+    },
+    Exchange {
+        line: Box<Line>,
+        reply: Reply,
+        received_before: u64,
+        sent_before: u64,
+    },
+    Over,
+}
+
+/// The endpoint's answer, its body still to come.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) line: Box<Line>,
+    /// How long the connection took to make; none if one was at hand.
+    pub(crate) connect: Option<std::time::Duration>,
+    /// From the request handed over to the head of the response.
+    pub(crate) took: std::time::Duration,
+}
+
+/// A try that failed.
+#[derive(Debug)]
+pub(crate) struct AttemptFailure {
+    pub(crate) error: Error,
+    /// The connection had served before and died under the request, perhaps before the endpoint saw it.
+    pub(crate) stale: bool,
+    /// The request, where it is certain that nothing of it was sent.
+    pub(crate) dispatch: Option<Dispatch>,
+}
+
+impl Attempt {
+    /// Begins a try, on an unused connection if there is one and `fresh` does not forbid it.
+    pub(crate) fn begin(
+        local: Rc<Local>,
+        dispatch: Dispatch,
+        fresh: Freshness,
+        now: Instant,
+    ) -> Self {
+        let unused = match fresh {
+            Freshness::Any => local.take_unused(now),
+            Freshness::New => None,
+        };
+        let stage = match unused {
+            Some(line) => exchange(line, dispatch),
+            None => Stage::Connecting {
+                line: Box::pin(Rc::clone(&local).connect()),
+                dispatch: Some(dispatch),
+            },
+        };
+        let sent_at = matches!(stage, Stage::Exchange { .. }).then_some(now);
+        Self {
+            local,
+            stage,
+            sent_at,
+            began: now,
+        }
+    }
+
+    /// The endpoint that is being tried.
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        self.local.endpoint()
+    }
+
+    /// How far it has come: what a limit that is reached now may conclude.
+    pub(crate) fn progress(&self) -> Progress {
+        match &self.stage {
+            Stage::Exchange {
+                line, sent_before, ..
+            } if line.tie.sent() > *sent_before => Progress::MaybeSeen,
+            Stage::Connecting { .. } | Stage::Exchange { .. } | Stage::Over => {
+                Progress::NothingSent
+            }
+        }
+    }
+
+    /// Drives the try.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, AttemptFailure>> {
+        if let Stage::Connecting { line, dispatch } = &mut self.stage {
+            let connected = match line.as_mut().poll(cx) {
+                Poll::Ready(connected) => connected,
+                Poll::Pending => return Poll::Pending,
+            };
+            let dispatch = dispatch.take();
+            match (connected, dispatch) {
+                (Ok(line), Some(dispatch)) => {
+                    self.sent_at = Some(Instant::now());
+                    self.stage = exchange(line, dispatch);
+                }
+                (Err(error), dispatch) => {
+                    self.stage = Stage::Over;
+                    return Poll::Ready(Err(AttemptFailure {
+                        error,
+                        stale: false,
+                        dispatch,
+                    }));
+                }
+                (Ok(_), None) => unreachable!("a connecting try holds its request"),
+            }
+        }
+        let Stage::Exchange { line, reply, .. } = &mut self.stage else {
+            return Poll::Pending;
+        };
+        let ended = line.poll(cx);
+        // The reply is completed by the connection alone, which has just been driven: no other wake-up is wanted.
+        match reply.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answered(response))),
+            Poll::Ready(Err(failed)) => Poll::Ready(Err(self.failed(failed))),
+            Poll::Pending => {
+                debug_assert!(
+                    ended.is_pending(),
+                    "a connection that ended answers its request"
+                );
+                Poll::Pending
+            }
+        }
+    }
+
+    fn answered(&mut self, response: Response<Incoming>) -> Answer {
+        let now = Instant::now();
+        let sent_at = self.sent_at.unwrap_or(now);
+        let Stage::Exchange { line, .. } = std::mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("only an exchange is answered");
+        };
+        Answer {
+            response,
+            connect: (!line.reused).then(|| sent_at.duration_since(self.began)),
+            line,
+            took: now.duration_since(sent_at),
+        }
+    }
+
+    fn failed(
+        &mut self,
+        mut failed: hyper::client::conn::TrySendError<Dispatch>,
+    ) -> AttemptFailure {
+        let dispatch = failed.take_message();
+        let cause = failed.into_error();
+        let Stage::Exchange {
+            line,
+            received_before,
+            sent_before,
+            ..
+        } = std::mem::replace(&mut self.stage, Stage::Over)
+        else {
+            unreachable!("only an exchange fails here");
+        };
+        let answered = line.tie.received() > received_before;
+        let progress = if answered {
+            Progress::Answered
+        } else if dispatch.is_some() || line.tie.sent() == sent_before {
+            Progress::NothingSent
+        } else {
+            Progress::MaybeSeen
+        };
+        let refused = refusal(&cause);
+        let kind = if let Some(kind) = refused {
+            kind
+        } else if self.local.endpoint().state() == State::Dead {
+            Kind::EndpointDead
+        } else if answered {
+            Kind::MalformedResponse
+        } else {
+            Kind::Reset
+        };
+        AttemptFailure {
+            error: Error::because(kind, progress, cause),
+            stale: line.reused && !answered && refused.is_none(),
+            dispatch,
+        }
+    }
+}
+
+fn exchange(mut line: Box<Line>, dispatch: Dispatch) -> Stage {
+    let received_before = line.tie.received();
+    let sent_before = line.tie.sent();
+    let reply = Box::pin(line.sender.try_send_request(dispatch));
+    Stage::Exchange {
+        line,
+        reply,
+        received_before,
+        sent_before,
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            Stage::Connecting { .. } => "connecting",
+            Stage::Exchange { .. } => "exchange",
+            Stage::Over => "over",
+        };
+        f.debug_struct("Attempt")
+            .field("endpoint", &self.local.endpoint().label())
+            .field("stage", &stage)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a connection that has served before will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Any connection.
+    Any,
+    /// A new one: the last died unused, and its like may have too.
+    New,
+}
+
+/// The body as a try sends it: nothing, or the one body that all tries of a request share.
+#[derive(Debug)]
+pub(crate) enum UpstreamBody {
+    /// There is none.
+    Empty,
+    /// The client's.
+    Shared(Rc<BodySlot>),
+}
+
+/// The body of a request, which at most one try can send.
+#[derive(Debug)]
+pub(crate) struct BodySlot {
+    body: RefCell<RequestBody>,
+    polled: Cell<bool>,
+    ended: Cell<bool>,
+    gate: RefCell<Option<Gate>>,
+}
+
+/// Holds a body back until the endpoint asks for it (`Expect: 100-continue`).
+pub(crate) trait Hold: fmt::Debug {
+    /// Ready when the body may flow.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+type Gate = Box<dyn Hold>;
+
+impl BodySlot {
+    pub(crate) fn new(body: RequestBody) -> Rc<Self> {
+        Rc::new(Self {
+            body: RefCell::new(body),
+            polled: Cell::new(false),
+            ended: Cell::new(false),
+            gate: RefCell::new(None),
+        })
+    }
+
+    /// Holds the body back until `gate` opens.
+    pub(crate) fn hold(&self, gate: Gate) {
+        self.gate.replace(Some(gate));
+    }
+
+    /// Whether any of it may have been sent.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.polled.get()
+    }
+
+    /// Whether all of it has been sent.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get() || self.body.borrow().is_end_stream()
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Self::Shared(slot) = self.get_mut() else {
+            return Poll::Ready(None);
+        };
+        if let Some(gate) = &mut *slot.gate.borrow_mut()
+            && gate.poll_open(cx).is_pending()
+        {
+            return Poll::Pending;
+        }
+        slot.gate.replace(None);
+        slot.polled.set(true);
+        let polled = Pin::new(&mut *slot.body.borrow_mut()).poll_frame(cx);
+        if let Poll::Ready(None) = polled {
+            slot.ended.set(true);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Shared(slot) => slot.body.borrow().is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Shared(slot) => slot.body.borrow().size_hint(),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! A worker's table of connections: the unused ones of each endpoint, and a way to cut all of a dead one's.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::model::Connect;
+use crate::dial;
+use crate::endpoint::{Endpoint, State};
+use crate::error::{Error, Kind, Progress};
+use crate::metrics::PoolTraffic;
+use crate::metrics::cells::WorkerId;
+use crate::pool::Pool;
+use crate::upstream::io::Tie;
+use crate::upstream::line::Line;
+
+/// Taken off what an endpoint promises to keep a connection, so that a request does not cross its close on the way.
+const PROMISE_MARGIN: Duration = Duration::from_secs(1);
+
+/// All of a worker's connections to endpoints.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    worker: WorkerId,
+    /// By the address of the endpoint's `Arc`, which the entry itself keeps alive.
+    locals: RefCell<FxHashMap<usize, Rc<Local>>>,
+}
+
+/// A worker's connections to one endpoint.
+#[derive(Debug)]
+pub(crate) struct Local {
+    worker: WorkerId,
+    endpoint: Arc<Endpoint>,
+    traffic: Arc<PoolTraffic>,
+    connect: RefCell<Connect>,
+    /// The one used last is taken first, so that the others grow old and go.
+    unused: RefCell<VecDeque<Box<Line>>>,
+    ties: RefCell<Ties>,
+    died: Notify,
+    drained_since: Cell<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Ties {
+    slots: Vec<Option<Rc<Tie>>>,
+    free: Vec<usize>,
+}
+
+impl Upstreams {
+    pub(crate) fn new(worker: WorkerId) -> Self {
+        Self {
+            worker,
+            locals: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// The connections to an endpoint of this pool.
+    pub(crate) fn to(&self, endpoint: &Arc<Endpoint>, pool: &Pool) -> Rc<Local> {
+        let key = Arc::as_ptr(endpoint) as usize;
+        if let Some(local) = self.locals.borrow().get(&key) {
+            return Rc::clone(local);
+        }
+        let local = Rc::new(Local {
+            worker: self.worker,
+            endpoint: Arc::clone(endpoint),
+            traffic: Arc::clone(pool.traffic()),
+            connect: RefCell::new(pool.spec().connect.clone()),
+            unused: RefCell::default(),
+            ties: RefCell::default(),
+            died: Notify::new(),
+            drained_since: Cell::new(None),
+        });
+        self.locals.borrow_mut().insert(key, Rc::clone(&local));
+        local
+    }
+
+    /// Acts on a new snapshot: cuts what is in flight at the dead, closes the unused connections of those that drain,
+    /// takes up changed settings.
+    pub(crate) fn follow(&self, pools: &[Arc<Pool>]) {
+        let settings: FxHashMap<&str, &Connect> = pools
+            .iter()
+            .map(|pool| (&*pool.spec().name, &pool.spec().connect))
+            .collect();
+        for local in self.all() {
+            if let Some(connect) = settings.get(&*local.endpoint.key().pool)
+                && *local.connect.borrow() != **connect
+            {
+                local.connect.replace((*connect).clone());
+            }
+            match local.endpoint.state() {
+                State::Dead => local.cut(),
+                State::Draining => drop(local.unused.take()),
+                State::Starting | State::Ready | State::Unready => local.drained_since.set(None),
+            }
+        }
+    }
+
+    /// Cuts what is in flight at endpoints that have been draining for longer than their pool allows.
+    pub(crate) fn bound_drains(&self, now: Instant, limit_of: impl Fn(&str) -> Option<Duration>) {
+        for local in self.all() {
+            if local.endpoint.state() != State::Draining {
+                continue;
+            }
+            let since = local.drained_since.get().unwrap_or(now);
+            local.drained_since.set(Some(since));
+            let limit = limit_of(&local.endpoint.key().pool);
+            if limit.is_some_and(|limit| now.duration_since(since) >= limit) {
+                local.cut();
+            }
+        }
+    }
+
+    /// Closes unused connections that are past their time or that the endpoint has closed, and forgets endpoints
+    /// without any.
+    pub(crate) fn sweep(&self, now: Instant) {
+        for local in self.all() {
+            local.sweep(now);
+        }
+        self.locals
+            .borrow_mut()
+            .retain(|_, local| Rc::strong_count(local) > 1 || !local.unused.borrow().is_empty());
+    }
+
+    /// Closes all unused connections.
+    pub(crate) fn close_unused(&self) {
+        for local in self.all() {
+            drop(local.unused.take());
+        }
+    }
+
+    fn all(&self) -> Vec<Rc<Local>> {
+        self.locals.borrow().values().cloned().collect()
+    }
+}
+
+/// Counts a request in at its endpoint and its pool while it lives. It is the worker's own, so that no count of the
+/// endpoint's `Arc` is touched per request.
+#[derive(Debug)]
+pub(crate) struct Engaged {
+    local: Rc<Local>,
+}
+
+impl Engaged {
+    pub(crate) fn at(local: &Rc<Local>) -> Self {
+        local.endpoint.entered(local.worker);
+        local.traffic.in_flight(local.worker, 1);
+        Self {
+            local: Rc::clone(local),
+        }
+    }
+
+    /// The counters of its pool.
+    pub(crate) fn traffic(&self) -> &PoolTraffic {
+        &self.local.traffic
+    }
+
+    /// The worker that counts.
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.local.worker
+    }
+}
+
+impl Drop for Engaged {
+    fn drop(&mut self) {
+        self.local.endpoint.left(self.local.worker);
+        self.local.traffic.in_flight(self.local.worker, -1);
+    }
+}
+
+impl Local {
+    /// An unused connection that is good for another request.
+    pub(super) fn take_unused(&self, now: Instant) -> Option<Box<Line>> {
+        loop {
+            let mut line = self.unused.borrow_mut().pop_back()?;
+            if line.is_fit(now) {
+                line.reused = true;
+                return Some(line);
+            }
+        }
+    }
+
+    /// Makes a connection.
+    pub(super) async fn connect(self: Rc<Self>) -> Result<Box<Line>, Error> {
+        let limit = self.connect.borrow().timeout;
+        let dialled = tokio::select! {
+            biased;
+            dialled = dial::connect(self.endpoint.address(), limit) => dialled,
+            () = self.died.notified() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
+        };
+        let tcp = dialled.map_err(|error| {
+            let kind = match error.kind() {
+                io::ErrorKind::ConnectionRefused => Kind::ConnectRefused,
+                io::ErrorKind::TimedOut => Kind::ConnectTimeout,
+                _ => Kind::ConnectFailed,
+            };
+            Error::because(kind, Progress::NothingSent, error)
+        })?;
+        Line::over(tcp, self)
+            .await
+            .map_err(|error| Error::because(Kind::ConnectFailed, Progress::NothingSent, error))
+    }
+
+    /// Keeps an unused connection for the next request.
+    pub(super) fn keep(&self, mut line: Box<Line>) {
+        let state = self.endpoint.state();
+        let connect = self.connect.borrow();
+        if connect.max_idle_per_worker == 0 || matches!(state, State::Dead | State::Draining) {
+            return;
+        }
+        let promised = line
+            .promised
+            .map(|kept| kept.saturating_sub(PROMISE_MARGIN));
+        let kept = match (promised, connect.keep_alive) {
+            (Some(promised), Some(configured)) => Some(promised.min(configured)),
+            (one, other) => one.or(other),
+        };
+        if kept.is_some_and(|kept| kept.is_zero()) {
+            return;
+        }
+        line.expires = kept.and_then(|kept| Instant::now().checked_add(kept));
+        let mut unused = self.unused.borrow_mut();
+        let oldest = (unused.len() >= connect.max_idle_per_worker).then(|| unused.pop_front());
+        unused.push_back(line);
+        drop(unused);
+        drop(oldest);
+    }
+
+    pub(super) fn join(&self, tie: Rc<Tie>) -> usize {
+        self.traffic.connected(self.worker);
+        let mut ties = self.ties.borrow_mut();
+        match ties.free.pop() {
+            Some(slot) => {
+                ties.slots[slot] = Some(tie);
+                slot
+            }
+            None => {
+                ties.slots.push(Some(tie));
+                ties.slots.len() - 1
+            }
+        }
+    }
+
+    pub(super) fn leave(&self, slot: usize) {
+        self.traffic.disconnected(self.worker);
+        let mut ties = self.ties.borrow_mut();
+        ties.slots[slot] = None;
+        ties.free.push(slot);
+    }
+
+    pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    fn cut(&self) {
+        drop(self.unused.take());
+        self.died.notify_waiters();
+        let ties: Vec<Rc<Tie>> = self.ties.borrow().slots.iter().flatten().cloned().collect();
+        for tie in ties {
+            tie.cut();
+        }
+    }
+
+    fn sweep(&self, now: Instant) {
+        let mut unused = self.unused.take();
+        unused.retain_mut(|line| line.is_fit(now));
+        // Nothing else runs on this thread meanwhile, so nothing was kept in between.
+        self.unused.replace(unused);
+    }
+}

@@ -1,0 +1,134 @@
+//! The socket of a connection to an endpoint: counts what comes, and can be cut from beside.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What a connection shares with the worker's table of connections.
+#[derive(Debug, Default)]
+pub(super) struct Tie {
+    cut: Cell<bool>,
+    received: Cell<u64>,
+    sent: Cell<u64>,
+    reader: RefCell<Option<Waker>>,
+}
+
+impl Tie {
+    /// Ends the connection: its next read or write fails, and who waits for it is woken.
+    pub(super) fn cut(&self) {
+        self.cut.set(true);
+        if let Some(reader) = self.reader.borrow_mut().take() {
+            reader.wake();
+        }
+    }
+
+    /// Octets received so far.
+    pub(super) fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Octets sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.cut.get() {
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the endpoint is dead",
+            ));
+        }
+        Ok(())
+    }
+
+    fn remember(&self, cx: &Context<'_>) {
+        let mut reader = self.reader.borrow_mut();
+        match &mut *reader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *reader = Some(cx.waker().clone()),
+        }
+    }
+}
+
+/// The socket.
+#[derive(Debug)]
+pub(super) struct UpstreamIo {
+    tcp: TcpStream,
+    tie: Rc<Tie>,
+}
+
+impl UpstreamIo {
+    pub(super) fn new(tcp: TcpStream, tie: Rc<Tie>) -> Self {
+        Self { tcp, tie }
+    }
+}
+
+impl AsyncRead for UpstreamIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.tie.check()?;
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        if polled.is_pending() {
+            self.tie.remember(cx);
+        } else {
+            let came = (buffer.filled().len() - before) as u64;
+            self.tie.received.set(self.tie.received.get() + came);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for UpstreamIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.tie.check()?;
+        let polled = Pin::new(&mut self.tcp).poll_write(cx, octets);
+        self.tie.note_sent(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.tie.check()?;
+        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        self.tie.note_sent(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A TCP socket has no buffer of its own to flush.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+impl Tie {
+    fn note_sent(&self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(octets)) = polled {
+            self.sent.set(self.sent.get() + *octets as u64);
+        }
+    }
+}
