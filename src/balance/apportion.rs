@@ -9,11 +9,11 @@
 //! leaves open, go to the lower index.
 //!
 //! Everything is integers. Three forms of the one rule live here, and tests hold them together:
-//! - [`Pair`], two entries: a closed form, one division for any slot;
-//! - [`Turn`], any number of equal weights: the rule is then plain rotation, one division for any slot;
-//! - [`Quota`], the rest: generated slot by slot, by a scan of few entries or two heaps over many.
+//! - `Pair`, two entries: a closed form, one division for any slot;
+//! - `Turn`, any number of equal weights: the rule is then plain rotation, one division for any slot;
+//! - `Quota`, the rest: generated slot by slot, by a scan of few entries or two heaps over many.
 //!
-//! Each starts from [`Claim`]s, which may carry credit from an earlier sequence. The theorem speaks of a start without
+//! Each starts from claims, which may carry credit from an earlier sequence. The theorem speaks of a start without
 //! credit. With two entries the bound of ½ survives any carried credit within ½, by the form of the rule; with more no
 //! rule can promise it (an adversary that changes who may take part forces `H_k - 1`), but no entry's credit falls
 //! below -1 and what is owed is served earliest deadline first.

@@ -9,6 +9,9 @@
 //! Bounds are those of `apportion`: while weights stand still every entry is within 1 of its share at every prefix,
 //! within ½ with two entries, and with two entries that holds over any changes of weights as well.
 //!
+//! The price of a take is one compare-and-exchange and at most two divisions or one look into a ring: 14 ns for one
+//! entry or equals, 17 ns for two, 24 ns for three, 0.1 µs for 64, 0.3 µs for 10,000 unequal ones (`benches/pick.rs`).
+//!
 //! Not here: what an entry is and whether it is ready. An entry that may not be chosen has weight zero for as long.
 
 mod ahead;
@@ -24,6 +27,7 @@ use self::plan::Plan;
 use super::apportion::reduce;
 
 /// What [`Rotation::take`] answers.
+#[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Take {
     /// The slot is the caller's.
@@ -149,7 +153,7 @@ impl Rotation {
         Take::Closed
     }
 
-    /// How many slots have been taken from this rotation and all its predecessors.
+    /// How many slots have been taken from this rotation and all its predecessors. Starts it where nobody has.
     pub fn position(&self) -> u64 {
         self.core().start + position::local(&self.position)
     }

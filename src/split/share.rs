@@ -250,8 +250,9 @@ mod tests {
     #[test]
     fn shares_too_fine_for_an_exact_unit_keep_their_sum_and_their_canary() {
         let primes = [999_999_999_989, 999_999_999_961, 999_999_999_959];
-        let thousandths: Vec<u64> = (0..60_u64)
-            .map(|i| primes[i as usize % 3] / (i * i + 1) + i)
+        let thousandths: Vec<u64> = (0..60)
+            .zip(primes.into_iter().cycle())
+            .map(|(i, prime): (u64, u64)| prime / (i * i + 1) + i)
             .chain([1])
             .collect();
         let given = weights(&thousandths);

@@ -97,7 +97,6 @@ impl Ahead {
         self.built.store(end.max(built), Ordering::Release);
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "below the ring's size")]
     fn slot(&self, position: u64) -> &AtomicU32 {
         &self.ring[(position % RING) as usize]
     }
