@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use crate::probe::ask::Answer;
+use crate::probe::answer::Answer;
 use crate::probe::tcp::{answer_to, connect};
 
 /// The most octets of a body that are read; the rest is dropped unread.
