@@ -6,6 +6,7 @@
 //! and on the pure `probe/{schedule,verdict}.rs` for what is decided in it. What a verdict does to an endpoint's state
 //! is decided in `endpoint/state.rs`, how many may be dead in `endpoint/liveness.rs`.
 
+mod answer;
 mod ask;
 mod counts;
 mod http;

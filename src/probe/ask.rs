@@ -1,15 +1,14 @@
 //! One probe: a question to an address, and its answer within the timeout.
 
-use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::ProbeAction;
-use crate::probe::counts::ProbeResult;
-use crate::probe::http::Get;
+use crate::probe::answer::Answer;
+use crate::probe::http::{self, Get};
 use crate::probe::plan::{Aim, Destination};
-use crate::probe::{http, tcp};
+use crate::probe::tcp;
 use crate::units::print_duration;
 
 /// A probe made ready to be sent again and again.
@@ -25,41 +24,6 @@ enum Means {
     Tcp(std::net::SocketAddr),
     /// It cannot be asked at all: always a failure, for this reason.
     None(Answer),
-}
-
-/// What came of a probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// What it counts as.
-    pub(crate) result: ProbeResult,
-    /// What came back: `HTTP 200`, `connection refused`.
-    pub(crate) detail: Cow<'static, str>,
-}
-
-impl Answer {
-    /// What was hoped for.
-    pub(crate) fn success(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            result: ProbeResult::Success,
-            detail: detail.into(),
-        }
-    }
-
-    /// Something else.
-    pub(crate) fn failure(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            result: ProbeResult::Failure,
-            detail: detail.into(),
-        }
-    }
-
-    /// Nothing that says anything about the endpoint.
-    pub(crate) fn unknown(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            result: ProbeResult::Unknown,
-            detail: detail.into(),
-        }
-    }
 }
 
 impl Question {

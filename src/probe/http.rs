@@ -21,13 +21,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use crate::probe::ask::Answer;
+use crate::probe::answer::Answer;
 use crate::probe::tcp::{answer_to, connect};
 
 /// The most octets of a body that are read; the rest is dropped unread.
 const BODY_BYTES: usize = 10 << 10;
 
-/// The most octets that an answer's head may take.
+/// About the most octets that an answer's head may take: hyper looks only after each read.
 const HEAD_BYTES: usize = 64 << 10;
 
 const AGENT: &str = concat!("fiel-probe/", env!("CARGO_PKG_VERSION"));
@@ -174,3 +174,6 @@ fn broken(error: &hyper::Error, before: &str) -> Answer {
         _ => Answer::failure(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::change::ProbeKind;
 use crate::config::model::{Probe, ProbeAction};
 use crate::endpoint::Endpoint;
@@ -27,6 +29,26 @@ pub struct Target {
     pub readiness: Option<Arc<Probe>>,
     /// Its liveness probe.
     pub liveness: Option<Arc<Probe>>,
+}
+
+impl Plan {
+    /// The targets by what is the same probing, in the order of the plan.
+    pub(crate) fn grouped(&self) -> Vec<(Identity, Vec<Arc<Endpoint>>)> {
+        let mut places: FxHashMap<Identity, usize> = FxHashMap::default();
+        let mut groups: Vec<(Identity, Vec<Arc<Endpoint>>)> = Vec::new();
+        for target in &self.targets {
+            let endpoint = Arc::clone(&target.endpoint);
+            let identity = Identity::of(target);
+            match places.get(&identity) {
+                Some(place) => groups[*place].1.push(endpoint),
+                None => {
+                    places.insert(identity.clone(), groups.len());
+                    groups.push((identity, vec![endpoint]));
+                }
+            }
+        }
+        groups
+    }
 }
 
 impl Target {

@@ -15,7 +15,8 @@ use tokio::task::{self, JoinError, JoinSet};
 
 use crate::change::{Change, EndpointKey, Finding, ProbeKind, Verdict};
 use crate::endpoint::Endpoint;
-use crate::probe::ask::{Answer, Question};
+use crate::probe::answer::Answer;
+use crate::probe::ask::Question;
 use crate::probe::counts::{Counts, ProbeResult};
 use crate::probe::plan::{Identity, KINDS, Plan};
 use crate::probe::schedule::{Due, Schedule, turn_after};
@@ -312,7 +313,7 @@ where
         let now = self.counts.now();
         let known = self.known();
         let mut left = std::mem::take(&mut self.by_identity);
-        for (identity, subscribers) in grouped(plan) {
+        for (identity, subscribers) in plan.grouped() {
             let origin = |endpoint: &Arc<Endpoint>| {
                 let (known, id) = known.get(endpoint.key())?;
                 Arc::ptr_eq(known, endpoint).then_some(*id)
@@ -399,24 +400,6 @@ fn tell_next(permit: mpsc::Permit<'_, Change>, untold: &mut VecDeque<Verdict>) {
     if let Some(verdict) = untold.pop_front() {
         permit.send(Change::Verdict(verdict));
     }
-}
-
-/// The targets of a plan by what is the same probing, in the order of the plan.
-fn grouped(plan: &Plan) -> Vec<(Identity, Vec<Arc<Endpoint>>)> {
-    let mut places: FxHashMap<Identity, usize> = FxHashMap::default();
-    let mut groups: Vec<(Identity, Vec<Arc<Endpoint>>)> = Vec::new();
-    for target in &plan.targets {
-        let endpoint = Arc::clone(&target.endpoint);
-        let identity = Identity::of(target);
-        match places.get(&identity) {
-            Some(place) => groups[*place].1.push(endpoint),
-            None => {
-                places.insert(identity.clone(), groups.len());
-                groups.push((identity, vec![endpoint]));
-            }
-        }
-    }
-    groups
 }
 
 #[cfg(test)]

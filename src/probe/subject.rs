@@ -7,7 +7,8 @@ use tokio::task::AbortHandle;
 
 use crate::change::{Finding, ProbeKind, Verdict};
 use crate::endpoint::{Endpoint, ProbeReport};
-use crate::probe::ask::{Answer, Question};
+use crate::probe::answer::Answer;
+use crate::probe::ask::Question;
 use crate::probe::counts::{Counts, ProbeResult, Tally};
 use crate::probe::plan::{Identity, KINDS};
 use crate::probe::verdict::{Course, Thresholds};

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 
-use crate::probe::ask::Answer;
+use crate::probe::answer::Answer;
 
 /// Connects; being accepted is all that is asked for.
 pub(crate) async fn ask(to: SocketAddr) -> Answer {

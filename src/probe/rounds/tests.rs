@@ -319,6 +319,37 @@ async fn one_that_joins_a_running_probing_is_told_what_was_found_without_a_probe
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_one_that_joins_a_probing_that_has_not_heard_of_liveness_yet_comes_to_be_ready() {
+    let mut house = House::new(3, 16);
+    let (blue, green) = (endpoint("blue", 1), endpoint("green", 1));
+    let mut health = Health::new(of(&[Liveness]));
+    house.answer(1, LIVENESS, Some(ProbeResult::Failure));
+    house.follow(vec![target(&green, &[probe(LIVENESS, s(1))])]);
+    sleep(ms(100)).await;
+    house
+        .verdicts()
+        .iter()
+        .for_each(|told| health.apply(told.probe, told.finding));
+    assert_eq!(health.state(Held::Free), State::Dead);
+
+    house.answer(1, LIVENESS, Some(ProbeResult::Success));
+    let probes = [probe(READINESS, s(60)), probe(LIVENESS, s(60))];
+    health.configure(of(&[Readiness, Liveness]));
+    house.follow(vec![target(&blue, &probes), target(&green, &probes)]);
+    sleep(s(61)).await;
+    for told in house.verdicts() {
+        if told.endpoint == *green.key() {
+            health.apply(told.probe, told.finding);
+        }
+    }
+    assert_eq!(health.state(Held::Free), State::Ready, "{health:?}");
+}
+
+fn of(kinds: &[ProbeKind]) -> Probes {
+    kinds.iter().copied().collect()
+}
+
+#[tokio::test(start_paused = true)]
 async fn startup_holds_the_others_back_and_liveness_after_death_begins_them_anew() {
     let mut house = House::new(3, 16);
     let probes = [
