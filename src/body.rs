@@ -25,6 +25,8 @@ pub struct RequestBody {
     watch: Option<Watch>,
     /// Octets that may still come; `None` is no limit.
     allowance: Option<u64>,
+    /// Told when the body is dropped before its end.
+    abandoned: Option<Rc<Cell<bool>>>,
 }
 
 enum Source {
@@ -49,11 +51,13 @@ impl RequestBody {
 
     /// The body of a request that hyper has read.
     #[must_use]
-    pub fn incoming(body: Incoming) -> Self {
+    pub(crate) fn incoming(body: Incoming, abandoned: &Rc<Cell<bool>>) -> Self {
         if body.is_end_stream() {
             return Self::empty();
         }
-        Self::from_source(Source::Incoming(body))
+        let mut incoming = Self::from_source(Source::Incoming(body));
+        incoming.abandoned = Some(Rc::clone(abandoned));
+        incoming
     }
 
     /// Any other body, as a layer around the proxy may make it.
@@ -71,6 +75,7 @@ impl RequestBody {
             source,
             watch: None,
             allowance: None,
+            abandoned: None,
         }
     }
 
@@ -166,6 +171,11 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         if let Some(watch) = &self.watch {
             watch.clocks.stop(Clock::Body);
+        }
+        if let Some(abandoned) = &self.abandoned
+            && !self.is_end_stream()
+        {
+            abandoned.set(true);
         }
     }
 }

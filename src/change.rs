@@ -38,7 +38,9 @@ pub enum Change {
         /// Whom to tell whether there is such an endpoint.
         reply: oneshot::Sender<Found>,
     },
-    /// Begin the shutdown: `/readyz` fails from now on.
+    /// Open the log files anew.
+    ReopenLogs,
+    /// End: nothing is built or published any more.
     ShutDown,
 }
 

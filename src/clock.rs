@@ -34,9 +34,11 @@ pub enum Clock {
     Total,
     /// The end of the wait for a pool's first verdict.
     Verdict,
+    /// The moment from which an idle connection is kept as a bare socket.
+    Rest,
 }
 
-const CLOCKS: usize = Clock::Verdict as usize + 1;
+const CLOCKS: usize = Clock::Rest as usize + 1;
 
 /// The clocks of one connection; they stay with its task.
 #[derive(Debug, Default)]

@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::model::{self, Action, Redirect, Respond, RouteId};
 use crate::error::Kind;
 use crate::header::framing::{self, Framing};
-use crate::header::{self, Forwarding, forwarded, hop, keep_alive};
+use crate::header::{self, Forwarding, forwarded, hop, ids, keep_alive};
 use crate::request::asked::{Asked, Shape};
 use crate::request::attempts::{Attempts, Outbound, Won};
 use crate::request::context::{Client, WorkerContext};
@@ -194,8 +194,11 @@ impl ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if self.ledger.is_some() {
+        if let Some(ledger) = &mut self.ledger {
             self.client.serving.set(false);
+            if self.client.panicked.get() {
+                ledger.refused(StatusCode::INTERNAL_SERVER_ERROR, Kind::Panicked);
+            }
         }
     }
 }
@@ -490,7 +493,21 @@ fn respond(rule: &Respond, route: &model::Route) -> Response<Body> {
     answer
 }
 
-/// What a caught panic is answered with.
-pub(crate) fn after_panic(client: &Rc<Client>) -> Response<ResponseBody> {
+/// The body of an answer that the proxy gives where no [`Proxy`] could.
+pub(crate) type OwnBody = ResponseBody;
+
+/// The answer to a request that failed inside the proxy, or in a layer around it.
+pub(crate) fn answer_to_failure(client: &Rc<Client>) -> Response<OwnBody> {
+    client.serving.set(false);
     local_reply::response(Kind::Panicked, b"-").map(|body| ResponseBody::unbooked(body, client))
+}
+
+/// Books a request whose head could not be read to its end, and makes the octets of its answer.
+pub(crate) fn refuse_unread(context: &Rc<WorkerContext>, client: &Client, kind: Kind) -> Vec<u8> {
+    let request_id = ids::hexadecimal(context.random());
+    let mut ledger = Ledger::open(context, Instant::now());
+    ledger.note_unread(client, &request_id);
+    ledger.refused(local_reply::reply_to(kind).status, kind);
+    ledger.settle();
+    local_reply::octets(kind, &request_id)
 }

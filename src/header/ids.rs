@@ -33,7 +33,8 @@ fn is_sane(id: &[u8]) -> bool {
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-fn hexadecimal(number: u128) -> [u8; 32] {
+/// A number as 32 hexadecimal digits.
+pub(crate) fn hexadecimal(number: u128) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 32];
     for (pair, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {

@@ -4,12 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use hyper::body::Incoming;
 use rustc_hash::FxHashMap;
 
 use crate::access_log::Logger;
+use crate::body::RequestBody;
 use crate::clock::Clocks;
-use crate::config::model::Listener;
+use crate::config::model::{Listener, Timeouts};
 use crate::header::forwarded::{Peer, Scheme};
 use crate::metrics::Metrics;
 use crate::metrics::Traffic;
@@ -112,6 +115,12 @@ pub(crate) struct Client {
     pub(crate) serving: Cell<bool>,
     /// The next answer asks the client to close.
     pub(crate) closing: Cell<bool>,
+    /// A panic was caught while its request was served.
+    pub(crate) panicked: Cell<bool>,
+    /// A request's body was not read to its end.
+    pub(crate) abandoned: Rc<Cell<bool>>,
+    /// How long the client may leave what is written to it unread; the route's `timeouts.idle`.
+    pub(crate) write_limit: Cell<Option<Duration>>,
     /// The socket tells when everything is written; without one, a response is over with its body.
     pub(crate) tells_flush: Cell<bool>,
     tail: RefCell<Option<Box<Ledger>>>,
@@ -129,10 +138,18 @@ impl Client {
             clocks: Rc::default(),
             serving: Cell::new(false),
             closing: Cell::new(false),
+            panicked: Cell::new(false),
+            abandoned: Rc::default(),
+            write_limit: Cell::new(Timeouts::default().idle),
             tells_flush: Cell::new(false),
             tail: RefCell::default(),
             tunnel: RefCell::default(),
         }
+    }
+
+    /// The body of a request that hyper has read, under the connection's eye.
+    pub(crate) fn receive(&self, body: Incoming) -> RequestBody {
+        RequestBody::incoming(body, &self.abandoned)
     }
 
     /// A response's body has been handed over; its last octets may not be written yet.

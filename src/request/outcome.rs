@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -89,6 +89,27 @@ impl Ledger {
             record.put(Text::TraceId, trace_id.as_str().as_bytes());
         }
         self.record = Some(Box::new(record));
+    }
+
+    /// Notes a request whose head could not be read to its end.
+    pub(crate) fn note_unread(&mut self, client: &Client, request_id: &[u8]) {
+        if !self.context.logger.is_on() {
+            return;
+        }
+        let mut record = Record::new(
+            SystemTime::now(),
+            client.address,
+            Method::default(),
+            Version::HTTP_11,
+        );
+        record.put(Text::RequestId, request_id);
+        record.put(Text::Listener, client.listener.name.as_bytes());
+        self.record = Some(Box::new(record));
+    }
+
+    /// The answer has been handed over whole.
+    pub(crate) fn settle(&mut self) {
+        self.state = State::Whole;
     }
 
     /// Books the request on this route and pool from now on.

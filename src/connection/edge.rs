@@ -1,0 +1,293 @@
+//! The socket of a client, as hyper sees it: counts octets, tells the clocks what the client is doing, and keeps
+//! hyper's own answers to unreadable heads from the client.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::metrics::{ListenerTraffic, WorkerId};
+use crate::request::context::Client;
+
+/// How long a connection without a request keeps hyper's state, which a busy client would have made anew each time.
+const AWAKE: Duration = Duration::from_secs(1);
+
+/// What a connection's socket and its task tell each other.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) client: Rc<Client>,
+    worker: WorkerId,
+    traffic: Arc<ListenerTraffic>,
+    phase: Cell<Phase>,
+    /// Something was handed to hyper that it has not written out yet.
+    unflushed: Cell<bool>,
+    /// The first octets that hyper wrote though no request was in service: its answer to an unreadable head.
+    swallowed: RefCell<Vec<u8>>,
+    requests: Cell<u64>,
+    opened: Instant,
+}
+
+/// What the client is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing: no octet of a next request has come.
+    Idle,
+    /// It is sending a head.
+    Head,
+    /// It waits for an answer, sends a body or reads one.
+    Served,
+    /// It switched protocols.
+    Tunnel,
+}
+
+impl Edge {
+    pub(crate) fn new(
+        client: Rc<Client>,
+        worker: WorkerId,
+        traffic: Arc<ListenerTraffic>,
+    ) -> Rc<Self> {
+        traffic.opened(worker);
+        client.tells_flush.set(true);
+        let edge = Self {
+            client,
+            worker,
+            traffic,
+            phase: Cell::new(Phase::Idle),
+            unflushed: Cell::new(false),
+            swallowed: RefCell::default(),
+            requests: Cell::new(0),
+            opened: Instant::now(),
+        };
+        edge.rest();
+        Rc::new(edge)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// A head has been read and its request is being served.
+    pub(super) fn begin_request(&self) {
+        self.phase.set(Phase::Served);
+        self.unflushed.set(true);
+        self.requests.set(self.requests.get() + 1);
+        for clock in [Clock::Idle, Clock::Head, Clock::Rest] {
+            self.client.clocks.stop(clock);
+        }
+        let limit = self.client.listener.limits.max_connection_age;
+        if limit.is_some_and(|limit| self.opened.elapsed() >= limit) {
+            self.client.closing.set(true);
+        }
+    }
+
+    pub(super) fn begin_tunnel(&self) {
+        self.phase.set(Phase::Tunnel);
+    }
+
+    /// What hyper answered to a head that it could not read, if it did.
+    pub(super) fn swallowed_status(&self) -> Option<u16> {
+        let swallowed = self.swallowed.borrow();
+        let status = swallowed.get(9..12)?;
+        std::str::from_utf8(status).ok()?.parse().ok()
+    }
+
+    /// Whether nothing of a request has come and nothing of an answer is left to write.
+    pub(super) fn is_resting(&self) -> bool {
+        self.phase.get() == Phase::Idle && !self.unflushed.get() && !self.client.serving.get()
+    }
+
+    fn rest(&self) {
+        self.phase.set(Phase::Idle);
+        let now = Instant::now();
+        let limits = &self.client.listener.limits;
+        self.client
+            .clocks
+            .start(Clock::Idle, now, limits.idle_timeout);
+        self.client.clocks.start(Clock::Rest, now, Some(AWAKE));
+    }
+
+    /// Octets were written past hyper.
+    pub(super) fn wrote(&self, octets: usize) {
+        self.traffic.bytes_out(self.worker, octets as u64);
+    }
+
+    fn came(&self, octets: usize) {
+        self.traffic.bytes_in(self.worker, octets as u64);
+        if self.phase.get() == Phase::Idle {
+            self.phase.set(Phase::Head);
+            let limits = &self.client.listener.limits;
+            self.client.clocks.stop(Clock::Idle);
+            self.client
+                .clocks
+                .start(Clock::Head, Instant::now(), limits.header_timeout);
+        }
+    }
+
+    fn went(&self, polled: &Poll<io::Result<usize>>) {
+        match polled {
+            Poll::Ready(Ok(octets)) => {
+                self.traffic.bytes_out(self.worker, *octets as u64);
+                self.client.clocks.stop(Clock::Write);
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if !self.client.clocks.runs(Clock::Write) {
+                    self.client.clocks.start(
+                        Clock::Write,
+                        Instant::now(),
+                        self.client.write_limit.get(),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Everything that hyper had has been written.
+    fn flushed(&self) {
+        if self.client.serving.get() || !self.unflushed.get() {
+            return;
+        }
+        self.unflushed.set(false);
+        self.client.flushed();
+        if self.phase.get() == Phase::Served {
+            self.rest();
+        }
+    }
+
+    /// Whether hyper is answering on its own: no request is in service, and what was answered before is out.
+    fn must_swallow(&self) -> bool {
+        matches!(self.phase.get(), Phase::Idle | Phase::Head) && !self.unflushed.get()
+    }
+
+    fn swallow<'a>(&self, slices: impl Iterator<Item = &'a [u8]>) -> usize {
+        const KEPT: usize = 16;
+        let mut swallowed = self.swallowed.borrow_mut();
+        let mut total = 0;
+        for slice in slices {
+            let room = KEPT.saturating_sub(swallowed.len()).min(slice.len());
+            swallowed.extend_from_slice(&slice[..room]);
+            total += slice.len();
+        }
+        total
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.client.gone();
+        self.traffic.closed(self.worker);
+    }
+}
+
+/// The socket.
+pub(super) struct EdgeIo {
+    tcp: TcpStream,
+    edge: Rc<Edge>,
+    /// Octets that were read before and are to be read again.
+    rewound: Bytes,
+}
+
+impl EdgeIo {
+    pub(super) fn new(tcp: TcpStream, edge: Rc<Edge>) -> Self {
+        Self {
+            tcp,
+            edge,
+            rewound: Bytes::new(),
+        }
+    }
+
+    /// Gives back octets that were read too far.
+    pub(super) fn rewind(&mut self, octets: Bytes) {
+        self.rewound = octets;
+    }
+
+    pub(super) fn into_socket(self) -> TcpStream {
+        self.tcp
+    }
+}
+
+impl AsyncRead for EdgeIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.rewound.is_empty() {
+            let count = self.rewound.len().min(buffer.remaining());
+            buffer.put_slice(&self.rewound[..count]);
+            self.rewound.advance(count);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        let octets = buffer.filled().len() - before;
+        if octets > 0 {
+            self.edge.came(octets);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for EdgeIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.edge.must_swallow() {
+            return Poll::Ready(Ok(self.edge.swallow(std::iter::once(octets))));
+        }
+        let polled = Pin::new(&mut self.tcp).poll_write(cx, octets);
+        self.edge.went(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.edge.must_swallow() {
+            return Poll::Ready(Ok(self.edge.swallow(slices.iter().map(|slice| &**slice))));
+        }
+        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        self.edge.went(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes when its own buffer is empty; a TCP socket has none.
+        self.edge.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.edge.swallowed.borrow().is_empty() {
+            // Our own answer is still to be written.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for EdgeIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EdgeIo")
+            .field("tcp", &self.tcp)
+            .finish_non_exhaustive()
+    }
+}

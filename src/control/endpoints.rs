@@ -1,0 +1,311 @@
+//! What is known of every endpoint, kept by pool and address over reloads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustc_hash::FxHashMap;
+
+use crate::change::{DrainOrder, EndpointKey, Finding, Found, ProbeKind, Verdict};
+use crate::config::Config;
+use crate::config::model;
+use crate::endpoint::liveness::{self, Standing};
+use crate::endpoint::{Endpoint, Health, Probes, State};
+use crate::pool::Judged;
+use crate::probe::{Plan, Target};
+use crate::snapshot::build;
+
+/// Every endpoint of the configuration in force, and those that have left it and are not done yet.
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    known: FxHashMap<EndpointKey, Known>,
+    pools: FxHashMap<Arc<str>, usize>,
+    held: BTreeMap<Arc<str>, usize>,
+    workers: usize,
+    /// Numbers failures of liveness in their order.
+    failures: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    endpoint: Arc<Endpoint>,
+    health: Health,
+    configured: bool,
+    /// When it failed liveness, counted in failures; `None` while it does not.
+    failing: Option<u64>,
+    reason: Box<str>,
+}
+
+impl Endpoints {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            known: FxHashMap::default(),
+            pools: FxHashMap::default(),
+            held: BTreeMap::new(),
+            workers,
+            failures: 0,
+        }
+    }
+
+    /// Takes up a configuration: new endpoints begin, known ones go on, the others leave.
+    pub(crate) fn configure(&mut self, config: &Config, now: SystemTime) {
+        for known in self.known.values_mut() {
+            known.configured = false;
+        }
+        self.pools = config
+            .pools
+            .iter()
+            .enumerate()
+            .map(|(index, pool)| (Arc::clone(&pool.name), index))
+            .collect();
+        for pool in &config.pools {
+            let probes = probes_of(pool);
+            for configured in &pool.endpoints {
+                self.configure_one(key(pool, configured), probes, now);
+            }
+        }
+        for known in self.known.values_mut().filter(|known| !known.configured) {
+            known.health.leave();
+            known.failing = None;
+        }
+        self.held.clear();
+        for pool in &config.pools {
+            self.rule(pool, now);
+        }
+        self.mark_leaving(now);
+    }
+
+    fn configure_one(&mut self, key: EndpointKey, probes: Probes, now: SystemTime) {
+        match self.known.get_mut(&key) {
+            Some(known) => {
+                known.configured = true;
+                known.health.configure(probes);
+            }
+            None => {
+                let health = Health::new(probes);
+                let state = health.state(crate::endpoint::Held::Free);
+                let endpoint = Arc::new(Endpoint::new(key.clone(), state, self.workers, now));
+                self.known.insert(
+                    key,
+                    Known {
+                        endpoint,
+                        health,
+                        configured: true,
+                        failing: None,
+                        reason: "configured".into(),
+                    },
+                );
+            }
+        }
+    }
+
+    fn mark_leaving(&mut self, now: SystemTime) {
+        for known in self.known.values().filter(|known| !known.configured) {
+            if known.endpoint.state() != State::Draining {
+                known
+                    .endpoint
+                    .set_state(State::Draining, "left the configuration", now);
+            }
+        }
+    }
+
+    /// What is to be probed.
+    pub(crate) fn plan(&self, config: &Config) -> Plan {
+        let mut targets = Vec::with_capacity(self.known.len());
+        for pool in &config.pools {
+            let [startup, readiness, liveness] = [
+                &pool.startup_probe,
+                &pool.readiness_probe,
+                &pool.liveness_probe,
+            ]
+            .map(|probe| probe.clone().map(Arc::new));
+            for configured in &pool.endpoints {
+                let Some(known) = self.known.get(&key(pool, configured)) else {
+                    continue;
+                };
+                targets.push(Target {
+                    endpoint: Arc::clone(&known.endpoint),
+                    startup: startup.clone(),
+                    readiness: readiness.clone(),
+                    liveness: liveness.clone(),
+                });
+            }
+        }
+        Plan { targets }
+    }
+
+    /// Takes a verdict in; false if it is about nobody.
+    pub(crate) fn apply(&mut self, verdict: &Verdict) -> bool {
+        let Some(known) = self.known.get_mut(&verdict.endpoint) else {
+            return false;
+        };
+        if !known.configured {
+            return false;
+        }
+        known.health.apply(verdict.probe, verdict.finding);
+        known.reason = format!("{} probe: {}", verdict.probe.word(), verdict.reason).into();
+        if verdict.probe == ProbeKind::Liveness {
+            known.failing = match (verdict.finding, known.failing) {
+                (Finding::Passing, _) => None,
+                (Finding::Failing, Some(order)) => Some(order),
+                (Finding::Failing, None) => {
+                    self.failures += 1;
+                    Some(self.failures)
+                }
+            };
+        }
+        true
+    }
+
+    /// Carries out an order given by hand.
+    pub(crate) fn drain(&mut self, key: &EndpointKey, order: DrainOrder) -> Found {
+        match self.known.get_mut(key).filter(|known| known.configured) {
+            Some(known) => {
+                known.health.drain(order);
+                known.reason = match order {
+                    DrainOrder::Begin => "drained by hand".into(),
+                    DrainOrder::End => "no longer drained by hand".into(),
+                };
+                Found::Known
+            }
+            None => Found::Unknown,
+        }
+    }
+
+    /// Derives the states of a pool's endpoints, and tells whether one has changed. Each change is logged once.
+    pub(crate) fn rule(&mut self, pool: &model::Pool, now: SystemTime) -> bool {
+        let standings: Vec<Standing> = pool
+            .endpoints
+            .iter()
+            .map(|configured| match self.known.get(&key(pool, configured)) {
+                Some(known) => known.standing(),
+                None => Standing::Sound,
+            })
+            .collect();
+        let ruling = liveness::rule(&standings);
+        let mut moved = false;
+        for (configured, held) in pool.endpoints.iter().zip(&ruling.held) {
+            let Some(known) = self.known.get(&key(pool, configured)) else {
+                continue;
+            };
+            let (before, after) = (known.endpoint.state(), known.health.state(*held));
+            if before == after {
+                continue;
+            }
+            moved = true;
+            known.endpoint.set_state(after, &known.reason, now);
+            tracing::info!(
+                pool = %pool.name,
+                endpoint = %known.endpoint.label(),
+                from = before.word(),
+                to = after.word(),
+                reason = %known.reason,
+                "Endpoint changed its state"
+            );
+        }
+        self.hold(pool, ruling.held_count);
+        moved
+    }
+
+    fn hold(&mut self, pool: &model::Pool, count: usize) {
+        let before = match count {
+            0 => self.held.remove(&pool.name),
+            count => self.held.insert(Arc::clone(&pool.name), count),
+        };
+        if before.unwrap_or(0) < count {
+            tracing::warn!(pool = %pool.name, held = count, "Endpoints fail liveness beyond the bound and are unready instead of dead");
+        }
+    }
+
+    /// How many endpoints of each pool are held as unready though they fail liveness.
+    pub(crate) fn held(&self) -> BTreeMap<Arc<str>, usize> {
+        self.held.clone()
+    }
+
+    /// Forgets those that have left and have nothing in flight; gives back those that still have.
+    pub(crate) fn forget_the_idle(&mut self) -> Vec<Arc<Endpoint>> {
+        self.known.retain(|_, known| {
+            known.configured || known.endpoint.in_flight() > 0 || known.health.is_drained_by_hand()
+        });
+        let mut leaving: Vec<Arc<Endpoint>> = self
+            .known
+            .values()
+            .filter(|known| !known.configured && known.endpoint.in_flight() > 0)
+            .map(|known| Arc::clone(&known.endpoint))
+            .collect();
+        leaving.sort_by(|one, other| one.key().cmp(other.key()));
+        leaving
+    }
+
+    /// Whether every probed endpoint has had a verdict.
+    pub(crate) fn all_judged(&self) -> bool {
+        self.known.values().all(|known| known.health.is_judged())
+    }
+
+    /// The position of a pool in the configuration in force.
+    pub(crate) fn pool_index(&self, name: &str) -> Option<usize> {
+        self.pools.get(name).copied()
+    }
+}
+
+impl Known {
+    fn standing(&self) -> Standing {
+        if self.health.is_drained_by_hand() {
+            return Standing::Sound;
+        }
+        match self.failing {
+            None => Standing::Sound,
+            Some(_) if self.endpoint.state() == State::Dead => Standing::Dead,
+            Some(order) => Standing::Failing { order },
+        }
+    }
+}
+
+impl build::Endpoints for Endpoints {
+    fn endpoint(&self, key: &EndpointKey) -> Arc<Endpoint> {
+        let known = self.known.get(key);
+        known.map_or_else(
+            || {
+                debug_assert!(
+                    false,
+                    "every endpoint of a configuration is taken up before it is built"
+                );
+                let now = SystemTime::UNIX_EPOCH;
+                Arc::new(Endpoint::new(
+                    key.clone(),
+                    State::Unready,
+                    self.workers,
+                    now,
+                ))
+            },
+            |known| Arc::clone(&known.endpoint),
+        )
+    }
+
+    fn judged(&self, pool: &model::Pool) -> Judged {
+        let any = pool
+            .endpoints
+            .iter()
+            .filter_map(|configured| self.known.get(&key(pool, configured)))
+            .any(|known| known.health.is_judged());
+        if any { Judged::Yes } else { Judged::NotYet }
+    }
+}
+
+fn key(pool: &model::Pool, configured: &model::EndpointSpec) -> EndpointKey {
+    EndpointKey {
+        pool: Arc::clone(&pool.name),
+        address: configured.address,
+    }
+}
+
+fn probes_of(pool: &model::Pool) -> Probes {
+    [
+        (ProbeKind::Startup, &pool.startup_probe),
+        (ProbeKind::Readiness, &pool.readiness_probe),
+        (ProbeKind::Liveness, &pool.liveness_probe),
+    ]
+    .into_iter()
+    .filter_map(|(kind, probe)| probe.as_ref().map(|_| kind))
+    .collect()
+}

@@ -1,0 +1,254 @@
+//! From a changed file to a configuration in force, or to a report of why not.
+//!
+//! Everything that may fail comes before the one swap: reading and checking (on a thread of its own), binding new
+//! sockets, opening the access log. After the swap old sockets are closed, once those who wait there have been taken.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::oneshot;
+
+use crate::change::{ReloadCause, ReloadOutcome};
+use crate::config::model::Listener;
+use crate::config::{self, Config, Loaded, Problems};
+use crate::control::report::Rejected;
+use crate::control::{Control, Reading};
+use crate::listener::Bound;
+use crate::metrics::Reload;
+use crate::snapshot::build;
+use crate::socket;
+
+/// How much a thread that reads a configuration gives way to those that serve requests.
+const NICENESS: i32 = 10;
+
+impl Control {
+    /// Begins to read the configuration for all who asked.
+    pub(super) fn begin_reading(
+        &self,
+        next: &mut Vec<(ReloadCause, Option<oneshot::Sender<ReloadOutcome>>)>,
+    ) -> Reading {
+        let cause = next.first().map_or(ReloadCause::File, |(cause, _)| *cause);
+        let replies = next.drain(..).filter_map(|(_, reply)| reply).collect();
+        let (done, result) = oneshot::channel();
+        let path = self.path.clone();
+        let spawned = std::thread::Builder::new()
+            .name("fiel-reload".to_owned())
+            .spawn(move || {
+                give_way();
+                // Who asked may have ended meanwhile.
+                drop(done.send(config::load(&path).map(Box::new)));
+            });
+        if let Err(error) = spawned {
+            // The sender is gone with the closure: the reading comes to nothing and is reported as rejected.
+            tracing::error!(%error, "Reload could not get a thread");
+        }
+        Reading {
+            result,
+            replies,
+            cause,
+        }
+    }
+
+    /// Acts on a configuration that was read.
+    pub(super) async fn read(&mut self, result: Result<Box<Loaded>, Problems>, reading: Reading) {
+        let outcome = match result {
+            Ok(loaded) => self.apply(*loaded).await,
+            Err(problems) => Err(problems.to_string()),
+        };
+        let now = SystemTime::now();
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(problems) => {
+                tracing::error!(cause = ?reading.cause, %problems, "Configuration rejected, the old one stays in force");
+                let rejected = Rejected {
+                    at: now,
+                    problems: problems.as_str().into(),
+                };
+                self.board
+                    .update(|report| report.last_error = Some(rejected));
+                self.metrics.reloaded(Reload::Rejected, now);
+                ReloadOutcome::Rejected { problems }
+            }
+        };
+        for reply in reading.replies {
+            // Who asked may have gone.
+            drop(reply.send(outcome.clone()));
+        }
+    }
+
+    async fn apply(&mut self, loaded: Loaded) -> Result<ReloadOutcome, String> {
+        let Loaded {
+            config: asked,
+            hash,
+            files,
+            redacted,
+            warnings,
+        } = loaded;
+        for warning in &warnings {
+            tracing::warn!(%warning, "Configuration is doubtful");
+        }
+        self.watched.send_replace(files);
+        let before = self.store.newest();
+        let (config, restart_needed) = keep_what_needs_a_restart(asked, &before.config);
+        let now = SystemTime::now();
+        if config == *before.config {
+            self.board.update(|report| {
+                report.last_error = None;
+                report.restart_needed.clone_from(&restart_needed);
+            });
+            self.metrics.waiting_for_restart(restart_needed.len());
+            self.metrics.reloaded(Reload::Unchanged, now);
+            (self.on_reload)(&config);
+            return Ok(match restart_needed.is_empty() {
+                true => ReloadOutcome::Unchanged,
+                false => ReloadOutcome::Applied { restart_needed },
+            });
+        }
+        let moves = Moves::between(&before.config, &config)?;
+        if config.access_log != before.config.access_log {
+            let changed = self.access_log.reconfigure(&config.access_log);
+            changed.map_err(|error| format!("could not open the access log: {error}\n"))?;
+        }
+        let config = Arc::new(config);
+        self.endpoints.configure(&config, now);
+        let next = build::whole(
+            Arc::clone(&config),
+            &self.endpoints,
+            &self.metrics,
+            Some(&before),
+        );
+        let generation = next.generation;
+        self.store.publish(next);
+        self.prober.follow(self.endpoints.plan(&config));
+        (self.on_reload)(&config);
+        let held = self.endpoints.held();
+        let bound = self.relocate(moves).await;
+        self.board.update(|report| {
+            report.hash = hash;
+            report.loaded_at = now;
+            report.redacted = Arc::new(redacted);
+            report.last_error = None;
+            report.restart_needed.clone_from(&restart_needed);
+            report.held = held;
+            report.bound.retain(|name, _| {
+                config
+                    .listeners
+                    .iter()
+                    .any(|listener| listener.name == *name)
+            });
+            report.bound.extend(bound);
+        });
+        self.metrics.waiting_for_restart(restart_needed.len());
+        self.metrics.reloaded(Reload::Applied, now);
+        self.store.read_everywhere(generation).await;
+        tracing::info!(?restart_needed, "Configuration is in force");
+        Ok(ReloadOutcome::Applied { restart_needed })
+    }
+
+    /// Carries out what listeners have to do, and tells where the new ones are bound.
+    async fn relocate(&self, moves: Moves) -> Vec<(Arc<str>, SocketAddr)> {
+        let mut addresses = Vec::new();
+        for (bound, address) in moves.opened {
+            tracing::info!(listener = %bound.listener.name, %address, "Listening");
+            addresses.push((Arc::clone(&bound.listener.name), address));
+            self.acceptor.listen(bound).await;
+        }
+        for listener in moves.renewed {
+            self.acceptor.renew(listener).await;
+        }
+        for address in moves.closed {
+            self.acceptor.close(address).await;
+            tracing::info!(%address, "No longer listening");
+        }
+        addresses
+    }
+}
+
+/// What a reload has listeners do.
+struct Moves {
+    opened: Vec<(Bound, SocketAddr)>,
+    renewed: Vec<Arc<Listener>>,
+    closed: Vec<SocketAddr>,
+}
+
+impl Moves {
+    /// Binds what is new; tells what could not be.
+    fn between(old: &Config, new: &Config) -> Result<Self, String> {
+        let known: HashMap<SocketAddr, &Arc<Listener>> = old
+            .listeners
+            .iter()
+            .map(|listener| (listener.bind, listener))
+            .collect();
+        let mut moves = Self {
+            opened: Vec::new(),
+            renewed: Vec::new(),
+            closed: Vec::new(),
+        };
+        let mut problems = String::new();
+        for listener in &new.listeners {
+            match known.get(&listener.bind) {
+                Some(same) if *same == listener => {}
+                Some(_) => moves.renewed.push(Arc::clone(listener)),
+                None => match bind(listener) {
+                    Ok(opened) => moves.opened.push(opened),
+                    Err(error) => problems.push_str(&format!(
+                        "error: listener \"{}\": could not bind {}: {error}\n",
+                        listener.name, listener.bind
+                    )),
+                },
+            }
+        }
+        moves.closed = known
+            .into_keys()
+            .filter(|address| {
+                !new.listeners
+                    .iter()
+                    .any(|listener| listener.bind == *address)
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(moves)
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// Binds a listener's address.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn bind(listener: &Arc<Listener>) -> std::io::Result<(Bound, SocketAddr)> {
+    let socket = socket::listen(listener.bind)?;
+    let address = socket.local_addr()?;
+    let listener = Arc::clone(listener);
+    Ok((Bound { socket, listener }, address))
+}
+
+/// The new configuration with the old values of what cannot change while the process runs, and the names of those.
+fn keep_what_needs_a_restart(mut asked: Config, old: &Config) -> (Config, Vec<String>) {
+    let mut kept = Vec::new();
+    if asked.workers != old.workers {
+        asked.workers = old.workers;
+        kept.push("workers".to_owned());
+    }
+    if asked.admin.bind != old.admin.bind {
+        asked.admin.bind = old.admin.bind;
+        kept.push("admin.bind".to_owned());
+    }
+    if asked.admin.read_bind != old.admin.read_bind {
+        asked.admin.read_bind = old.admin.read_bind;
+        kept.push("admin.readBind".to_owned());
+    }
+    (asked, kept)
+}
+
+/// Lets the threads that serve requests go first. Where the system does not allow it, reading is only less polite.
+fn give_way() {
+    let this = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(this), NICENESS) {
+        tracing::debug!(%error, "Thread keeps its priority");
+    }
+}

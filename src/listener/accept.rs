@@ -1,0 +1,249 @@
+//! The accept loops, one a listening socket, on a thread of their own.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinHandle as Task;
+
+use crate::config::model::Listener;
+use crate::listener::desk::{Desk, Handed, Place, Room};
+use crate::socket;
+
+/// The name of the thread.
+const THREAD: &str = "fiel-accept";
+
+/// Connections taken from one socket before the others get their turn.
+const BATCH: usize = 64;
+
+/// How long to wait when the process or the system is out of descriptors or memory.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Orders that may wait for the acceptor.
+const ORDERS: usize = 64;
+
+/// A socket that is bound, and what it is for.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) socket: TcpListener,
+    pub(crate) listener: Arc<Listener>,
+}
+
+enum Order {
+    /// Take connections from this socket.
+    Listen(Bound),
+    /// Serve new connections of this address by these terms.
+    Renew(Arc<Listener>),
+    /// Take what waits at this address, then close it.
+    Close(SocketAddr, oneshot::Sender<()>),
+}
+
+/// The handle of the accepting thread; dropping it closes all sockets.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Acceptor {
+    /// Starts the thread, with nothing to listen on yet.
+    ///
+    /// # Errors
+    /// When the thread or its runtime cannot be made.
+    pub(crate) fn start(desk: Desk) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (orders, taken) = mpsc::channel(ORDERS);
+        let thread = std::thread::Builder::new()
+            .name(THREAD.to_owned())
+            .spawn(move || {
+                let local = tokio::task::LocalSet::new();
+                local.block_on(&runtime, obey(taken, desk));
+            })?;
+        Ok(Self {
+            orders: Some(orders),
+            thread: Some(thread),
+        })
+    }
+
+    /// Takes connections from a socket from now on.
+    pub(crate) async fn listen(&self, bound: Bound) {
+        self.order(Order::Listen(bound)).await;
+    }
+
+    /// Serves new connections by new terms; the address is the same.
+    pub(crate) async fn renew(&self, listener: Arc<Listener>) {
+        self.order(Order::Renew(listener)).await;
+    }
+
+    /// Closes an address, after the connections that wait there have been taken.
+    pub(crate) async fn close(&self, address: SocketAddr) {
+        let (done, closed) = oneshot::channel();
+        self.order(Order::Close(address, done)).await;
+        // An error means that the thread has ended, and all its sockets with it.
+        drop(closed.await);
+    }
+
+    async fn order(&self, order: Order) {
+        let sent = match &self.orders {
+            Some(orders) => orders.send(order).await.is_ok(),
+            None => false,
+        };
+        if !sent {
+            tracing::error!("Acceptor has ended");
+        }
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("Acceptor panicked");
+        }
+    }
+}
+
+struct Loop {
+    terms: watch::Sender<Arc<Listener>>,
+    end: oneshot::Sender<()>,
+    task: Task<()>,
+}
+
+async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
+    // Tasks of one thread take turns; the lock is only held across a hand-over that waits for a full worker.
+    let desk = Rc::new(Mutex::new(desk));
+    let mut loops: HashMap<SocketAddr, Loop> = HashMap::new();
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Listen(bound) => {
+                let address = bound.listener.bind;
+                let (terms, followed) = watch::channel(bound.listener);
+                let (end, ended) = oneshot::channel();
+                let task = tokio::task::spawn_local(accept(
+                    bound.socket,
+                    followed,
+                    ended,
+                    Rc::clone(&desk),
+                ));
+                loops.insert(address, Loop { terms, end, task });
+            }
+            Order::Renew(listener) => {
+                if let Some(known) = loops.get(&listener.bind) {
+                    known.terms.send_replace(listener);
+                }
+            }
+            Order::Close(address, done) => {
+                if let Some(Loop { end, task, .. }) = loops.remove(&address) {
+                    // A loop that is gone already has closed its socket.
+                    drop(end.send(()));
+                    if task.await.is_err_and(|error| error.is_panic()) {
+                        tracing::error!(%address, "Accept loop panicked");
+                    }
+                }
+                drop(done.send(()));
+            }
+        }
+    }
+}
+
+async fn accept(
+    socket: TcpListener,
+    terms: watch::Receiver<Arc<Listener>>,
+    mut end: oneshot::Receiver<()>,
+    desk: Rc<Mutex<Desk>>,
+) {
+    let socket = match AsyncFd::new(socket) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!(%error, "Listening socket cannot be waited on");
+            return;
+        }
+    };
+    let room = Arc::new(Room::default());
+    let mut ending = false;
+    loop {
+        if !ending && is_full(&terms, &room) {
+            // The kernel's queue holds further connections until one of these closes.
+            tokio::select! {
+                () = room.freed() => {}
+                _ = &mut end => ending = true,
+            }
+            continue;
+        }
+        if !ending {
+            tokio::select! {
+                biased;
+                _ = &mut end => ending = true,
+                ready = socket.readable() => match ready {
+                    Ok(mut ready) => {
+                        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &desk).await {
+                            ready.clear_ready();
+                        }
+                    }
+                    Err(error) => tracing::error!(%error, "Waiting for connections failed"),
+                },
+            }
+            continue;
+        }
+        // The last ones: whoever waits in the queue is taken before the socket goes.
+        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &desk).await {
+            return;
+        }
+    }
+}
+
+fn is_full(terms: &watch::Receiver<Arc<Listener>>, room: &Room) -> bool {
+    let limit = terms.borrow().limits.max_connections;
+    limit.is_some_and(|limit| room.open() >= limit.get())
+}
+
+/// How a round of accepting ended.
+enum Turn {
+    /// Nobody waits any more.
+    Empty,
+    /// There may be more.
+    More,
+}
+
+async fn take(
+    socket: &TcpListener,
+    terms: &watch::Receiver<Arc<Listener>>,
+    room: &Arc<Room>,
+    desk: &Rc<Mutex<Desk>>,
+) -> Turn {
+    for _ in 0..BATCH {
+        match socket::accept(socket) {
+            Ok((tcp, peer)) => {
+                let handed = Handed {
+                    tcp,
+                    peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()),
+                    listener: Arc::clone(&terms.borrow()),
+                    place: Place::at(room),
+                };
+                desk.lock().await.hand(handed).await;
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => return Turn::Empty,
+                io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                _ => {
+                    tracing::warn!(%error, "Connection could not be accepted");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                    return Turn::More;
+                }
+            },
+        }
+        if is_full(terms, room) {
+            return Turn::More;
+        }
+    }
+    tokio::task::yield_now().await;
+    Turn::More
+}

@@ -1,0 +1,199 @@
+//! A worker: one thread, one runtime, its clients' connections and its own connections to endpoints.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tower::{Layer, Service};
+
+use crate::access_log::Logger;
+use crate::body::RequestBody;
+use crate::connection::{Edge, Registry, serve};
+use crate::header::forwarded::Scheme;
+use crate::listener::{Handed, Place};
+use crate::metrics::{Metrics, WorkerId};
+use crate::phase::{Heartbeats, Phase, Stage};
+use crate::request::Proxy;
+use crate::request::context::{Client, WorkerContext};
+use crate::snapshot::Store;
+
+/// How often a worker looks after its unused connections and says that it is alive.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What a worker is given.
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) inbox: mpsc::Receiver<Handed>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) logger: Logger,
+    pub(crate) phase: Arc<Phase>,
+    pub(crate) heartbeats: Arc<Heartbeats>,
+    pub(crate) seed: u64,
+}
+
+/// What was still under way when a worker ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Connections in the middle of a request or a tunnel.
+    pub(crate) busy: usize,
+}
+
+impl Worker {
+    /// Starts the worker's thread. The layer is put around the proxy of every connection.
+    ///
+    /// # Errors
+    /// When the thread or its runtime cannot be made.
+    pub(crate) fn start<L, B>(self, layer: L) -> io::Result<JoinHandle<Cut>>
+    where
+        L: Layer<Proxy> + Send + 'static,
+        L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+        <L::Service as Service<Request<RequestBody>>>::Error:
+            Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = bytes::Bytes> + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name(format!("fiel-worker-{}", self.id.0))
+            .spawn(move || {
+                let local = tokio::task::LocalSet::new();
+                local.block_on(&runtime, self.run(layer))
+            })
+    }
+
+    async fn run<L, B>(mut self, layer: L) -> Cut
+    where
+        L: Layer<Proxy> + 'static,
+        L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+        <L::Service as Service<Request<RequestBody>>>::Error:
+            Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = bytes::Bytes> + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let context = Rc::new(WorkerContext::new(
+            self.id,
+            Arc::clone(&self.store),
+            Arc::clone(&self.metrics),
+            self.logger.clone(),
+            self.seed,
+        ));
+        let registry = Rc::new(Registry::default());
+        let mut connections = JoinSet::new();
+        let mut published = self.store.follow();
+        let mut stages = self.phase.follow();
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        context.follow();
+        let mut accepting = true;
+        loop {
+            tokio::select! {
+                handed = self.inbox.recv(), if accepting => match handed {
+                    Some(handed) => {
+                        connections.spawn_local(welcome(handed, &layer, &context, &registry));
+                    }
+                    None => accepting = false,
+                },
+                Some(ended) = connections.join_next() => self.look_at(ended),
+                changed = published.changed() => {
+                    if changed.is_ok() {
+                        published.mark_unchanged();
+                        context.follow();
+                        let view = context.reader.newest();
+                        registry.retire(|name| !view.config.listeners.iter().any(|listener| &*listener.name == name));
+                    }
+                }
+                stage = next_stage(&mut stages) => match stage {
+                    Stage::Running => {}
+                    Stage::Delaying => context.closing.set(true),
+                    Stage::Draining => {
+                        context.closing.set(true);
+                        context.upstreams.close_unused();
+                        registry.end_all();
+                    }
+                    Stage::Ending => break,
+                },
+                _ = ticks.tick() => self.tick(&context),
+            }
+            let drained = !accepting && connections.is_empty();
+            if drained && self.phase.stage() >= Stage::Draining {
+                break;
+            }
+        }
+        Cut {
+            busy: registry.busy(),
+        }
+    }
+
+    /// A panic of a connection's task ends that connection only.
+    fn look_at(&self, ended: Result<(), tokio::task::JoinError>) {
+        if ended.is_err_and(|error| error.is_panic()) {
+            self.metrics.panicked();
+            tracing::error!("Connection panicked");
+        }
+    }
+
+    fn tick(&self, context: &WorkerContext) {
+        self.heartbeats.beat(self.id.0);
+        let now = Instant::now();
+        context.upstreams.sweep(now);
+        let view = context.reader.newest();
+        context.upstreams.bound_drains(now, |pool| {
+            view.pool_named(pool)
+                .and_then(|pool| pool.spec().drain_timeout)
+        });
+    }
+}
+
+async fn next_stage(stages: &mut watch::Receiver<Stage>) -> Stage {
+    if stages.changed().await.is_err() {
+        // Nobody can end the process in order any more.
+        return Stage::Ending;
+    }
+    *stages.borrow_and_update()
+}
+
+/// Makes a connection's service and serves it.
+fn welcome<L, B>(
+    handed: Handed,
+    layer: &L,
+    context: &Rc<WorkerContext>,
+    registry: &Rc<Registry>,
+) -> impl Future<Output = ()> + use<L, B>
+where
+    L: Layer<Proxy>,
+    L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+    <L::Service as Service<Request<RequestBody>>>::Error:
+        Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = bytes::Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let Handed {
+        tcp,
+        peer,
+        listener,
+        place,
+    } = handed;
+    let traffic = context.metrics.listener(&listener.name);
+    let client = Rc::new(Client::new(listener, peer, Scheme::Http));
+    let service = layer.layer(Proxy::new(Rc::clone(context), Rc::clone(&client)));
+    let edge = Edge::new(client, context.worker, traffic);
+    let (context, registry) = (Rc::clone(context), Rc::clone(registry));
+    async move {
+        let _place: Place = place;
+        match TcpStream::from_std(tcp) {
+            Ok(tcp) => serve(tcp, edge, service, context, registry).await,
+            Err(error) => tracing::warn!(%error, "Connection could not be taken up"),
+        }
+    }
+}
