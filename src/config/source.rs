@@ -43,7 +43,7 @@ impl Source {
                 let source = Self::new(&String::from_utf8_lossy(bytes), name);
                 let start = error.valid_up_to();
                 Err(source.problem(
-                    Place { start, length: 1 },
+                    Place { start, length: 0 },
                     format!("the octet 0x{:02x} here is not UTF-8", bytes[start]),
                     "save the file as UTF-8",
                 ))
@@ -150,10 +150,9 @@ fn excerpt(line: usize, text: &str, before: usize, marked: usize) -> String {
     let carets = "^".repeat(marked.min(WIDTH.saturating_sub(before - cut).max(1)));
     let shown = shown.trim_end();
     let gutter = line.to_string().len().max(4);
-    format!(
-        "{line:>gutter$} | {shown}\n{:gutter$} | {:indent$}{carets}",
-        "", ""
-    )
+    let first = format!("{line:>gutter$} | {shown}");
+    let first = first.trim_end();
+    format!("{first}\n{:gutter$} | {:indent$}{carets}", "", "")
 }
 
 /// Reads the file of a configuration.
