@@ -1,4 +1,7 @@
 //! What a text that is no YAML is told: serde-saphyr's errors in words that name the usual cause and its cure.
+//!
+//! Errors of its scanner come as texts only; the cause is guessed from what stands at the place. A wrong guess costs
+//! a less fitting remedy, never a wrong place.
 
 use serde_saphyr::Error;
 

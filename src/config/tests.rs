@@ -93,11 +93,11 @@ fn the_hash_follows_the_text_and_the_variables() {
 fn secrets_are_left_out_of_what_is_shown() {
     let text = LEAST.replace(
         "name: all,",
-        "name: all, match: { query: { apiToken: hidden4 } }, requestHeaders: { set: { \
+        "name: all, match: { query: { apiToken: hidden4, plain: \"${Q}\" } }, requestHeaders: { set: { \
          authorization: hidden1, x-other: \"${S}\", x-plain: shown }, add: { x-api-key: hidden3 } },",
     );
 
-    let loaded = read_with(&text, &[("S", "hidden2")]).unwrap();
+    let loaded = read_with(&text, &[("S", "hidden2"), ("Q", "hidden5")]).unwrap();
 
     let shown = loaded.redacted.to_string();
     assert!(!shown.contains("hidden"), "{shown}");
@@ -199,7 +199,7 @@ fn every_problem_has_a_place_and_a_remedy() {
 }
 
 #[test]
-fn ten_thousand_routes_and_endpoints_take_no_quadratic_time() {
+fn ten_thousand_routes_and_endpoints_are_read_whole() {
     let mut text = String::from("listeners: [ { name: web, bind: 127.0.0.1:8080 } ]\nroutes:\n");
     for i in 0..10_000 {
         writeln!(
@@ -224,6 +224,54 @@ fn ten_thousand_routes_and_endpoints_take_no_quadratic_time() {
 
     assert_eq!(config.routes.len(), 10_000);
     assert_eq!(problems.0.len(), 10_000);
+}
+
+#[test]
+fn all_options_names_every_key_that_works() {
+    let text = include_str!("../../config/all-options.yaml");
+    for keys in super::keys::ALL {
+        for key in keys.works {
+            assert!(text.contains(&format!("{key}:")), "{key} of {}", keys.kind);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_one_long_line_with_many_problems_is_told_whole() {
+    let mut text = String::from("{listeners: [{name: web, bind: '127.0.0.1:80'}], routes: [");
+    for i in 0..2_000 {
+        write!(
+            text,
+            "{{name: r{i}, nmae: x, split: [{{pool: none-such}}]}}, "
+        )
+        .unwrap();
+    }
+    text.push_str("], pools: {app: {endpoints: ['127.0.0.1:81']}}}");
+
+    let problems = read_with(&text, &[]).unwrap_err();
+
+    let count = problems.0.len();
+    assert!(count >= 4_000, "{count}");
+    assert!(problems.0.iter().all(|problem| problem.excerpt.len() < 500));
+}
+
+#[test]
+fn aliases_within_aliases_are_bounded_in_depth() {
+    for nesting in [1, 10, 28] {
+        let (open, close) = ("[".repeat(nesting), "]".repeat(nesting));
+        let mut text = String::from("a0: &a0 [x]\n");
+        for i in 1..400 {
+            writeln!(text, "a{i}: &a{i} {open}*a{}{close}", i - 1).unwrap();
+        }
+
+        let told = told(&text);
+
+        let is_bounded = told.contains("nested more than 32 deep") || told.contains("repeat more");
+        assert!(
+            is_bounded && told.ends_with("1 problem in x.yaml"),
+            "{told}"
+        );
+    }
 }
 
 proptest! {

@@ -1,4 +1,7 @@
 //! What becomes of a route's requests: exactly one of split, redirect, respond.
+//!
+//! Names of pools become ids here. Whether a redirect leads back to its own route is asked in `reach`, which knows
+//! all routes.
 
 use std::collections::HashMap;
 use std::sync::Arc;

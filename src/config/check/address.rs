@@ -1,4 +1,7 @@
 //! Addresses with their ports, and networks.
+//!
+//! Only IP addresses: names are refused, with what to write instead. A mistyped address is told what it looks like
+//! (a URL, a bare port, IPv6 without brackets). That two listeners want one address is asked in `listener`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

@@ -1,4 +1,7 @@
 //! The small parts: shutdown, the admin addresses, the access log, metrics, workers.
+//!
+//! Files that are named here are relative to the configuration. The token file must be there and hold something; its
+//! content is read where it is used.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

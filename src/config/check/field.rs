@@ -1,4 +1,7 @@
 //! Header fields: names, values, and which of them are not the user's to touch.
+//!
+//! Values are never repeated in messages, and those that may be secrets are marked as sensitive, which `redact` and
+//! every debug print respect.
 
 use http::{HeaderName, HeaderValue};
 

@@ -221,16 +221,17 @@ pub(crate) fn called(what: &str) -> String {
     quoted(what)
 }
 
-fn choices<'k>(known: impl Iterator<Item = &'k str> + Clone) -> String {
+fn choices<'k>(mut known: impl Iterator<Item = &'k str> + Clone) -> String {
     const SHOWN: usize = 12;
-    let count = known.clone().count();
-    if count == 0 {
-        return "remove it".to_owned();
+    let shown: Vec<&str> = known.clone().take(SHOWN).collect();
+    let more = if known.nth(SHOWN).is_some() {
+        ", …"
+    } else {
+        ""
+    };
+    match shown.as_slice() {
+        [] => "remove it".to_owned(),
+        [only] => format!("write {only}"),
+        several => format!("write one of {}{more}", several.join(", ")),
     }
-    let shown: Vec<&str> = known.take(SHOWN).collect();
-    let more = if count > SHOWN { ", …" } else { "" };
-    if count == 1 {
-        return format!("write {}", shown[0]);
-    }
-    format!("write one of {}{more}", shown.join(", "))
 }

@@ -1,4 +1,6 @@
 //! Hosts: as a route asks for them, as they stand in `Host` and `Location`, as names to be called by.
+//!
+//! All become lower-case. What a request's own `Host` looks like, and how it is matched, is the routing table's.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! Listeners: each by itself, and that no two of them (nor an admin address) want the same socket.
+//!
+//! Nothing is bound here: an address that another process has, or that this host does not have, is found out at the
+//! start.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,4 +1,7 @@
 //! What a route asks of a request.
+//!
+//! Paths are canonical or refused, because only canonical paths are matched; expressions are compiled here, once, and
+//! anchored at both ends.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -174,10 +177,20 @@ fn pattern(findings: &mut Findings<'_>, at: At<'_>) -> Option<Pattern> {
         Ok(None)
     };
     match alone.and_then(|_| compile(&format!("^(?:{text})$"))) {
-        Ok(regex) => Some(Pattern {
-            text: Arc::from(text),
-            regex,
-        }),
+        Ok(regex) => {
+            if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && !regex.is_match("/") {
+                let message = "a path begins with \"/\", which this regex does not";
+                findings.warning(
+                    at.piece.place,
+                    message,
+                    format!("write {}", quoted(&format!("/{text}"))),
+                );
+            }
+            Some(Pattern {
+                text: Arc::from(text),
+                regex,
+            })
+        }
         Err(error) => {
             let error = compile(text).err().unwrap_or(error);
             let (message, remedy) = match error {

@@ -1,4 +1,7 @@
 //! Pools and their endpoints.
+//!
+//! A pool has its id by its place in the file, even when it is wrong, so that routes can be checked against it all
+//! the same.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

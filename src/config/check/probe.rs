@@ -1,4 +1,6 @@
 //! Probes, by the rules of Kubernetes: exactly one action, its defaults, its thresholds.
+//!
+//! Beyond those rules, seconds may carry decimals, and a missing port is the endpoint's own.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! Routes: each by itself. What an earlier route leaves for a later one is asked in `reach`.
+//!
+//! Keys that change what is sent to a pool are refused on routes that send nothing to one.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! Paths and methods: the parts of a request's first line that a configuration names.
+//!
+//! A path that is not canonical is refused with its canonical form, rather than changed: what is written is what
+//! matches.
 
 use http::Method;
 
