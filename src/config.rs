@@ -75,7 +75,7 @@ pub fn read(
         Some(config) if problems.is_empty() => Ok(Loaded {
             hash: hash(source.text(), &document.filled_in),
             files: config.admin.token_file.iter().cloned().collect(),
-            redacted: redact::redacted(&config),
+            redacted: redact::redacted(&config, &document.filled_in),
             warnings: checked.warnings,
             config,
         }),

@@ -60,7 +60,7 @@ fn what_is_in_force_reads_back_as_the_same_configuration() {
 
 /// What the file is told: its problems, or its warnings. The first line may set a variable: `# env: NAME=value`.
 fn report(path: &Path) -> String {
-    let text = fs::read(path).unwrap();
+    let text = fs::read(path).expect("the file was just listed");
     let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let first = String::from_utf8_lossy(first).into_owned();
     let set = first
@@ -70,7 +70,10 @@ fn report(path: &Path) -> String {
         set.filter(|(set, _)| *set == name)
             .map(|(_, value)| value.to_owned())
     };
-    let name = path.file_name().unwrap().to_string_lossy();
+    let name = path
+        .file_name()
+        .expect("a listed file has a name")
+        .to_string_lossy();
     match read(&text, &name, Path::new("tests/golden"), &env) {
         Ok(loaded) => loaded
             .warnings
@@ -86,7 +89,7 @@ fn yaml_files(folder: &str) -> Vec<PathBuf> {
         return Vec::new();
     };
     let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.unwrap().path())
+        .map(|entry| entry.expect("the folder can be read").path())
         .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
         .collect();
     paths.sort();

@@ -4,18 +4,21 @@
 //! twice, pools nobody uses, routes nobody reaches.
 
 mod action;
+mod address;
 mod admin;
+mod field;
 mod findings;
+mod host;
 mod listener;
 mod matching;
 mod pool;
 mod probe;
 mod reach;
 mod route;
-mod text;
+mod target;
 mod value;
 
-pub(crate) use text::names_a_secret;
+pub(crate) use field::names_a_secret;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -24,7 +27,7 @@ use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::check::listener::Listeners;
 use crate::config::check::pool::Pools;
 use crate::config::check::route::Placed;
-use crate::config::document::{Node, Value};
+use crate::config::document::{Piece, Value};
 use crate::config::keys::ROOT;
 use crate::config::model::{AccessLog, Action, Config, Shutdown};
 use crate::config::problem::{Problem, quoted};
@@ -39,7 +42,7 @@ pub(crate) struct Checked {
 }
 
 /// Checks a document. Relative files are looked for in `base`.
-pub(crate) fn check(root: &Node, source: &Source, base: &Path) -> Checked {
+pub(crate) fn check(root: &Piece, source: &Source, base: &Path) -> Checked {
     let mut findings = Findings::new(source);
     let config = config(&mut findings, root, base);
     let (problems, warnings) = findings.into_parts();
@@ -50,7 +53,7 @@ pub(crate) fn check(root: &Node, source: &Source, base: &Path) -> Checked {
     }
 }
 
-fn config(findings: &mut Findings<'_>, root: &Node, base: &Path) -> Option<Config> {
+fn config(findings: &mut Findings<'_>, root: &Piece, base: &Path) -> Option<Config> {
     const REMEDY: &str =
         "it needs listeners, routes and pools; config/quickstart.yaml has the least of each";
     let fields = match &root.value {
@@ -65,7 +68,7 @@ fn config(findings: &mut Findings<'_>, root: &Node, base: &Path) -> Option<Confi
         Value::Map(_) => findings.fields(
             At {
                 what: "a configuration",
-                node: root,
+                piece: root,
             },
             &ROOT,
         )?,

@@ -1,6 +1,6 @@
-//! The YAML as it was typed: a tree of nodes, each with its place and its own words.
+//! The YAML as it was typed: a tree of pieces, each with its place and its own words.
 //!
-//! serde-saphyr reads it into `Spanned` nodes; here they become [`Node`]s: numbers keep their digits (thousandths stay
+//! serde-saphyr reads it into `Spanned` pieces; here they become [`Piece`]s: numbers keep their digits (thousandths stay
 //! exact), variables are filled in, keys that stand twice are told. What keys and values mean is decided in `check`.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::config::source::{Place, Source};
 use crate::config::{substitute, syntax};
 
 /// A value with its place. What an alias repeats has the place of the alias.
-pub(crate) struct Node {
+pub(crate) struct Piece {
     pub(crate) place: Place,
     pub(crate) value: Value,
 }
@@ -26,7 +26,7 @@ pub(crate) enum Value {
     Null,
     /// Text, a number or a boolean: which, is decided by what is wanted.
     Scalar(Scalar),
-    List(Vec<Node>),
+    List(Vec<Piece>),
     /// In file order, no key twice.
     Map(Vec<Entry>),
 }
@@ -35,7 +35,7 @@ pub(crate) enum Value {
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) place: Place,
-    pub(crate) value: Node,
+    pub(crate) value: Piece,
 }
 
 /// A text, a number or a boolean.
@@ -63,7 +63,7 @@ pub(crate) fn parse(
         problems: Vec::new(),
         filled_in: Vec::new(),
     };
-    let root = builder.node(raw, None);
+    let root = builder.piece(raw, None);
     Ok(Document {
         root,
         problems: builder.problems,
@@ -73,7 +73,7 @@ pub(crate) fn parse(
 
 /// A parsed source.
 pub(crate) struct Document {
-    pub(crate) root: Node,
+    pub(crate) root: Piece,
     /// Keys that stand twice, and variables that could not be filled in.
     pub(crate) problems: Vec<Problem>,
     /// Every value that held a variable, filled in, in file order.
@@ -82,10 +82,10 @@ pub(crate) struct Document {
 
 /// Deeper nesting is refused; the deepest key of the contract lies at 8.
 pub(crate) const MAX_DEPTH: usize = 32;
-/// Aliases may repeat at most this many nodes in all.
+/// Aliases may repeat at most this many pieces in all.
 const MAX_REPEATED: usize = 100_000;
 
-/// Everything strict, and bounded: 10,000 routes and endpoints are about 300,000 nodes.
+/// Everything strict, and bounded: 10,000 routes and endpoints are about 300,000 pieces.
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -199,7 +199,7 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 }
 
-/// Turns what was read into nodes.
+/// Turns what was read into pieces.
 struct Builder<'a> {
     source: &'a Source,
     env: &'a dyn Fn(&str) -> Option<String>,
@@ -209,7 +209,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     /// `key` is the place of the key; a value that is not there is told at its key.
-    fn node(&mut self, raw: Spanned<Raw>, key: Option<Place>) -> Node {
+    fn piece(&mut self, raw: Spanned<Raw>, key: Option<Place>) -> Piece {
         let place = self.place(&raw.referenced);
         let words = self.source.words(self.place(&raw.defined));
         let value = match raw.value {
@@ -219,7 +219,7 @@ impl Builder<'_> {
             Raw::List(items) => Value::List(
                 items
                     .into_iter()
-                    .map(|item| self.node(item, None))
+                    .map(|item| self.piece(item, None))
                     .collect(),
             ),
             Raw::Map(entries) => Value::Map(self.entries(entries)),
@@ -228,7 +228,7 @@ impl Builder<'_> {
             (Value::Null, Some(key)) if place.length == 0 => key,
             _ => place,
         };
-        Node { place, value }
+        Piece { place, value }
     }
 
     fn scalar(&mut self, text: String, words: &str, place: Place) -> Value {
@@ -288,7 +288,7 @@ impl Builder<'_> {
                 continue;
             }
             firsts.insert(key.value.clone(), place);
-            let value = self.node(value, Some(place));
+            let value = self.piece(value, Some(place));
             entries.push(Entry {
                 key: key.value,
                 place,

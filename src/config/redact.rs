@@ -2,8 +2,9 @@
 //! out.
 //!
 //! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
-//! environment variable into a header, or when the name it stands under says so (`authorization`, `x-api-key`).
+//! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`, `x-api-key`).
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -19,8 +20,9 @@ use crate::units::{Weight, print_duration, print_size};
 /// Stands in the place of a secret.
 const LEFT_OUT: &str = "(left out)";
 
-/// The whole configuration.
-pub(crate) fn redacted(config: &Config) -> Value {
+/// The whole configuration; `filled_in` are the values that came from environment variables.
+pub(crate) fn redacted(config: &Config, filled_in: &[String]) -> Value {
+    let filled_in: HashSet<&str> = filled_in.iter().map(String::as_str).collect();
     let log = &config.access_log;
     object([
         (
@@ -44,7 +46,11 @@ pub(crate) fn redacted(config: &Config) -> Value {
         ),
         (
             "routes",
-            config.routes.iter().map(|r| route(config, r)).collect(),
+            config
+                .routes
+                .iter()
+                .map(|r| route(config, r, &filled_in))
+                .collect(),
         ),
         (
             "pools",
@@ -152,11 +158,11 @@ fn listener(listener: &Listener) -> Value {
     })
 }
 
-fn route(config: &Config, route: &Route) -> Value {
+fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {
     let timeouts = &route.timeouts;
     let mut entries = vec![
         ("name", json!(&*route.name)),
-        ("match", matches(&route.matches)),
+        ("match", matches(&route.matches, filled_in)),
         (
             "timeouts",
             json!({
@@ -242,13 +248,13 @@ fn redirection(redirect: &Redirect) -> Value {
     ])
 }
 
-fn matches(matches: &Match) -> Value {
+fn matches(matches: &Match, filled_in: &HashSet<&str>) -> Value {
     let host = |host: &HostPattern| match host {
         HostPattern::Exact(host) => host.to_string(),
         HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
     };
     let query = matches.query.iter().map(|(name, value)| {
-        let is_secret = names_a_secret(name);
+        let is_secret = names_a_secret(name) || filled_in.contains(&**value);
         let shown = if is_secret { LEFT_OUT } else { value };
         (name.to_string(), json!(shown))
     });

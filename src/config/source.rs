@@ -43,7 +43,7 @@ impl Source {
                 let source = Self::new(&String::from_utf8_lossy(bytes), name);
                 let start = error.valid_up_to();
                 Err(source.problem(
-                    Place { start, length: 1 },
+                    Place { start, length: 0 },
                     format!("the octet 0x{:02x} here is not UTF-8", bytes[start]),
                     "save the file as UTF-8",
                 ))
@@ -101,13 +101,12 @@ impl Source {
         let line = self.line(place);
         let text = self.line_text(line);
         let start = place.start - self.lines[line - 1];
-        let before = text.get(..start).unwrap_or(text).chars().count();
-        let marked = text.get(start..).unwrap_or("");
-        let marked = marked.get(..place.length).unwrap_or(marked).trim_end();
+        let (before, from) = text.split_at_checked(start).unwrap_or((text, ""));
+        let marked = from.get(..place.length).unwrap_or(from).trim_end();
         Problem {
             line,
-            column: before + 1,
-            excerpt: excerpt(line, text, before, marked.chars().count().max(1)),
+            column: before.chars().count() + 1,
+            excerpt: excerpt(line, before, from, marked.chars().count().max(1)),
             ..Problem::of_file(&self.name, message, remedy)
         }
     }
@@ -123,37 +122,36 @@ impl Source {
     }
 }
 
-/// The line and carets below it, cut around the carets when it is long; nothing in it can move the cursor.
-fn excerpt(line: usize, text: &str, before: usize, marked: usize) -> String {
+/// The line (what is before the words meant, and from them on) and carets below it. It is cut around the carets when
+/// it is long, without a look at the rest: a file may be one line of megabytes. Nothing in it can move the cursor.
+fn excerpt(line: usize, before: &str, from: &str, marked: usize) -> String {
     const WIDTH: usize = 120;
     const LEAD: usize = 60;
-    let cut = if before + marked.min(WIDTH / 2) > WIDTH {
-        before - LEAD
-    } else {
-        0
-    };
-    let mut shown: String = text
-        .chars()
-        .skip(cut)
-        .take(WIDTH)
-        .map(|c| if c == '\t' { ' ' } else { c })
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    let mut indent = before - cut;
-    if cut > 0 {
-        shown.insert(0, '…');
-        indent += 1;
+    let mut lead: Vec<char> = before.chars().rev().take(WIDTH).collect();
+    let is_cut = lead.len() + marked.min(WIDTH - LEAD) > WIDTH;
+    if is_cut {
+        lead.truncate(LEAD);
     }
-    if text.chars().nth(cut + WIDTH).is_some() {
+    let mut rest = from.chars();
+    let mut shown = String::new();
+    if is_cut {
         shown.push('…');
     }
-    let carets = "^".repeat(marked.min(WIDTH.saturating_sub(before - cut).max(1)));
-    let shown = shown.trim_end();
+    let words = lead.iter().rev().copied().chain(rest.by_ref()).take(WIDTH);
+    shown.extend(words.map(|c| match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }));
+    if rest.next().is_some() {
+        shown.push('…');
+    }
+    let indent = lead.len() + usize::from(is_cut);
+    let carets = "^".repeat(marked.min(WIDTH.saturating_sub(lead.len()).max(1)));
     let gutter = line.to_string().len().max(4);
-    format!(
-        "{line:>gutter$} | {shown}\n{:gutter$} | {:indent$}{carets}",
-        "", ""
-    )
+    let first = format!("{line:>gutter$} | {shown}");
+    let first = first.trim_end();
+    format!("{first}\n{:gutter$} | {:indent$}{carets}", "", "")
 }
 
 /// Reads the file of a configuration.

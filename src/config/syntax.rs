@@ -1,4 +1,7 @@
 //! What a text that is no YAML is told: serde-saphyr's errors in words that name the usual cause and its cure.
+//!
+//! Errors of its scanner come as texts only; the cause is guessed from what stands at the place. A wrong guess costs
+//! a less fitting remedy, never a wrong place.
 
 use serde_saphyr::Error;
 
@@ -8,10 +11,14 @@ use crate::config::source::{Place, Source};
 
 /// The problem behind an error of the parser.
 pub(crate) fn explain(source: &Source, error: &Error) -> Problem {
-    let error = error.without_snippet();
+    // Of what an alias repeats, the alias is told.
     let place = error
         .location()
         .map_or_else(Place::default, |location| place_of(source, &location));
+    let mut error = error.without_snippet();
+    while let Error::AliasError { error: inner, .. } = error {
+        error = inner.without_snippet();
+    }
     let (message, remedy) = match error {
         Error::MultipleDocuments { .. } => (
             "a second document begins here".to_owned(),
@@ -55,10 +62,7 @@ pub(crate) fn explain(source: &Source, error: &Error) -> Problem {
 fn budget(breach: &serde_saphyr::budget::BudgetBreach) -> (String, String) {
     use serde_saphyr::budget::BudgetBreach;
     match breach {
-        BudgetBreach::Depth { .. } => (
-            format!("this is nested more than {MAX_DEPTH} deep"),
-            "look for brackets or spaces too many; no key of fiel lies that deep".to_owned(),
-        ),
+        BudgetBreach::Depth { .. } => too_deep(),
         BudgetBreach::Aliases { .. }
         | BudgetBreach::Anchors { .. }
         | BudgetBreach::AliasAnchorRatio { .. }
@@ -74,13 +78,24 @@ fn budget(breach: &serde_saphyr::budget::BudgetBreach) -> (String, String) {
     }
 }
 
+fn too_deep() -> (String, String) {
+    (
+        format!("this is nested more than {MAX_DEPTH} deep"),
+        "look for brackets or spaces too many; no key of fiel lies that deep".to_owned(),
+    )
+}
+
 /// Errors of the scanner are texts; the usual causes are told apart by what stands at the place.
 fn scanner(source: &Source, place: Place, text: &str) -> Problem {
     let at = source.text().get(place.start..).unwrap_or("");
     let before = source.text().get(..place.start).unwrap_or("");
     let line_before = before.rsplit('\n').next().unwrap_or("");
-    let remedy = if text.contains("nested") || text.contains("recursion") {
-        "look for brackets or spaces too many; no key of fiel lies that deep"
+    if text.contains("recursion limit") {
+        let (message, remedy) = too_deep();
+        return source.problem(place, message, remedy);
+    }
+    let remedy = if line_before.contains("[::") {
+        "put quotes around an IPv6 address: \"[::]:8080\""
     } else if line_before.trim_end().ends_with('$') || line_before.ends_with("${") {
         "inside { } and [ ], put quotes around a variable: \"${NAME}\""
     } else if text.contains("tab") {

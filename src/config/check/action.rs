@@ -1,6 +1,10 @@
 //! What becomes of a route's requests: exactly one of split, redirect, respond.
+//!
+//! Names of pools become ids here. Whether a redirect leads back to its own route is asked in `reach`, which knows
+//! all routes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -74,12 +78,20 @@ fn split(findings: &mut Findings<'_>, at: At<'_>, pools: &Pools<'_>) -> Option<V
         shares.push(share);
     }
     if count == 0 {
-        findings.problem(at.node.place, "this split names no pool", "add { pool: … }");
+        findings.problem(
+            at.piece.place,
+            "this split names no pool",
+            "add { pool: … }",
+        );
         return None;
     }
     if shares.len() == count && shares.iter().all(|share| share.weight.is_zero()) {
         let message = "all weights of this split are 0, so no pool is ever chosen";
-        findings.problem(at.node.place, message, "give at least one a weight above 0");
+        findings.problem(
+            at.piece.place,
+            message,
+            "give at least one a weight above 0",
+        );
     }
     Some(shares)
 }
@@ -102,9 +114,13 @@ fn share(findings: &mut Findings<'_>, at: At<'_>, pools: &Pools<'_>) -> Option<(
     };
     let name = findings.text(at)?;
     let Some(pool) = pools.id(name) else {
+        // Pools that could not be read were told already.
+        if pools.names.is_empty() {
+            return None;
+        }
         let remedy = findings.nearest(name, pools.names.iter().map(|&(name, _)| name));
         let message = format!("there is no pool called {}", quoted(name));
-        findings.problem(at.node.place, message, remedy);
+        findings.problem(at.piece.place, message, remedy);
         return None;
     };
     let share = Share {
@@ -112,51 +128,66 @@ fn share(findings: &mut Findings<'_>, at: At<'_>, pools: &Pools<'_>) -> Option<(
         weight,
         strict,
     };
-    Some((share, at.node.place))
+    Some((share, at.piece.place))
 }
 
 fn redirect(findings: &mut Findings<'_>, at: At<'_>) -> Option<Redirect> {
     let fields = findings.fields(at, &REDIRECT)?;
+    let keys = ["scheme", "host", "path"];
     let scheme = fields
         .get("scheme")
-        .and_then(|at| findings.word(at, &SCHEME));
-    let host = fields.get("host").and_then(|at| findings.authority(at));
-    let path = fields.get("path").and_then(|at| findings.path(at));
+        .map(|at| findings.word(at, &SCHEME).map(Arc::from));
+    let host = fields.get("host").map(|at| findings.authority(at));
+    let path = fields
+        .get("path")
+        .map(|at| findings.path(at).map(Arc::from));
     let status = match fields.get("status") {
-        Some(at) => status(findings, at, "write 301, 302, 303, 307 or 308", |status| {
-            matches!(status, 301 | 302 | 303 | 307 | 308)
-        }),
+        Some(at) => redirect_status(findings, at),
         None => StatusCode::PERMANENT_REDIRECT,
     };
-    if ["scheme", "host", "path"]
-        .iter()
-        .all(|key| fields.key(key).is_none())
-    {
+    if keys.iter().all(|key| fields.key(key).is_none()) {
         let remedy = "add scheme, host or path";
-        let place = if at.node.place.length == 0 {
+        let place = if at.piece.place.length == 0 {
             fields.place()
         } else {
-            at.node.place
+            at.piece.place
         };
         findings.problem(place, "this redirect leads to where it comes from", remedy);
         return None;
     }
+    // A part that is there and wrong is no redirect, so that it is not told to lead anywhere.
+    let sound = |part: Option<Option<Arc<str>>>| part.map_or(Some(None), |part| part.map(Some));
     Some(Redirect {
-        scheme: scheme.map(Into::into),
-        host,
-        path: path.map(Into::into),
+        scheme: sound(scheme)?,
+        host: sound(host)?,
+        path: sound(path)?,
         status,
     })
 }
 
+fn redirect_status(findings: &mut Findings<'_>, at: At<'_>) -> StatusCode {
+    let Some(number) = findings.whole(at, 0..=999) else {
+        return StatusCode::PERMANENT_REDIRECT;
+    };
+    if !matches!(number, 301 | 302 | 303 | 307 | 308) {
+        let message = format!("{number} is no status of a redirect here");
+        let remedy = "write 301, 302, 303, 307 or 308";
+        findings.problem(at.piece.place, message, remedy);
+    }
+    status_of(number).unwrap_or_default()
+}
+
+fn status_of(number: u64) -> Option<StatusCode> {
+    StatusCode::from_u16(u16::try_from(number).ok()?).ok()
+}
+
 fn respond(findings: &mut Findings<'_>, at: At<'_>) -> Option<Respond> {
     let fields = findings.fields(at, &RESPOND)?;
-    let status = match fields.get("status") {
-        Some(at) => status(findings, at, "write a status from 200 to 599", |status| {
-            (200..=599).contains(&status)
-        }),
-        None => StatusCode::OK,
-    };
+    let status = fields
+        .get("status")
+        .and_then(|at| findings.whole(at, 200..=599))
+        .and_then(status_of)
+        .unwrap_or_default();
     let body = fields
         .get("body")
         .and_then(|at| Some((at, findings.text(at)?)));
@@ -166,7 +197,7 @@ fn respond(findings: &mut Findings<'_>, at: At<'_>) -> Option<Respond> {
         if has_no_content && !text.is_empty() {
             let message = format!("a response with status {} has no body", status.as_u16());
             findings.problem(
-                at.node.place,
+                at.piece.place,
                 message,
                 "remove the body, or change the status",
             );
@@ -178,23 +209,4 @@ fn respond(findings: &mut Findings<'_>, at: At<'_>) -> Option<Respond> {
             Bytes::copy_from_slice(text.as_bytes())
         }),
     })
-}
-
-fn status(
-    findings: &mut Findings<'_>,
-    at: At<'_>,
-    remedy: &str,
-    fits: impl Fn(u16) -> bool,
-) -> StatusCode {
-    let Some(number) = findings.whole(at, 0..=u64::from(u16::MAX)) else {
-        return StatusCode::OK;
-    };
-    let status = u16::try_from(number).ok().filter(|&status| fits(status));
-    match status.and_then(|status| StatusCode::from_u16(status).ok()) {
-        Some(status) => status,
-        None => {
-            findings.problem(at.node.place, format!("{number} is no status here"), remedy);
-            StatusCode::OK
-        }
-    }
 }

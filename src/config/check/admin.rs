@@ -1,11 +1,14 @@
 //! The small parts: shutdown, the admin addresses, the access log, metrics, workers.
+//!
+//! Files that are named here are relative to the configuration. The token file must be there and hold something; its
+//! content is read where it is used.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::config::check::findings::{At, Findings};
+use crate::config::check::address::AddressUse;
+use crate::config::check::findings::{At, Findings, called};
 use crate::config::check::listener::Bound;
-use crate::config::check::text::AddressUse;
 use crate::config::check::value::is_digits;
 use crate::config::document::{Scalar, Value};
 use crate::config::keys::{ACCESS_LOG, ADMIN, LOG_FILE, LOG_FORMAT, LOG_OUTPUT, METRICS, SHUTDOWN};
@@ -18,7 +21,7 @@ pub(crate) const MAX_ENDPOINT_SERIES: usize = 1_000;
 
 /// Reads `workers`: `auto` or how many.
 pub(crate) fn workers(findings: &mut Findings<'_>, at: At<'_>) -> Option<NonZeroUsize> {
-    match &at.node.value {
+    match &at.piece.value {
         Value::Scalar(Scalar { text, .. }) if text == "auto" => None,
         Value::Scalar(Scalar { text, .. }) if is_digits(text) => findings
             .whole(at, 1..=1_024)
@@ -61,14 +64,14 @@ pub(crate) fn admin(
     let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
     let mut bind_place = None;
     if let Some(at) = get("bind") {
-        bind_place = Some(at.node.place);
+        bind_place = Some(at.piece.place);
         admin.bind = findings.address(at, AddressUse::Bind).unwrap_or(admin.bind);
     }
     if let Some(at) = get("readBind") {
         admin.read_bind = findings.address(at, AddressUse::Bind);
         binds.extend(admin.read_bind.map(|address| Bound {
             address,
-            place: at.node.place,
+            place: at.piece.place,
             who: "admin.readBind".to_owned(),
         }));
     }
@@ -77,7 +80,7 @@ pub(crate) fn admin(
         Some(place) => (place, "admin.bind".to_owned()),
         None => (
             Place::default(),
-            "admin (by default; set admin.bind to move it)".to_owned(),
+            "admin, unless admin.bind says otherwise,".to_owned(),
         ),
     };
     let at_front = if bind_place.is_some() { binds.len() } else { 0 };
@@ -110,7 +113,7 @@ fn token_file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<Pa
     if let Some(fault) = secret_fault(&path) {
         let message = format!("the token file {} {fault}", quoted(&path.to_string_lossy()));
         let remedy = "put the token into it, as in: openssl rand -hex 32 > admin.token";
-        findings.problem(at.node.place, message, remedy);
+        findings.problem(at.piece.place, message, remedy);
     }
     Some(path)
 }
@@ -119,8 +122,8 @@ fn token_file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<Pa
 fn file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<PathBuf> {
     let text = findings.text(at)?;
     if text.is_empty() || text.contains('\0') {
-        let message = format!("{} names no file", quoted(at.what));
-        findings.problem(at.node.place, message, "write the path of a file");
+        let message = format!("{} names no file", called(at.what));
+        findings.problem(at.piece.place, message, "write the path of a file");
         return None;
     }
     Some(base.join(text))
@@ -145,7 +148,7 @@ pub(crate) fn access_log(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -
 }
 
 fn output(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<LogOutput> {
-    if matches!(at.node.value, Value::Map(_)) {
+    if matches!(at.piece.value, Value::Map(_)) {
         let fields = findings.fields(at, &LOG_FILE)?;
         let Some(at) = fields.get("file") else {
             let remedy = "add file: and where to write";
@@ -158,7 +161,7 @@ fn output(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<LogOut
         };
         return file(findings, at, base).map(LogOutput::File);
     }
-    if matches!(at.node.value, Value::List(_) | Value::Null) {
+    if matches!(at.piece.value, Value::List(_) | Value::Null) {
         findings.wrong_kind(
             at,
             "stdout, stderr, off or { file: … }",

@@ -1,9 +1,9 @@
-//! What the check has found so far, and the first questions it asks of every node: which keys, which kind.
+//! What the check has found so far, and the first questions it asks of every piece: which keys, which kind.
 //!
 //! Readers return a value even where they report a problem: whatever is built with it is thrown away, because a
 //! configuration with a single problem is never used. So every problem is found in one go.
 
-use crate::config::document::{Entry, Node, Value};
+use crate::config::document::{Entry, Piece, Value};
 use crate::config::keys::{ALL, Keys};
 use crate::config::problem::{Problem, quoted};
 use crate::config::source::{Place, Source};
@@ -22,7 +22,7 @@ pub(crate) struct Findings<'s> {
 #[derive(Clone, Copy)]
 pub(crate) struct At<'n> {
     pub(crate) what: &'n str,
-    pub(crate) node: &'n Node,
+    pub(crate) piece: &'n Piece,
 }
 
 /// The entries of a mapping whose keys are known.
@@ -113,7 +113,7 @@ impl<'s> Findings<'s> {
         }
         Some(Fields {
             entries,
-            place: at.node.place,
+            place: at.piece.place,
         })
     }
 
@@ -140,7 +140,7 @@ impl<'s> Findings<'s> {
 
     /// The entries of a mapping whose keys are free.
     pub(crate) fn entries<'n>(&mut self, at: At<'n>) -> Option<&'n [Entry]> {
-        match &at.node.value {
+        match &at.piece.value {
             Value::Map(entries) => Some(entries),
             Value::Null | Value::Scalar(_) | Value::List(_) => {
                 self.wrong_kind(
@@ -158,9 +158,9 @@ impl<'s> Findings<'s> {
         &mut self,
         at: At<'n>,
     ) -> Option<impl Iterator<Item = At<'n>> + use<'n>> {
-        if let Value::List(items) = &at.node.value {
+        if let Value::List(items) = &at.piece.value {
             let what = at.what;
-            return Some(items.iter().map(move |node| At { what, node }));
+            return Some(items.iter().map(move |piece| At { what, piece }));
         }
         self.wrong_kind(at, "a list", "write [a, b], or one \"- \" line for each");
         None
@@ -168,10 +168,10 @@ impl<'s> Findings<'s> {
 
     /// Reports a value of the wrong kind.
     pub(crate) fn wrong_kind(&mut self, at: At<'_>, wanted: &str, remedy: &str) {
-        let (what, place) = (quoted(at.what), at.node.place);
-        let message = match &at.node.value {
+        let (what, place) = (called(at.what), at.piece.place);
+        let message = match &at.piece.value {
             Value::Null => {
-                let remedy = format!("give it {wanted}, or remove it: {remedy}");
+                let remedy = format!("{remedy}, or remove the key");
                 return self.problem(place, format!("{what} has no value"), remedy);
             }
             Value::List(_) => format!("{what} must be {wanted}, not a list"),
@@ -189,13 +189,18 @@ impl<'n> Fields<'n> {
     pub(crate) fn get(&self, key: &'static str) -> Option<At<'n>> {
         self.entry(key).map(|entry| At {
             what: key,
-            node: &entry.value,
+            piece: &entry.value,
         })
     }
 
     /// The place of a key, if it is there.
     pub(crate) fn key(&self, key: &str) -> Option<Place> {
         self.entry(key).map(|entry| entry.place)
+    }
+
+    /// Whether nothing at all stands in the mapping.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Where the mapping begins: its first key, or its bracket.
@@ -208,16 +213,25 @@ impl<'n> Fields<'n> {
     }
 }
 
-fn choices<'k>(known: impl Iterator<Item = &'k str> + Clone) -> String {
+/// A key is quoted, a description ("an endpoint") is not.
+pub(crate) fn called(what: &str) -> String {
+    if what.contains(' ') {
+        return what.to_owned();
+    }
+    quoted(what)
+}
+
+fn choices<'k>(mut known: impl Iterator<Item = &'k str> + Clone) -> String {
     const SHOWN: usize = 12;
-    let count = known.clone().count();
-    if count == 0 {
-        return "remove it".to_owned();
+    let shown: Vec<&str> = known.clone().take(SHOWN).collect();
+    let more = if known.nth(SHOWN).is_some() {
+        ", …"
+    } else {
+        ""
+    };
+    match shown.as_slice() {
+        [] => "remove it".to_owned(),
+        [only] => format!("write {only}"),
+        several => format!("write one of {}{more}", several.join(", ")),
     }
-    let shown: Vec<&str> = known.take(SHOWN).collect();
-    let more = if count > SHOWN { ", …" } else { "" };
-    if count == 1 {
-        return format!("write {}", shown[0]);
-    }
-    format!("write one of {}{more}", shown.join(", "))
 }

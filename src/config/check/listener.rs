@@ -1,12 +1,15 @@
 //! Listeners: each by itself, and that no two of them (nor an admin address) want the same socket.
+//!
+//! Nothing is bound here: an address that another process has, or that this host does not have, is found out at the
+//! start.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::check::address::AddressUse;
 use crate::config::check::findings::{At, Findings};
-use crate::config::check::text::AddressUse;
-use crate::config::document::{Node, Value};
+use crate::config::document::{Piece, Value};
 use crate::config::keys::{HALF_CLOSE, LISTENER, LISTENER_LIMITS, PROTOCOLS};
 use crate::config::model::{HalfClose, Listener, ListenerLimits};
 use crate::config::problem::quoted;
@@ -31,37 +34,38 @@ pub(crate) struct Bound {
 
 /// Reads `listeners`.
 pub(crate) fn listeners(findings: &mut Findings<'_>, at: At<'_>) -> Listeners {
+    const REMEDY: &str = "add one, such as { name: web, bind: 0.0.0.0:8080 }";
     let mut listeners = Listeners::default();
+    if matches!(at.piece.value, Value::Null) {
+        findings.problem(at.piece.place, "there is no listener", REMEDY);
+        return listeners;
+    }
     let Some(items) = findings.list(at) else {
         return listeners;
     };
     let mut is_empty = true;
     for item in items {
         is_empty = false;
-        listener(findings, item.node, &mut listeners);
+        listener(findings, item.piece, &mut listeners);
     }
     if is_empty {
-        findings.problem(
-            at.node.place,
-            "there is no listener",
-            "add one, such as { name: web, bind: 0.0.0.0:8080 }",
-        );
+        findings.problem(at.piece.place, "there is no listener", REMEDY);
     }
     listeners
 }
 
-fn listener(findings: &mut Findings<'_>, node: &Node, into: &mut Listeners) -> Option<()> {
+fn listener(findings: &mut Findings<'_>, piece: &Piece, into: &mut Listeners) -> Option<()> {
     let what = "a listener";
-    let fields = findings.fields(At { what, node }, &LISTENER)?;
+    let fields = findings.fields(At { what, piece }, &LISTENER)?;
     let name = required_name(findings, fields.get("name"), fields.place(), "listener");
     if let (Some(name), Some(at)) = (&name, fields.get("name")) {
-        unique(findings, &mut into.names, name, at.node.place, "listener");
+        unique(findings, &mut into.names, name, at.piece.place, "listener");
     }
     let bind = match fields.get("bind") {
         Some(at) => findings.address(at, AddressUse::Bind).inspect(|&address| {
             into.binds.push(Bound {
                 address,
-                place: at.node.place,
+                place: at.piece.place,
                 who: format!("the listener {}", quoted(name.as_deref().unwrap_or(""))),
             });
         }),
@@ -148,22 +152,22 @@ fn protocols(findings: &mut Findings<'_>, at: At<'_>) {
     for item in items {
         findings.word(item, &PROTOCOLS);
         count += 1;
-        if count == 2 && is_http1(item.node) {
+        if count == 2 && is_http1(item.piece) {
             let message = "\"http1\" stands here twice";
-            findings.problem(item.node.place, message, "write [http1]");
+            findings.problem(item.piece.place, message, "write [http1]");
         }
     }
     if count == 0 {
         findings.problem(
-            at.node.place,
+            at.piece.place,
             "\"protocols\" is empty",
             "write [http1], or remove it",
         );
     }
 }
 
-fn is_http1(node: &Node) -> bool {
-    matches!(&node.value, Value::Scalar(scalar) if scalar.text == "http1")
+fn is_http1(piece: &Piece) -> bool {
+    matches!(&piece.value, Value::Scalar(scalar) if scalar.text == "http1")
 }
 
 fn limits(findings: &mut Findings<'_>, at: At<'_>) -> Option<ListenerLimits> {
@@ -214,6 +218,11 @@ pub(crate) fn distinct(findings: &mut Findings<'_>, binds: &[Bound]) {
         {
             let message = if taker.address == bound.address {
                 format!("{} already binds {}", taker.who, bound.address)
+            } else if bound.address.ip().is_unspecified() {
+                format!(
+                    "{} takes {} too, which {} binds",
+                    bound.address, taker.address, taker.who
+                )
             } else {
                 format!(
                     "{} binds {}, which takes {} too",

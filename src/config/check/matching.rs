@@ -1,4 +1,7 @@
 //! What a route asks of a request.
+//!
+//! Paths are canonical or refused, because only canonical paths are matched; expressions are compiled here, once, and
+//! anchored at both ends.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -6,10 +9,10 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::config::check::field::FieldUse;
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::listener::Listeners;
 use crate::config::check::route::field_map;
-use crate::config::check::text::FieldUse;
 use crate::config::document::{Entry, Value};
 use crate::config::keys::{MATCH, PATH};
 use crate::config::model::{Match, PathPattern, Pattern};
@@ -67,9 +70,9 @@ fn distinct<T: Clone + Eq + Hash>(
         if seen.insert(value.clone()) {
             values.push(value);
         } else {
-            let words = findings.words(item.node.place);
+            let words = findings.words(item.piece.place);
             let message = format!("{words} stands in {} twice", quoted(at.what));
-            findings.warning(item.node.place, message, "remove one of them");
+            findings.warning(item.piece.place, message, "remove one of them");
         }
     }
     values
@@ -80,11 +83,15 @@ fn listener(findings: &mut Findings<'_>, at: At<'_>, listeners: &Listeners) -> O
     if let Some((name, _)) = listeners.names.get_key_value(text) {
         return Some(Arc::clone(name));
     }
+    // Listeners that could not be read were told already.
+    if listeners.names.is_empty() {
+        return None;
+    }
     let mut known: Vec<&str> = listeners.names.keys().map(|name| &**name).collect();
     known.sort_unstable();
     let remedy = findings.nearest(text, known.into_iter());
     let message = format!("there is no listener called {}", quoted(text));
-    findings.problem(at.node.place, message, remedy);
+    findings.problem(at.piece.place, message, remedy);
     None
 }
 
@@ -99,7 +106,7 @@ fn query(findings: &mut Findings<'_>, at: At<'_>) -> Vec<(Arc<str>, Arc<str>)> {
                 "write its name before the colon",
             );
         }
-        if let Some(text) = findings.shared_text(At { what, node: value }) {
+        if let Some(text) = findings.shared_text(At { what, piece: value }) {
             parameters.push((Arc::from(what), text));
         }
     }
@@ -108,7 +115,7 @@ fn query(findings: &mut Findings<'_>, at: At<'_>) -> Vec<(Arc<str>, Arc<str>)> {
 
 fn path(findings: &mut Findings<'_>, at: At<'_>) -> Option<PathPattern> {
     const REMEDY: &str = "write { exact: /a }, { prefix: /a } or { regex: \"/a/.*\" }";
-    if let Value::Scalar(scalar) = &at.node.value {
+    if let Value::Scalar(scalar) = &at.piece.value {
         let message = format!("\"path\" must be a mapping, not {}", quoted(&scalar.text));
         let remedy = if scalar.text.starts_with('/') {
             format!(
@@ -118,7 +125,7 @@ fn path(findings: &mut Findings<'_>, at: At<'_>) -> Option<PathPattern> {
         } else {
             REMEDY.to_owned()
         };
-        findings.problem(at.node.place, message, remedy);
+        findings.problem(at.piece.place, message, remedy);
         return None;
     }
     let fields = findings.fields(at, &PATH)?;
@@ -139,6 +146,8 @@ fn path(findings: &mut Findings<'_>, at: At<'_>) -> Option<PathPattern> {
             })
         }
         (None, None, Some(at)) => pattern(findings, at).map(PathPattern::Regex),
+        // Keys that are there were told already.
+        (None, None, None) if !fields.is_empty() => None,
         (None, None, None) => {
             findings.problem(fields.place(), "this path asks for nothing", REMEDY);
             None
@@ -168,10 +177,20 @@ fn pattern(findings: &mut Findings<'_>, at: At<'_>) -> Option<Pattern> {
         Ok(None)
     };
     match alone.and_then(|_| compile(&format!("^(?:{text})$"))) {
-        Ok(regex) => Some(Pattern {
-            text: Arc::from(text),
-            regex,
-        }),
+        Ok(regex) => {
+            if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && !regex.is_match("/") {
+                let message = "a path begins with \"/\", which this regex does not";
+                findings.warning(
+                    at.piece.place,
+                    message,
+                    format!("write {}", quoted(&format!("/{text}"))),
+                );
+            }
+            Some(Pattern {
+                text: Arc::from(text),
+                regex,
+            })
+        }
         Err(error) => {
             let error = compile(text).err().unwrap_or(error);
             let (message, remedy) = match error {
@@ -190,7 +209,7 @@ fn pattern(findings: &mut Findings<'_>, at: At<'_>) -> Option<Pattern> {
                     )
                 }
             };
-            findings.problem(at.node.place, message, remedy);
+            findings.problem(at.piece.place, message, remedy);
             None
         }
     }

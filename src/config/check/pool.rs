@@ -1,12 +1,15 @@
 //! Pools and their endpoints.
+//!
+//! A pool has its id by its place in the file, even when it is wrong, so that routes can be checked against it all
+//! the same.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::check::address::AddressUse;
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::probe::probe;
-use crate::config::check::text::AddressUse;
 use crate::config::document::{Entry, Value};
 use crate::config::keys::{
     BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
@@ -36,13 +39,17 @@ impl Pools<'_> {
 
 /// Reads `pools`.
 pub(crate) fn pools<'n>(findings: &mut Findings<'_>, at: At<'n>) -> Pools<'n> {
+    const REMEDY: &str = "add one, such as shop: { endpoints: [127.0.0.1:9001] }";
     let mut pools = Pools::default();
+    if matches!(at.piece.value, Value::Null) {
+        findings.problem(at.piece.place, "there is no pool", REMEDY);
+        return pools;
+    }
     let Some(entries) = findings.entries(at) else {
         return pools;
     };
     if entries.is_empty() {
-        let remedy = "add one, such as shop: { endpoints: [127.0.0.1:9001] }";
-        findings.problem(at.node.place, "there is no pool", remedy);
+        findings.problem(at.piece.place, "there is no pool", REMEDY);
     }
     for entry in entries {
         pools.ids.insert(&entry.key, PoolId(pools.names.len()));
@@ -53,11 +60,11 @@ pub(crate) fn pools<'n>(findings: &mut Findings<'_>, at: At<'n>) -> Pools<'n> {
 }
 
 fn pool(findings: &mut Findings<'_>, entry: &Entry) -> Option<Pool> {
-    let what = entry.key.as_str();
-    findings.check_name_at(entry.place, what, "pool");
+    let name = entry.key.as_str();
+    findings.check_name_at(entry.place, name, "pool");
     let at = At {
-        what,
-        node: &entry.value,
+        what: "a pool",
+        piece: &entry.value,
     };
     let fields = findings.fields(at, &POOL)?;
     let version = fields
@@ -72,7 +79,7 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry) -> Option<Pool> {
     let endpoints = match fields.get("endpoints") {
         Some(at) => endpoints(findings, at),
         None => {
-            let message = format!("the pool {} has no \"endpoints\"", quoted(what));
+            let message = format!("the pool {} has no \"endpoints\"", quoted(name));
             findings.problem(entry.place, message, "add endpoints: [127.0.0.1:9001]");
             None
         }
@@ -103,7 +110,7 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry) -> Option<Pool> {
         .get("drainTimeout")
         .and_then(|at| findings.duration_limit(at));
     Some(Pool {
-        name: Arc::from(what),
+        name: Arc::from(name),
         version,
         deployment,
         endpoints: endpoints?,
@@ -128,7 +135,7 @@ fn deployment(findings: &mut Findings<'_>, at: At<'_>) -> Option<Deployment> {
 
 /// A word, or the mapping that some balancers of later versions take.
 fn balance(findings: &mut Findings<'_>, at: At<'_>) {
-    if matches!(at.node.value, Value::Map(_)) {
+    if matches!(at.piece.value, Value::Map(_)) {
         findings.fields(at, &BALANCE_MAP);
     } else {
         findings.word(at, &BALANCE);
@@ -140,7 +147,7 @@ fn ports(findings: &mut Findings<'_>, at: At<'_>) -> NamedPorts {
     for entry in findings.entries(at).unwrap_or_default() {
         let at = At {
             what: &entry.key,
-            node: &entry.value,
+            piece: &entry.value,
         };
         if let Some(port) = findings.port(at) {
             ports.insert(Arc::from(entry.key.as_str()), port);
@@ -191,7 +198,7 @@ fn endpoints(findings: &mut Findings<'_>, at: At<'_>) -> Option<Vec<EndpointSpec
     if count == 0 {
         let message = "this pool has no endpoints";
         findings.problem(
-            at.node.place,
+            at.piece.place,
             message,
             "add at least one, as in [127.0.0.1:9001]",
         );
@@ -199,7 +206,11 @@ fn endpoints(findings: &mut Findings<'_>, at: At<'_>) -> Option<Vec<EndpointSpec
     }
     if specs.len() == count && specs.iter().all(|spec| spec.weight.is_zero()) {
         let message = "all endpoints of this pool have weight 0, so none is ever chosen";
-        findings.problem(at.node.place, message, "give at least one a weight above 0");
+        findings.problem(
+            at.piece.place,
+            message,
+            "give at least one a weight above 0",
+        );
     }
     Some(specs)
 }
@@ -214,11 +225,11 @@ fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Pl
     let what = "an endpoint";
     let at = At {
         what,
-        node: at.node,
+        piece: at.piece,
     };
-    if !matches!(at.node.value, Value::Map(_)) {
+    if !matches!(at.piece.value, Value::Map(_)) {
         spec.address = findings.address(at, AddressUse::Endpoint)?;
-        return Some((spec, at.node.place));
+        return Some((spec, at.piece.place));
     }
     let fields = findings.fields(at, &ENDPOINT)?;
     if let Some(at) = fields.get("weight") {
@@ -234,5 +245,5 @@ fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Pl
         return None;
     };
     spec.address = findings.address(at, AddressUse::Endpoint)?;
-    Some((spec, at.node.place))
+    Some((spec, at.piece.place))
 }

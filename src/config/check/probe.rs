@@ -1,4 +1,6 @@
 //! Probes, by the rules of Kubernetes: exactly one action, its defaults, its thresholds.
+//!
+//! Beyond those rules, seconds may carry decimals, and a missing port is the endpoint's own.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -6,10 +8,10 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::config::check::field::FieldUse;
 use crate::config::check::findings::{At, Fields, Findings};
-use crate::config::check::text::FieldUse;
 use crate::config::check::value::is_digits;
-use crate::config::document::{Node, Scalar, Value};
+use crate::config::document::{Piece, Scalar, Value};
 use crate::config::keys::{HTTP_GET, HTTP_HEADER, PROBE, PROBE_SCHEME, TCP_SOCKET};
 use crate::config::model::{NamedPorts, Probe, ProbeAction};
 use crate::config::problem::quoted;
@@ -21,12 +23,13 @@ const MIN_PERIOD: Duration = Duration::from_millis(100);
 pub(crate) fn probe(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<Probe> {
     let fields = findings.fields(at, &PROBE)?;
     let action = action(findings, at, &fields, ports);
-    let seconds = |findings: &mut Findings<'_>, key, default| {
-        fields.get(key).map_or(default, |at| findings.seconds(at))
+    let mut seconds = |key, default| {
+        let given = fields.get(key).and_then(|at| findings.seconds(at));
+        given.unwrap_or(default)
     };
-    let initial_delay = seconds(findings, "initialDelaySeconds", Duration::ZERO);
-    let period = seconds(findings, "periodSeconds", Duration::from_secs(10));
-    let timeout = seconds(findings, "timeoutSeconds", Duration::from_secs(1));
+    let initial_delay = seconds("initialDelaySeconds", Duration::ZERO);
+    let period = seconds("periodSeconds", Duration::from_secs(10));
+    let timeout = seconds("timeoutSeconds", Duration::from_secs(1));
     spacing(findings, &fields, period, timeout);
     let success_threshold = threshold(findings, fields.get("successThreshold"), 1);
     let failure_threshold = threshold(findings, fields.get("failureThreshold"), 3);
@@ -36,7 +39,7 @@ pub(crate) fn probe(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts)
     {
         let message = format!("\"successThreshold\" of a {} must be 1", at.what);
         let remedy = "remove it; only a readinessProbe may ask for several successes";
-        findings.problem(threshold.node.place, message, remedy);
+        findings.problem(threshold.piece.place, message, remedy);
     }
     if let Some(at) = fields.get("terminationGracePeriodSeconds") {
         // It says how long a container may take to end, which is not fiel's to decide.
@@ -55,7 +58,7 @@ pub(crate) fn probe(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts)
 fn spacing(findings: &mut Findings<'_>, fields: &Fields<'_>, period: Duration, timeout: Duration) {
     if let Some(at) = fields.get("periodSeconds").filter(|_| period < MIN_PERIOD) {
         let message = "\"periodSeconds\" is below 0.1";
-        findings.problem(at.node.place, message, "write 0.1 or more");
+        findings.problem(at.piece.place, message, "write 0.1 or more");
     }
     let Some(at) = fields.get("timeoutSeconds") else {
         return;
@@ -63,7 +66,7 @@ fn spacing(findings: &mut Findings<'_>, fields: &Fields<'_>, period: Duration, t
     if timeout.is_zero() {
         let message = "\"timeoutSeconds\" of 0 fails every probe";
         findings.problem(
-            at.node.place,
+            at.piece.place,
             message,
             "write how long a probe may take, such as 1",
         );
@@ -73,7 +76,7 @@ fn spacing(findings: &mut Findings<'_>, fields: &Fields<'_>, period: Duration, t
             period.as_secs_f64()
         );
         findings.warning(
-            at.node.place,
+            at.piece.place,
             message,
             "shorten it, or lengthen periodSeconds",
         );
@@ -120,26 +123,26 @@ fn http_get(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Opti
         findings.word(at, &PROBE_SCHEME);
     }
     let path = match fields.get("path") {
-        Some(at) => probe_path(findings, at)?,
-        None => Arc::from("/"),
+        Some(at) => probe_path(findings, at),
+        None => Some(Arc::from("/")),
     };
     let mut headers = Vec::new();
     if let Some(items) = fields.get("httpHeaders").and_then(|at| findings.list(at)) {
-        headers.extend(items.filter_map(|at| header(findings, at.node)));
+        headers.extend(items.filter_map(|at| header(findings, at.piece)));
     }
     Some(ProbeAction::HttpGet {
         host,
         port,
-        path,
+        path: path?,
         headers,
     })
 }
 
 fn tcp_socket(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<ProbeAction> {
-    if matches!(at.node.value, Value::Null) {
+    if matches!(at.piece.value, Value::Null) {
         let message = "\"tcpSocket\" has no value";
         findings.problem(
-            at.node.place,
+            at.piece.place,
             message,
             "write tcpSocket: {} for the endpoint's own port",
         );
@@ -164,7 +167,7 @@ fn target(
 fn port(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<u16> {
     let Value::Scalar(Scalar {
         text, is_quoted, ..
-    }) = &at.node.value
+    }) = &at.piece.value
     else {
         findings.wrong_kind(
             at,
@@ -188,7 +191,7 @@ fn port(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<u
         findings.nearest(text, ports.keys().map(|name| &**name))
     };
     let message = format!("the pool has no port called {}", quoted(text));
-    findings.problem(at.node.place, message, remedy);
+    findings.problem(at.piece.place, message, remedy);
     None
 }
 
@@ -211,13 +214,13 @@ fn probe_path(findings: &mut Findings<'_>, at: At<'_>) -> Option<Arc<str>> {
         return Some(Arc::from(text));
     };
     let message = format!("the path {} {fault}", quoted(text));
-    findings.problem(at.node.place, message, remedy);
+    findings.problem(at.piece.place, message, remedy);
     None
 }
 
-fn header(findings: &mut Findings<'_>, node: &Node) -> Option<(HeaderName, HeaderValue)> {
+fn header(findings: &mut Findings<'_>, piece: &Piece) -> Option<(HeaderName, HeaderValue)> {
     let what = "an entry of httpHeaders";
-    let fields = findings.fields(At { what, node }, &HTTP_HEADER)?;
+    let fields = findings.fields(At { what, piece }, &HTTP_HEADER)?;
     let (Some(name), Some(value)) = (fields.get("name"), fields.get("value")) else {
         let remedy = "write { name: Host, value: example.com }";
         let message = "an entry of httpHeaders needs both name and value";
@@ -225,7 +228,7 @@ fn header(findings: &mut Findings<'_>, node: &Node) -> Option<(HeaderName, Heade
         return None;
     };
     let text = findings.text(name)?;
-    let name = findings.field_name(name.node.place, text, FieldUse::Probe)?;
+    let name = findings.field_name(name.piece.place, text, FieldUse::Probe)?;
     let value = findings.field_value(value, text)?;
     Some((name, value))
 }

@@ -1,4 +1,6 @@
 //! Routes: each by itself. What an earlier route leaves for a later one is asked in `reach`.
+//!
+//! Keys that change what is sent to a pool are refused on routes that send nothing to one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,12 +8,12 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::check::action::action;
+use crate::config::check::field::FieldUse;
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::check::listener::{Listeners, required_name, unique};
 use crate::config::check::matching::matches;
 use crate::config::check::pool::Pools;
-use crate::config::check::text::FieldUse;
-use crate::config::document::{Entry, Node};
+use crate::config::document::{Entry, Piece, Value};
 use crate::config::keys::{EDITS, RETRY, RETRY_ON, REWRITE, ROUTE, TIMEOUTS};
 use crate::config::model::{HeaderEdits, Match, Retry, Rewrite, Route, Timeouts};
 use crate::config::problem::quoted;
@@ -30,36 +32,40 @@ pub(crate) fn routes(
     listeners: &Listeners,
     pools: &Pools<'_>,
 ) -> Vec<Placed> {
+    const REMEDY: &str = "add one, such as { name: all, split: [ { pool: shop } ] }";
     let mut placed = Vec::new();
     let mut names = HashMap::new();
     let mut is_empty = true;
+    if matches!(at.piece.value, Value::Null) {
+        findings.problem(at.piece.place, "there is no route", REMEDY);
+        return placed;
+    }
     let Some(items) = findings.list(at) else {
         return placed;
     };
     for item in items {
         is_empty = false;
-        placed.extend(route(findings, item.node, &mut names, listeners, pools));
+        placed.extend(route(findings, item.piece, &mut names, listeners, pools));
     }
     if is_empty {
-        let remedy = "add one, such as { name: all, split: [ { pool: shop } ] }";
-        findings.problem(at.node.place, "there is no route", remedy);
+        findings.problem(at.piece.place, "there is no route", REMEDY);
     }
     placed
 }
 
 fn route(
     findings: &mut Findings<'_>,
-    node: &Node,
+    piece: &Piece,
     names: &mut HashMap<Arc<str>, Place>,
     listeners: &Listeners,
     pools: &Pools<'_>,
 ) -> Option<Placed> {
     let what = "a route";
-    let fields = findings.fields(At { what, node }, &ROUTE)?;
+    let fields = findings.fields(At { what, piece }, &ROUTE)?;
     let name = required_name(findings, fields.get("name"), fields.place(), "route");
     let mut place = fields.place();
     if let (Some(name), Some(at)) = (&name, fields.get("name")) {
-        place = at.node.place;
+        place = at.piece.place;
         unique(findings, names, name, place, "route");
     }
     let matches = match fields.get("match") {
@@ -152,7 +158,7 @@ fn timeouts(findings: &mut Findings<'_>, at: At<'_>) -> Timeouts {
             && one >= all
         {
             let message = "\"tryTimeout\" is not shorter than \"response\", so it never ends a try";
-            findings.warning(at.node.place, message, "shorten it, or lengthen response");
+            findings.warning(at.piece.place, message, "shorten it, or lengthen response");
         }
     }
     timeouts
@@ -174,7 +180,7 @@ fn retry(findings: &mut Findings<'_>, at: At<'_>) -> Retry {
             if let Some(remedy) = status_later(item) {
                 let text = findings.text(item).unwrap_or("").to_owned();
                 let words = format!("a retry on the status {}", quoted(&text));
-                findings.later(item.node.place, &words, remedy);
+                findings.later(item.piece.place, &words, remedy);
                 continue;
             }
             match findings.word(item, &RETRY_ON) {
@@ -189,8 +195,7 @@ fn retry(findings: &mut Findings<'_>, at: At<'_>) -> Retry {
 
 /// The contract also lets a status stand in `retry.on`.
 fn status_later(at: At<'_>) -> Option<&'static str> {
-    use crate::config::document::Value;
-    let Value::Scalar(scalar) = &at.node.value else {
+    let Value::Scalar(scalar) = &at.piece.value else {
         return None;
     };
     let is_status = scalar.text.len() == 3 && scalar.text.bytes().all(|b| b.is_ascii_digit());
@@ -230,7 +235,7 @@ fn edits(findings: &mut Findings<'_>, at: At<'_>, use_of: FieldUse) -> HeaderEdi
             };
             edits
                 .remove
-                .extend(findings.field_name(item.node.place, text, use_of));
+                .extend(findings.field_name(item.piece.place, text, use_of));
         }
     }
     edits
@@ -247,7 +252,7 @@ pub(crate) fn field_map(
     for Entry { key, place, value } in findings.entries(at).unwrap_or_default() {
         let what = key.as_str();
         let name = findings.field_name(*place, what, use_of);
-        let value = findings.field_value(At { what, node: value }, what);
+        let value = findings.field_value(At { what, piece: value }, what);
         let Some(name) = name else {
             continue;
         };

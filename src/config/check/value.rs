@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::check::findings::{At, Findings};
+use crate::config::check::findings::{At, Findings, called};
 use crate::config::document::{Scalar, Value};
 use crate::config::keys::Words;
 use crate::config::problem::quoted;
@@ -32,7 +32,7 @@ impl Findings<'_> {
         wanted: &str,
         remedy: &str,
     ) -> Option<&'n Scalar> {
-        if let Value::Scalar(scalar) = &at.node.value {
+        if let Value::Scalar(scalar) = &at.piece.value {
             return Some(scalar);
         }
         self.wrong_kind(at, wanted, remedy);
@@ -43,8 +43,8 @@ impl Findings<'_> {
     fn bare<'n>(&mut self, at: At<'n>, wanted: &str, remedy: &str) -> Option<&'n str> {
         let scalar = self.scalar(at, wanted, remedy)?;
         if scalar.is_quoted {
-            let message = format!("{} must be {wanted}, not a text", quoted(at.what));
-            self.problem(at.node.place, message, "remove the quotes");
+            let message = format!("{} must be {wanted}, not a text", called(at.what));
+            self.problem(at.piece.place, message, "remove the quotes");
             return None;
         }
         Some(&scalar.text)
@@ -79,8 +79,8 @@ impl Findings<'_> {
         }
         let number = text.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
-            let message = format!("{} is out of range: {}", quoted(at.what), quoted(text));
-            self.problem(at.node.place, message, remedy);
+            let message = format!("{} is out of range: {}", called(at.what), quoted(text));
+            self.problem(at.piece.place, message, remedy);
         }
         number
     }
@@ -107,9 +107,9 @@ impl Findings<'_> {
         match parse_duration(&scalar.text) {
             Ok(duration) => duration,
             Err(UnitError::UnknownUnit) if is_digits(&scalar.text) => {
-                let message = format!("{} has no unit", quoted(at.what));
+                let message = format!("{} has no unit", called(at.what));
                 let remedy = format!("write {0}s or {0}ms", scalar.text);
-                self.problem(at.node.place, message, remedy);
+                self.problem(at.piece.place, message, remedy);
                 Duration::ZERO
             }
             Err(error) => {
@@ -139,7 +139,7 @@ impl Findings<'_> {
 
     /// A weight, in exact thousandths.
     pub(crate) fn weight(&mut self, at: At<'_>) -> Weight {
-        const WANTED: &str = "a weight";
+        const WANTED: &str = "a number";
         const REMEDY: &str = "write a number from 0 with up to three decimals, such as 99.9";
         let Some(text) = self.bare(at, WANTED, REMEDY) else {
             return Weight::ZERO;
@@ -148,7 +148,7 @@ impl Findings<'_> {
             Ok(weight) => weight,
             Err(UnitError::TooFine) => {
                 let message = format!("{} is finer than a thousandth", quoted(text));
-                self.problem(at.node.place, message, "write at most three decimals");
+                self.problem(at.piece.place, message, "write at most three decimals");
                 Weight::ZERO
             }
             Err(error) => {
@@ -159,11 +159,9 @@ impl Findings<'_> {
     }
 
     /// Seconds as Kubernetes writes them: a bare number, here with decimals.
-    pub(crate) fn seconds(&mut self, at: At<'_>) -> Duration {
+    pub(crate) fn seconds(&mut self, at: At<'_>) -> Option<Duration> {
         const REMEDY: &str = "write seconds as a bare number, such as 5 or 0.5";
-        let Some(text) = self.bare(at, "a number of seconds", REMEDY) else {
-            return Duration::ZERO;
-        };
+        let text = self.bare(at, "a number of seconds", REMEDY)?;
         let is_number = text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
@@ -172,14 +170,13 @@ impl Findings<'_> {
         } else {
             Err(UnitError::NotANumber)
         };
-        parsed.unwrap_or_else(|error| {
-            self.not_a(at, "a number of seconds", text, error, REMEDY);
-            Duration::ZERO
-        })
+        parsed
+            .map_err(|error| self.not_a(at, "a number of seconds", text, error, REMEDY))
+            .ok()
     }
 
     fn not_a(&mut self, at: At<'_>, wanted: &str, text: &str, error: UnitError, remedy: &str) {
-        let (what, text) = (quoted(at.what), quoted(text));
+        let (what, text) = (called(at.what), quoted(text));
         let message = match error {
             UnitError::NotANumber => format!("{what} must be {wanted}, not {text}"),
             UnitError::Negative => format!("{what} must not be negative: {text}"),
@@ -187,7 +184,7 @@ impl Findings<'_> {
             UnitError::TooLarge => format!("{what} is too large: {text}"),
             UnitError::UnknownUnit => format!("{what} has an unknown unit: {text}"),
         };
-        self.problem(at.node.place, message, remedy);
+        self.problem(at.piece.place, message, remedy);
     }
 
     /// One of a few words.
@@ -199,19 +196,19 @@ impl Findings<'_> {
             return Some(word);
         }
         if let Some((later, remedy)) = words.later.iter().find(|(later, _)| *later == text) {
-            self.later(at.node.place, &quoted(later), remedy);
+            self.later(at.piece.place, &quoted(later), remedy);
             return None;
         }
         let remedy = self.nearest(text, words.works.iter().copied());
-        let message = format!("{} is no value of {}", quoted(text), quoted(at.what));
-        self.problem(at.node.place, message, remedy);
+        let message = format!("{} is no value of {}", quoted(text), called(at.what));
+        self.problem(at.piece.place, message, remedy);
         None
     }
 
     /// A name of a listener, a route or a pool.
     pub(crate) fn name(&mut self, at: At<'_>, of: &str) -> Option<Arc<str>> {
         let text = self.text(at)?;
-        self.check_name_at(at.node.place, text, of);
+        self.check_name_at(at.piece.place, text, of);
         Some(Arc::from(text))
     }
 
