@@ -4,7 +4,7 @@
 //! verdicts go on being acted upon meanwhile. Nothing here is on a request's way.
 
 mod endpoints;
-mod reload;
+pub(crate) mod reload;
 pub mod report;
 pub(crate) mod watch;
 

@@ -25,6 +25,8 @@ pub mod probe;
 pub mod request;
 mod response;
 pub mod route;
+pub mod run;
+mod shutdown;
 pub mod snapshot;
 pub mod socket;
 pub mod split;

@@ -22,8 +22,8 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // Without it, a restart would have to wait for the last connections' TIME_WAIT to end.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // `[::]` and `0.0.0.0` are two addresses here, as they are in the configuration.
-        socket.set_only_v6(true)?;
+        // `[::]` takes IPv4 as well, whatever the system's default is.
+        socket.set_only_v6(false)?;
     }
     // Accepted sockets inherit it: answers are written in one piece.
     socket.set_tcp_nodelay(true)?;

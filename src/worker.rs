@@ -3,13 +3,12 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tower::{Layer, Service};
@@ -48,11 +47,11 @@ pub(crate) struct Cut {
 }
 
 impl Worker {
-    /// Starts the worker's thread. The layer is put around the proxy of every connection.
+    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the proxy of every connection.
     ///
     /// # Errors
     /// When the thread or its runtime cannot be made.
-    pub(crate) fn start<L, B>(self, layer: L) -> io::Result<JoinHandle<Cut>>
+    pub(crate) fn start<L, B>(self, layer: L) -> io::Result<oneshot::Receiver<Cut>>
     where
         L: Layer<Proxy> + Send + 'static,
         L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
@@ -64,12 +63,16 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let (ended, outcome) = oneshot::channel();
         std::thread::Builder::new()
             .name(format!("fiel-worker-{}", self.id.0))
             .spawn(move || {
                 let local = tokio::task::LocalSet::new();
-                local.block_on(&runtime, self.run(layer))
-            })
+                let cut = local.block_on(&runtime, self.run(layer));
+                // Whoever waited for it may have given up.
+                drop(ended.send(cut));
+            })?;
+        Ok(outcome)
     }
 
     async fn run<L, B>(mut self, layer: L) -> Cut

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::cli::check;
 use crate::cli::failure::Failure;
+use crate::run::{self, RunError, Running};
 
 /// Runs the proxy with the configuration at `config` until a signal has stopped it.
 pub(crate) fn run(config: &Path) -> Result<(), Failure> {
@@ -23,8 +24,14 @@ pub(crate) fn serve(
     ready: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), Failure> {
     check::find(config)?;
-    drop(ready);
-    Err(Failure::Start(
-        "error: this build has no data plane yet".to_owned(),
-    ))
+    crate::log::start();
+    let tell = |running: &Running| {
+        if let Some((_, first)) = running.listeners.first() {
+            ready(*first, running.admin);
+        }
+    };
+    run::run(config, tell).map_err(|error| match error {
+        RunError::Config(problems) => Failure::Wrong(problems.to_string()),
+        RunError::Bind { .. } | RunError::Start { .. } => Failure::Start(format!("error: {error}")),
+    })
 }

@@ -1,0 +1,310 @@
+//! Puts the proxy together: configuration, sockets, workers, control, admin, signals.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::sync::{mpsc, oneshot, watch};
+use tower::layer::util::Identity;
+use tower::{Layer, Service};
+
+use crate::access_log::{AccessLog, Closed};
+use crate::body::RequestBody;
+use crate::change::Change;
+use crate::config::{self, Config, Loaded, Problems};
+use crate::control::report::{Board, Report, Settled};
+use crate::control::{CHANGES, Control, Endpoints, reload};
+use crate::listener::{Acceptor, Bound, Desk};
+use crate::metrics::{Metrics, WorkerId};
+use crate::phase::{Heartbeats, Phase, Stage};
+use crate::probe::{Counts, Prober};
+use crate::request::Proxy;
+use crate::shutdown::{Ending, Signals, at_most};
+use crate::snapshot::{Store, build};
+use crate::worker::{Cut, Worker};
+
+/// How long the lines of the last requests may take to be written.
+const LOG_FLUSH: Duration = Duration::from_secs(2);
+
+/// Why the proxy did not come to run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(Problems),
+    /// An address could not be had.
+    #[error("could not bind {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The kernel's word.
+        source: io::Error,
+    },
+    /// Something else that it needs could not be had.
+    #[error("could not start {what}: {source}")]
+    Start {
+        /// What.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// Where a proxy that has come up listens.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// The listeners' addresses, by name, in the order of the configuration.
+    pub listeners: Vec<(Arc<str>, SocketAddr)>,
+    /// The admin address.
+    pub admin: SocketAddr,
+}
+
+/// Runs the proxy with the configuration at `path` until a signal ends it. `ready` is called once, when it serves.
+///
+/// # Errors
+/// When it could not come up; nothing is left behind then.
+pub fn run(path: &Path, ready: impl FnOnce(&Running)) -> Result<(), RunError> {
+    run_with(path, Identity::new(), ready)
+}
+
+/// The same, with a layer of one's own around the whole path of every request.
+///
+/// # Errors
+/// When it could not come up; nothing is left behind then.
+pub fn run_with<L, B>(path: &Path, layer: L, ready: impl FnOnce(&Running)) -> Result<(), RunError>
+where
+    L: Layer<Proxy> + Clone + Send + 'static,
+    L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+    <L::Service as Service<Request<RequestBody>>>::Error:
+        Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let loaded = config::load(path).map_err(RunError::Config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(starting("the runtime"))?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let house = House::build(path, loaded, layer).await?;
+        house.live(ready).await
+    })
+}
+
+fn starting(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |source| RunError::Start { what, source }
+}
+
+/// Everything that runs.
+struct House {
+    running: Running,
+    store: Arc<Store>,
+    phase: Arc<Phase>,
+    workers: Vec<oneshot::Receiver<Cut>>,
+    control: Control,
+    changes: mpsc::Sender<Change>,
+    signals: Signals,
+}
+
+impl House {
+    async fn build<L, B>(path: &Path, loaded: Loaded, layer: L) -> Result<Self, RunError>
+    where
+        L: Layer<Proxy> + Clone + Send + 'static,
+        L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+        <L::Service as Service<Request<RequestBody>>>::Error:
+            Into<Box<dyn std::error::Error + Send + Sync>>,
+        B: Body<Data = Bytes> + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        for warning in &loaded.warnings {
+            tracing::warn!(%warning, "Configuration is doubtful");
+        }
+        let now = SystemTime::now();
+        let config = Arc::new(loaded.config);
+        let bound = bind_all(&config)?;
+        let addresses: Vec<(Arc<str>, SocketAddr)> = bound
+            .iter()
+            .map(|(bound, address)| (Arc::clone(&bound.listener.name), *address))
+            .collect();
+        let signals = Signals::try_new().map_err(starting("signal handling"))?;
+        let count = worker_count(&config);
+        let metrics = Metrics::new(count);
+        metrics.configured(now);
+        let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
+            .map_err(starting("the access log"))?;
+        let (changes, taken) = mpsc::channel(CHANGES);
+        let mut endpoints = Endpoints::new(count);
+        endpoints.configure(&config, now);
+        let first = build::whole(Arc::clone(&config), &endpoints, &metrics, None);
+        let store = Arc::new(Store::new(first, count));
+        let phase = Arc::new(Phase::new());
+        let heartbeats = Arc::new(Heartbeats::new(count));
+        let (desk, inboxes) = Desk::new(count);
+        let mut workers = Vec::with_capacity(count);
+        for (index, inbox) in inboxes.into_iter().enumerate() {
+            let worker = Worker {
+                id: WorkerId(index),
+                inbox,
+                store: Arc::clone(&store),
+                metrics: Arc::clone(&metrics),
+                logger: access_log.handle(),
+                phase: Arc::clone(&phase),
+                heartbeats: Arc::clone(&heartbeats),
+                seed: fastrand::u64(..),
+            };
+            workers.push(worker.start(layer.clone()).map_err(starting("a worker"))?);
+        }
+        let acceptor = Acceptor::start(desk).map_err(starting("the acceptor"))?;
+        let counts = Arc::new(Counts::new());
+        let prober = Prober::start(changes.clone(), Arc::clone(&counts), fastrand::u64(..))
+            .map_err(starting("the prober"))?;
+        prober.follow(endpoints.plan(&config));
+        let board = Board::new(Report {
+            hash: loaded.hash,
+            loaded_at: now,
+            redacted: Arc::new(loaded.redacted),
+            last_error: None,
+            restart_needed: Vec::new(),
+            bound: addresses.iter().cloned().collect::<BTreeMap<_, _>>(),
+            leaving: Vec::new(),
+            held: BTreeMap::new(),
+            settled: Settled::NotYet,
+        });
+        for (bound, address) in bound {
+            tracing::info!(listener = %bound.listener.name, %address, "Listening");
+            acceptor.listen(bound).await;
+        }
+        let (watched, files) = watch::channel(loaded.files);
+        tokio::task::spawn_local(crate::control::watch::follow(
+            path.to_owned(),
+            files,
+            changes.clone(),
+        ));
+        let control = Control {
+            path: path.to_owned(),
+            store: Arc::clone(&store),
+            metrics,
+            board,
+            phase: Arc::clone(&phase),
+            endpoints,
+            acceptor,
+            prober,
+            access_log,
+            watched,
+            on_reload: Box::new(|_| {}),
+            changes: taken,
+        };
+        Ok(Self {
+            running: Running {
+                listeners: addresses,
+                admin: config.admin.bind,
+            },
+            store,
+            phase,
+            workers,
+            control,
+            changes,
+            signals,
+        })
+    }
+
+    async fn live(self, ready: impl FnOnce(&Running)) -> Result<(), RunError> {
+        let Self {
+            running,
+            store,
+            phase,
+            workers,
+            control,
+            changes,
+            mut signals,
+        } = self;
+        tracing::info!(workers = workers.len(), "Ready");
+        ready(&running);
+        let control = tokio::task::spawn_local(control.run());
+        let ending = signals.ending(&changes).await;
+        let end = end(ending, &store, &phase, workers, control, &changes);
+        tokio::select! {
+            () = end => Ok(()),
+            () = signals.again() => {
+                tracing::warn!("Second signal, ending at once");
+                std::process::exit(0);
+            }
+        }
+    }
+}
+
+/// Brings everything to its orderly end.
+async fn end(
+    ending: Ending,
+    store: &Store,
+    phase: &Phase,
+    workers: Vec<oneshot::Receiver<Cut>>,
+    control: tokio::task::JoinHandle<(Acceptor, AccessLog)>,
+    changes: &mpsc::Sender<Change>,
+) {
+    let shutdown = store.newest().config.shutdown.clone();
+    tracing::info!(delay = ?shutdown.delay, drain = ?shutdown.drain, "Draining");
+    phase.enter(Stage::Delaying);
+    if ending == Ending::Orderly {
+        tokio::time::sleep(shutdown.delay).await;
+    }
+    // Control may have ended by a defect, which leaves nobody to tell.
+    drop(changes.send(Change::ShutDown).await);
+    let (acceptor, access_log) = control.await.ok().unzip();
+    if let Some(acceptor) = acceptor {
+        for listener in &store.newest().config.listeners {
+            acceptor.close(listener.bind).await;
+        }
+    }
+    phase.enter(Stage::Draining);
+    let mut ended = std::pin::pin!(all_ended(workers));
+    if at_most(shutdown.drain, ended.as_mut()).await.is_none() {
+        phase.enter(Stage::Ending);
+        let cut = ended.await;
+        tracing::warn!(
+            connections = cut,
+            "Time to drain is over, what was under way is cut"
+        );
+    }
+    if access_log.is_some_and(|log| log.close(LOG_FLUSH) == Closed::CutShort) {
+        tracing::warn!("Last lines of the access log could not be written in time");
+    }
+    tracing::info!("Ended");
+}
+
+/// Waits until every worker has ended; how many connections they cut.
+async fn all_ended(workers: Vec<oneshot::Receiver<Cut>>) -> usize {
+    let mut busy = 0;
+    for worker in workers {
+        // A worker that panicked tells nothing.
+        busy += worker.await.unwrap_or_default().busy;
+    }
+    busy
+}
+
+fn bind_all(config: &Config) -> Result<Vec<(Bound, SocketAddr)>, RunError> {
+    config
+        .listeners
+        .iter()
+        .map(|listener| {
+            reload::bind(listener).map_err(|source| RunError::Bind {
+                address: listener.bind,
+                source,
+            })
+        })
+        .collect()
+}
+
+/// As configured, or the cores that this process may use: the scheduler's mask and the cgroup's quota both count.
+fn worker_count(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    config.workers.unwrap_or_else(cores).get()
+}
