@@ -2,7 +2,8 @@
 //!
 //! [`Metrics`] is one per process. It gives out handles by name and keeps only weak references to them: a snapshot
 //! built for a reload gets the very same handle for a name that stays, so that its series go on, and when the last
-//! snapshot, request and connection that knew a name have gone, its series are gone from the next scrape. Imports
+//! snapshot, request and connection that knew a name have gone, its series are gone from the next scrape. The
+//! `prometheus` crate's registry holds one collector, which sums the workers' counts when it is scraped. Imports
 //! nothing of the crate; what is read from a snapshot (splits, endpoints) the caller of [`Metrics::text`] gathers.
 
 pub mod cells;
@@ -14,12 +15,14 @@ mod traffic;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use prometheus::Registry;
+use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
 pub use cells::WorkerId;
-pub use traffic::{ListenerTraffic, PoolTraffic, ProbeCounts, Traffic};
+pub use traffic::{ListenerTraffic, PoolTraffic, Traffic};
 
 use process::Process;
 use text::Sheet;
@@ -34,6 +37,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 pub struct Metrics {
     workers: usize,
+    registry: Registry,
     process: Process,
     /// Taken when a snapshot is built and by a scrape, which copies the handles out and reads them without it; never
     /// by a request.
@@ -46,7 +50,6 @@ pub struct Metrics {
     /// Microseconds since 1970; 0 before the first.
     last_success_micros: AtomicU64,
     restart_needed: AtomicBool,
-    probe_lag_nanos: AtomicU64,
 }
 
 /// What came of a reload, as `fiel_config_reloads_total` names it.
@@ -77,24 +80,29 @@ struct Handles {
     traffic: ByName<(Box<str>, Box<str>), Traffic>,
     pools: ByName<Box<str>, PoolTraffic>,
     listeners: ByName<Box<str>, ListenerTraffic>,
-    probes: ByName<Box<str>, ProbeCounts>,
 }
 
 impl Metrics {
     /// Nothing counted yet, by so many workers.
     #[must_use]
     pub fn new(workers: usize) -> Arc<Self> {
-        Arc::new(Self {
-            workers,
-            process: Process::of_this(),
-            handles: Mutex::default(),
-            panics: AtomicU64::default(),
-            access_log_dropped: AtomicU64::default(),
-            reloads: Default::default(),
-            last_reload_failed: AtomicBool::default(),
-            last_success_micros: AtomicU64::default(),
-            restart_needed: AtomicBool::default(),
-            probe_lag_nanos: AtomicU64::default(),
+        Arc::new_cyclic(|this| {
+            let registry = Registry::new();
+            registry
+                .register(Box::new(Summed(Weak::clone(this))))
+                .expect("the first collector of a registry clashes with none");
+            Self {
+                workers,
+                registry,
+                process: Process::of_this(),
+                handles: Mutex::default(),
+                panics: AtomicU64::default(),
+                access_log_dropped: AtomicU64::default(),
+                reloads: Default::default(),
+                last_reload_failed: AtomicBool::default(),
+                last_success_micros: AtomicU64::default(),
+                restart_needed: AtomicBool::default(),
+            }
         })
     }
 
@@ -124,15 +132,6 @@ impl Metrics {
             handles.listeners.get_or_make(listener.into(), || {
                 ListenerTraffic::new(listener, self.workers)
             })
-        })
-    }
-
-    /// The handle of a pool's probes, for the prober only.
-    pub fn probes(&self, pool: &str) -> Arc<ProbeCounts> {
-        self.with_handles(|handles| {
-            handles
-                .probes
-                .get_or_make(pool.into(), || ProbeCounts::new(pool))
         })
     }
 
@@ -169,35 +168,33 @@ impl Metrics {
         self.restart_needed.store(keys > 0, Ordering::Relaxed);
     }
 
-    /// The latest probes went out so much later than planned.
-    pub fn probe_lag(&self, lag: Duration) {
-        let nanos = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
-        self.probe_lag_nanos.store(nanos, Ordering::Relaxed);
-    }
-
     /// The text of a scrape (of type [`CONTENT_TYPE`]), with `more` that the caller has gathered from the snapshot by
     /// [`Family::with`](families::Family::with). Families come by name.
     #[must_use]
     pub fn text(&self, more: Vec<MetricFamily>) -> String {
-        let (traffic, pools, listeners, probes) = self.with_handles(|handles| {
+        let mut sheet = Sheet::default();
+        let counted = self.registry.gather();
+        counted
+            .into_iter()
+            .chain(more)
+            .for_each(|family| sheet.merge(family));
+        sheet.print()
+    }
+
+    /// Sums what all workers have counted.
+    fn gather(&self, sheet: &mut Sheet) {
+        let (traffic, pools, listeners) = self.with_handles(|handles| {
             (
                 handles.traffic.living(),
                 handles.pools.living(),
                 handles.listeners.living(),
-                handles.probes.living(),
             )
         });
-        let mut sheet = Sheet::default();
-        traffic.iter().for_each(|handle| handle.gather(&mut sheet));
-        pools.iter().for_each(|handle| handle.gather(&mut sheet));
-        listeners
-            .iter()
-            .for_each(|handle| handle.gather(&mut sheet));
-        probes.iter().for_each(|handle| handle.gather(&mut sheet));
-        self.gather_own(&mut sheet);
-        self.process.gather(&mut sheet);
-        more.into_iter().for_each(|family| sheet.merge(family));
-        sheet.print()
+        traffic.iter().for_each(|handle| handle.gather(sheet));
+        pools.iter().for_each(|handle| handle.gather(sheet));
+        listeners.iter().for_each(|handle| handle.gather(sheet));
+        self.gather_own(sheet);
+        self.process.gather(sheet);
     }
 
     fn gather_own(&self, sheet: &mut Sheet) {
@@ -216,14 +213,30 @@ impl Metrics {
         sheet.add(&families::CONFIG_LAST_RELOAD_SUCCESS, &[], success_seconds);
         let restart = flag(&self.restart_needed);
         sheet.count(&families::CONFIG_RESTART_NEEDED, &[], restart);
-        let lag_seconds = read(&self.probe_lag_nanos) as f64 / 1e9;
-        sheet.add(&families::PROBE_LAG, &[], lag_seconds);
         sheet.count(&families::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
     }
 
     fn with_handles<R>(&self, read: impl FnOnce(&mut Handles) -> R) -> R {
         // A panic under the lock leaves at worst a handle that was not entered.
         read(&mut self.handles.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The one collector of the registry: sums the cells when it is asked. It describes nothing beforehand, because names
+/// come and go with the configuration.
+struct Summed(Weak<Metrics>);
+
+impl Collector for Summed {
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut sheet = Sheet::default();
+        if let Some(metrics) = self.0.upgrade() {
+            metrics.gather(&mut sheet);
+        }
+        sheet.into_families()
     }
 }
 

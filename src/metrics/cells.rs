@@ -158,6 +158,14 @@ impl<B: Bounds> Durations<B> {
         }
         sum.sum_micros += self.sum_micros.value();
     }
+
+    /// What these alone have counted.
+    #[must_use]
+    pub fn read(&self) -> Distribution {
+        let mut read = Distribution::default();
+        self.add_to(&mut read);
+        read
+    }
 }
 
 /// What one or several [`Durations`] have counted, read once.

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const WORKER: WorkerId = WorkerId(0);
 const TOOK: Duration = Duration::from_millis(4);
@@ -148,13 +149,18 @@ fn busy() -> Arc<Metrics> {
     pool.retried(WORKER, "reset");
     let listener = std::mem::ManuallyDrop::new(metrics.listener("web"));
     listener.opened(WORKER);
-    let probes = std::mem::ManuallyDrop::new(metrics.probes("v1"));
-    probes.probed("readiness", "success", TOOK);
     metrics
 }
 
 fn from_a_snapshot() -> Vec<MetricFamily> {
+    let probed: cells::Durations = cells::Durations::default();
+    probed.observe(TOOK);
+    let labels = ["v1", "readiness", "success"];
     vec![
+        families::PROBES.with([(labels, 1.0)]),
+        families::PROBE_DURATION
+            .with_durations::<cells::RequestBounds, _, _>([(labels, probed.read())]),
+        families::PROBE_LAG.with([([""; 0], 0.0)]),
         families::SPLIT_WEIGHT.with([(["shop", "v1"], 0.999)]),
         families::SPLIT_EFFECTIVE.with([(["shop", "v1"], 1.0)]),
         families::SPLIT_ASSIGNED.with([(["shop", "v1"], 1.0)]),

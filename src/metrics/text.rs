@@ -1,7 +1,7 @@
 //! From counts to the Prometheus text format, by way of the `prometheus` crate's families and encoder.
 //!
-//! The crate's registry stays out: it would only sort and merge, which an ordered map does here, and it has no place
-//! for families that are gathered for one scrape. A family without a series is not printed.
+//! The crate's registry sorts what its collector gathers; families that are gathered for one scrape only, for which it
+//! has no place, are put among them here. A family without a series is not printed.
 
 use std::collections::BTreeMap;
 
@@ -95,15 +95,18 @@ impl Sheet {
             .unwrap_or_else(|| empty(family))
     }
 
-    /// The text, families by name.
-    pub(crate) fn print(self) -> String {
-        let families: Vec<MetricFamily> = self
-            .families
+    /// What was gathered, families by name.
+    pub(crate) fn into_families(self) -> Vec<MetricFamily> {
+        self.families
             .into_values()
             .filter(|family| !family.get_metric().is_empty() && !family.name().is_empty())
-            .collect();
+            .collect()
+    }
+
+    /// The text, families by name.
+    pub(crate) fn print(self) -> String {
         TextEncoder::new()
-            .encode_to_string(&families)
+            .encode_to_string(&self.into_families())
             .expect("only families without a name or a series are refused, and they were left out")
     }
 
@@ -117,7 +120,7 @@ impl Sheet {
 impl Family {
     /// The family with these samples, for [`Metrics::text`](crate::metrics::Metrics::text): label values and a number each.
     ///
-    /// Not for histograms, whose samples are more than a number.
+    /// Not for histograms, whose samples are more than a number: [`Family::with_durations`].
     pub fn with<L: AsRef<[S]>, S: AsRef<str>>(
         &'static self,
         samples: impl IntoIterator<Item = (L, f64)>,
@@ -126,6 +129,20 @@ impl Family {
         for (labels, value) in samples {
             let labels: Vec<&str> = labels.as_ref().iter().map(AsRef::as_ref).collect();
             sheet.add(self, &labels, value);
+        }
+        sheet.take(self)
+    }
+
+    /// The family with these histograms, for [`Metrics::text`](crate::metrics::Metrics::text): label values and what
+    /// was counted by the bounds of `B`, each.
+    pub fn with_durations<B: Bounds, L: AsRef<[S]>, S: AsRef<str>>(
+        &'static self,
+        samples: impl IntoIterator<Item = (L, Distribution)>,
+    ) -> MetricFamily {
+        let mut sheet = Sheet::default();
+        for (labels, distribution) in samples {
+            let labels: Vec<&str> = labels.as_ref().iter().map(AsRef::as_ref).collect();
+            sheet.durations::<B>(self, &labels, &distribution);
         }
         sheet.take(self)
     }

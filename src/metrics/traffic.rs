@@ -1,7 +1,7 @@
 //! The handles by which traffic is counted, with their labels resolved: one a route and pool, one a pool, one a
-//! listener, one a probed pool.
+//! listener. What probes count is in `probe/counts.rs`.
 //!
-//! A snapshot is built with them, and requests, connections and probes carry them, so that counting is a look at the
+//! A snapshot is built with them, and requests and connections carry them, so that counting is a look at the
 //! worker's own cell and a few additions: no look-up by name, no lock, no allocation once a code or reason has been
 //! seen. What is counted where is said at each function; the guards that pair increments with decrements belong to
 //! whoever holds the thing that is counted.
@@ -24,7 +24,7 @@ pub struct Traffic {
     cells: PerWorker<TrafficCell>,
 }
 
-/// One worker's part: 384 octets for a route that only ever answers with four codes, and opens no tunnel.
+/// One worker's part: 392 octets for a route that only ever answers with four codes, and opens no tunnel.
 #[derive(Debug, Default)]
 struct TrafficCell {
     /// Requests given to the pool by the route's split.
@@ -311,36 +311,6 @@ impl ListenerTraffic {
     }
 }
 
-/// What the prober counts of a pool's probes. The prober is one thread: it alone writes.
-#[derive(Debug)]
-pub struct ProbeCounts {
-    pool: Box<str>,
-    ended: Tally<(&'static str, &'static str), Durations, 2>,
-}
-
-impl ProbeCounts {
-    pub(crate) fn new(pool: &str) -> Self {
-        Self {
-            pool: pool.into(),
-            ended: Tally::default(),
-        }
-    }
-
-    /// A probe (`startup`, `readiness`, `liveness`) has ended with this result, of a small closed set, after so long.
-    pub fn probed(&self, probe: &'static str, result: &'static str, took: Duration) {
-        self.ended.of((probe, result)).observe(took);
-    }
-
-    pub(crate) fn gather(&self, sheet: &mut Sheet) {
-        for ((probe, result), durations) in self.ended.iter() {
-            let labels = [&*self.pool, probe, result];
-            let durations = total(std::iter::once(durations));
-            sheet.count(&families::PROBES, &labels, durations.count());
-            sheet.durations::<RequestBounds>(&families::PROBE_DURATION, &labels, &durations);
-        }
-    }
-}
-
 fn total<'a, B: Bounds + 'a>(cells: impl Iterator<Item = &'a Durations<B>>) -> Distribution {
     let mut sum = Distribution::default();
     for cell in cells {
@@ -366,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_cell_of_a_usual_route_is_small() {
-        assert_eq!(size_of::<TrafficCell>(), 384);
+        assert_eq!(size_of::<TrafficCell>(), 392);
         assert_eq!(size_of::<PoolCell>(), 192);
         assert_eq!(size_of::<ListenerCell>(), 32);
     }
@@ -441,34 +411,19 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_and_a_prober_count() {
+    fn a_listener_counts_connections_and_octets() {
         let listener = ListenerTraffic::new("web", 2);
         listener.opened(FIRST);
         listener.opened(FIRST);
         listener.closed(SECOND);
         listener.bytes_in(FIRST, 100);
         listener.bytes_out(SECOND, 1_000);
-        let probes = ProbeCounts::new("v1");
-        for (probe, result) in [
-            ("readiness", "success"),
-            ("readiness", "success"),
-            ("readiness", "failure"),
-            ("liveness", "success"),
-        ] {
-            probes.probed(probe, result, Duration::from_millis(2));
-        }
-        let text = print(|sheet| {
-            listener.gather(sheet);
-            probes.gather(sheet);
-        });
+        let text = print(|sheet| listener.gather(sheet));
         for line in [
             r#"fiel_connections{listener="web"} 1"#,
             r#"fiel_connections_total{listener="web"} 2"#,
             r#"fiel_bytes_total{listener="web",direction="in"} 100"#,
             r#"fiel_bytes_total{listener="web",direction="out"} 1000"#,
-            r#"fiel_probes_total{pool="v1",probe="readiness",result="success"} 2"#,
-            r#"fiel_probes_total{pool="v1",probe="liveness",result="success"} 1"#,
-            r#"fiel_probe_duration_seconds_count{pool="v1",probe="readiness",result="failure"} 1"#,
         ] {
             assert!(text.contains(line), "{line}\nis not in\n{text}");
         }
