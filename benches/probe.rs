@@ -104,7 +104,7 @@ async fn measure(port: u16, offsets: Offsets) -> std::io::Result<()> {
     for result in ProbeResult::ALL {
         let series = counts.series();
         let durations = series[0].tally.of(result);
-        println!("{}: {:?}", result.word(), durations.buckets());
+        println!("{}: {:?}", result.word(), durations.read().buckets);
     }
     Ok(())
 }
@@ -140,9 +140,9 @@ fn target(number: u16, port: u16) -> Target {
 
 fn sent(counts: &Counts) -> u64 {
     let series = counts.series();
-    let tallies = series.iter().flat_map(|series| {
-        ProbeResult::ALL.map(|result| series.tally.of(result).buckets().iter().sum::<u64>())
-    });
+    let tallies = series
+        .iter()
+        .flat_map(|series| ProbeResult::ALL.map(|result| series.tally.of(result).read().count()));
     tallies.sum()
 }
 
