@@ -8,6 +8,7 @@
 mod accept;
 mod actions;
 mod auth;
+mod guard;
 mod health;
 mod index;
 mod paths;
@@ -16,6 +17,7 @@ mod reply;
 mod scrape;
 mod status;
 mod summary;
+mod token;
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -28,7 +30,8 @@ use tokio::sync::mpsc;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
 
-pub use auth::{Access, Rules, Token};
+pub use auth::{Access, Rules};
+pub use token::Token;
 
 use crate::change::{Change, DrainOrder, EndpointKey};
 use crate::control::report::Board;
@@ -36,7 +39,7 @@ use crate::metrics::Metrics;
 use crate::phase::{Heartbeats, Phase};
 use crate::probe;
 use crate::snapshot::store::Store;
-use auth::Guard;
+use guard::Guard;
 use paths::{Ask, Page};
 use reply::Reply;
 
@@ -62,7 +65,9 @@ pub struct Admin {
 /// Serves an admin address until `until` is over, then a second more for answers under way. Runs wherever it is
 /// polled and spawns a task a connection there.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, access: Access, until: impl Future) {
-    accept::accept(listener, service(admin, access), until).await;
+    let metrics = Arc::clone(&admin.metrics);
+    let panicked = move || metrics.panicked();
+    accept::accept(listener, service(admin, access), panicked, until).await;
 }
 
 /// Pages being made at once.

@@ -45,7 +45,20 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `until` is over; then connections that wait for nothing are closed, and the others a second later.
-pub(crate) async fn accept(listener: TcpListener, answers: Answers, until: impl Future) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    answers: Answers,
+    panicked: impl Fn(),
+    until: impl Future,
+) {
+    let tell = |ended: Result<(), JoinError>| {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            panicked();
+            tracing::error!(%error, "Admin request panicked");
+        }
+    };
     let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let (end, ending) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -114,13 +127,5 @@ async fn connection(stream: TcpStream, answers: Answers, mut ending: watch::Rece
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "Admin connection broke off");
-    }
-}
-
-fn tell(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "Admin request panicked");
     }
 }

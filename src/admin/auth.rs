@@ -4,23 +4,17 @@
 //! order anything (`Origin` and `Sec-Fetch-Site` betray it), nor to read anything by having a name of its own resolve
 //! to this address (DNS rebinding: `Host` betrays it).
 
-use std::convert::Infallible;
-use std::fmt;
-use std::future::{Future, ready};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::uri::Authority;
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 use tokio::sync::watch;
-use tower::{Layer, Service};
 
 use crate::admin::reply::{self, Reply};
+use crate::admin::token::{Token, only};
 use crate::config::model;
 
 /// Who may ask what at one of the two admin addresses.
@@ -158,64 +152,6 @@ impl Refused {
     }
 }
 
-/// A secret that whoever gives orders has to know.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(Box<[u8]>);
-
-impl Token {
-    /// Reads the token from its file, without the white space around it.
-    ///
-    /// # Errors
-    /// When the file cannot be read, is empty, or holds what no header field can hold.
-    pub fn read(path: &Path) -> io::Result<Self> {
-        let content = std::fs::read(path)?;
-        let token = content.trim_ascii();
-        let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        if token.is_empty() {
-            return wrong("the token file is empty");
-        }
-        if HeaderValue::from_bytes(token).is_err() {
-            return wrong("the token file holds more than one line, or control characters");
-        }
-        Ok(Self(token.into()))
-    }
-
-    /// `Authorization: Bearer …` (RFC 6750 §2.1); the scheme in any case (RFC 9110 §11.1).
-    fn is_in(&self, headers: &HeaderMap) -> bool {
-        let Some(Some(field)) = only(headers, &AUTHORIZATION) else {
-            return false;
-        };
-        let field = field.as_bytes();
-        let scheme = field.iter().position(|&octet| octet == b' ');
-        let Some((scheme, token)) = scheme.map(|end| field.split_at(end)) else {
-            return false;
-        };
-        scheme.eq_ignore_ascii_case(b"bearer") && self.equals(token.trim_ascii())
-    }
-
-    /// Looks at every octet whatever the first ones are, so that the time taken tells nothing of them. The length is no
-    /// secret.
-    fn equals(&self, other: &[u8]) -> bool {
-        if self.0.len() != other.len() {
-            return false;
-        }
-        let difference = self
-            .0
-            .iter()
-            .zip(other)
-            .fold(0, |difference, (one, other)| {
-                std::hint::black_box(difference | (one ^ other))
-            });
-        difference == 0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
 /// The host and port that the request calls, where both the target and `Host` (which may be given both, RFC 9112
 /// §3.2.2) name an own one.
 fn called_by(uri: &Uri, headers: &HeaderMap, hosts: &[Arc<str>]) -> Result<Authority, Refused> {
@@ -263,57 +199,6 @@ fn is_foreign(headers: &HeaderMap, host: &Authority) -> bool {
     let same_site = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     !headers.get_all(ORIGIN).iter().all(same_origin)
         || !headers.get_all("sec-fetch-site").iter().all(same_site)
-}
-
-/// The field of this name: `None` within where there is none, without where there are several.
-fn only<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<Option<&'a HeaderValue>> {
-    let mut fields = headers.get_all(name).iter();
-    let first = fields.next();
-    fields.next().is_none().then_some(first)
-}
-
-/// Lets only those through who may ask.
-#[derive(Clone, Debug)]
-pub(crate) struct Guard(pub(crate) Access);
-
-impl<S> Layer<S> for Guard {
-    type Service = Guarded<S>;
-
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded {
-            access: self.0.clone(),
-            inner,
-        }
-    }
-}
-
-/// A service behind a [`Guard`].
-#[derive(Clone, Debug)]
-pub(crate) struct Guarded<S> {
-    access: Access,
-    inner: S,
-}
-
-impl<S, B> Service<Request<B>> for Guarded<S>
-where
-    S: Service<Request<B>, Response = Reply, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Reply;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Reply, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        match self.access.check(method, uri, headers) {
-            Ok(()) => Box::pin(self.inner.call(request)),
-            Err(refused) => Box::pin(ready(Ok(refused.reply()))),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use prometheus::proto::MetricFamily;
 
 use crate::admin::ratio::Ratio;
+use crate::change::EndpointKey;
 use crate::control::report::Report;
 use crate::endpoint::{Endpoint, State};
 use crate::metrics::cells::RequestBounds;
@@ -84,12 +85,16 @@ fn pools(snapshot: &Snapshot, report: &Report) -> Vec<MetricFamily> {
 
 /// Nothing above `metrics.maxEndpoints` endpoints in all: some of them would be no use.
 fn endpoints(snapshot: &Snapshot, report: &Report) -> Vec<MetricFamily> {
-    let endpoints: Vec<&Endpoint> = all(snapshot, report).collect();
+    // One that left and came back may stand in both places, and a series twice would spoil the whole scrape.
+    let endpoints: BTreeMap<&EndpointKey, &Endpoint> = all(snapshot, report)
+        .map(|endpoint| (endpoint.key(), endpoint))
+        .rev()
+        .collect();
     if endpoints.len() > snapshot.config.max_endpoint_series {
         return Vec::new();
     }
     let each = |family: &'static families::Family, value: fn(&Endpoint) -> f64| {
-        family.with(endpoints.iter().map(|endpoint| {
+        family.with(endpoints.values().map(|endpoint| {
             let labels = [&*endpoint.key().pool, &**endpoint.label()];
             (labels, value(endpoint))
         }))
@@ -108,7 +113,10 @@ fn endpoints(snapshot: &Snapshot, report: &Report) -> Vec<MetricFamily> {
 }
 
 /// Those of the configuration, and those that have left it and still hold requests.
-fn all<'a>(snapshot: &'a Snapshot, report: &'a Report) -> impl Iterator<Item = &'a Endpoint> {
+fn all<'a>(
+    snapshot: &'a Snapshot,
+    report: &'a Report,
+) -> impl DoubleEndedIterator<Item = &'a Endpoint> {
     let members = snapshot.pools.iter().flat_map(|pool| pool.members());
     members
         .map(|member| &*member.endpoint)
