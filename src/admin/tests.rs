@@ -101,14 +101,14 @@ struct House {
 }
 
 fn house(tell: impl FnOnce(&mut Report)) -> House {
-    house_with(Fixed::default(), tell)
+    house_with(&Fixed::default(), tell)
 }
 
-fn house_with(endpoints: Fixed, tell: impl FnOnce(&mut Report)) -> House {
+fn house_with(endpoints: &Fixed, tell: impl FnOnce(&mut Report)) -> House {
     let loaded = config::read(YAML.as_bytes(), "t.yaml", Path::new(""), &|_| None);
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
     let metrics = Metrics::new(1);
-    let snapshot = build::whole(Arc::new(loaded.config), &endpoints, &metrics, None);
+    let snapshot = build::whole(Arc::new(loaded.config), endpoints, &metrics, None);
     let mut report = Report {
         hash: loaded.hash,
         loaded_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),

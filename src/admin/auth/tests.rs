@@ -34,13 +34,21 @@ fn ask(
     access.check(&method, &target.parse().unwrap(), &headers)
 }
 
+/// Bound address, configured token, method, `Authorization`, outcome.
+type Case<'a> = (
+    &'a str,
+    Option<&'a str>,
+    &'a str,
+    Option<&'a str>,
+    Result<(), Refused>,
+);
+
 #[test]
 fn the_token_is_needed_for_orders_and_off_loopback_for_all() {
     const HOST_FIELD: (&str, &str) = ("host", "127.0.0.1:9901");
     let (lo, net) = ("127.0.0.1:9901", "10.0.0.1:9901");
     let right = Some("Bearer secret");
-    let cases: &[(&str, Option<&str>, &str, Option<&str>, Result<(), Refused>)] = &[
-        // bound, token, method, authorization, outcome
+    let cases: &[Case<'_>] = &[
         (lo, None, "GET", None, Ok(())),
         (lo, None, "POST", None, Ok(())),
         (lo, None, "POST", right, Ok(())),

@@ -61,7 +61,7 @@ async fn a_scrape_reads_splits_pools_and_endpoints() {
         ]),
         ..Fixed::default()
     };
-    let house = house_with(endpoints, |report| {
+    let house = house_with(&endpoints, |report| {
         report.held = BTreeMap::from([("v2".into(), 1)]);
     });
     let snapshot = house.admin.store.newest();
@@ -109,4 +109,16 @@ async fn endpoints_that_leave_count_as_draining_and_above_the_bound_none_has_ser
     let line = r#"fiel_pool_endpoints{pool="v0",state="draining"} 1"#;
     assert!(text.contains(line), "{text}");
     assert!(!text.contains("fiel_endpoint_"), "{text}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_left_and_came_back_has_one_series() {
+    let back = endpoint(key("v1", "10.0.0.1:80"), State::Draining);
+    let house = house(|report| report.leaving = vec![back]);
+    let (_, text) = ask(&house.admin, "GET", "/metrics").await;
+    let series = r#"fiel_endpoint_ready{pool="v1",endpoint="10.0.0.1:80"}"#;
+    assert_eq!(text.matches(series).count(), 1, "{text}");
+    assert!(text.contains(&format!("{series} 1")), "{text}");
+    let line = r#"fiel_pool_endpoints{pool="v1",state="draining"} 1"#;
+    assert!(text.contains(line), "{text}");
 }
