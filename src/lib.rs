@@ -3,6 +3,7 @@
 //! `ARCHITECTURE.md` has the map of the modules and what holds between them.
 
 pub mod access_log;
+pub mod admin;
 pub mod balance;
 pub mod body;
 pub mod change;
