@@ -9,6 +9,7 @@ pub mod report;
 pub(crate) mod watch;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,10 +20,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access_log::AccessLog;
 use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadCause, ReloadOutcome, Verdict};
-use crate::config::{Loaded, Problems};
+use crate::config::{Config, Loaded, Problems};
 use crate::listener::Acceptor;
 use crate::metrics::Metrics;
-use crate::phase::Phase;
 use crate::probe::Prober;
 use crate::snapshot::{Store, build};
 
@@ -41,21 +41,23 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long `/readyz` waits for first verdicts.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// Takes up a part of a configuration that lives outside of `control`, or tells why it cannot.
+pub(crate) type Admit = Box<dyn Fn(&Config) -> io::Result<()>>;
+
 /// The control task.
 pub(crate) struct Control {
     pub(crate) path: PathBuf,
     pub(crate) store: Arc<Store>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) board: Board,
-    pub(crate) phase: Arc<Phase>,
     pub(crate) endpoints: Endpoints,
     pub(crate) acceptor: Acceptor,
     pub(crate) prober: Prober,
     pub(crate) access_log: AccessLog,
     /// Told when a configuration has come into force, with the files that it depends on.
     pub(crate) watched: tokio::sync::watch::Sender<Vec<PathBuf>>,
-    /// Told the token file in force when it may have changed.
-    pub(crate) on_reload: Box<dyn Fn(&crate::config::Config)>,
+    /// Takes up what the admin address depends on, such as its token, or tells why it cannot.
+    pub(crate) admit: Admit,
     pub(crate) changes: mpsc::Receiver<Change>,
 }
 
@@ -114,7 +116,7 @@ impl Control {
                 } => {
                     let found = self.drain(&endpoint, order, &mut pools);
                     // Who asked may have gone; the order stands.
-                    drop(reply.send(found));
+                    reply.send(found).ok();
                 }
                 Change::Reload { cause, reply } => next.push((cause, reply)),
                 Change::ReopenLogs => self.access_log.reopen(),

@@ -96,6 +96,10 @@ struct Told {
     upgrade: Option<HeaderValue>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the usual case is the large one, and a box would cost each request an allocation"
+)]
 enum Stage {
     /// The proxy has an answer of its own.
     Answer(Response<Body>),

@@ -70,7 +70,7 @@ impl Worker {
                 let local = tokio::task::LocalSet::new();
                 let cut = local.block_on(&runtime, self.run(layer));
                 // Whoever waited for it may have given up.
-                drop(ended.send(cut));
+                ended.send(cut).ok();
             })?;
         Ok(outcome)
     }

@@ -14,7 +14,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // `cargo bench` passes a flag of its own.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
     for tool in ["nginx", "wrk", "taskset"] {
         if !peer::is_installed(tool) {
             println!("{tool} is not installed: nothing is compared");

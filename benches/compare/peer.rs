@@ -34,7 +34,11 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("could not start {command:?}"))?;
-        let mut process = Self { child, address, started_in: Duration::ZERO };
+        let mut process = Self {
+            child,
+            address,
+            started_in: Duration::ZERO,
+        };
         while !answers(address) {
             if let Some(status) = process.child.try_wait()? {
                 bail!("{command:?} ended with {status}");
@@ -66,8 +70,15 @@ impl Process {
         let mut kilobytes = 0;
         for process in self.processes()? {
             let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-            let line = rollup.lines().find(|line| line.starts_with("Pss:")).context("no Pss line")?;
-            kilobytes += line.split_whitespace().nth(1).context("an empty Pss line")?.parse::<u64>()?;
+            let line = rollup
+                .lines()
+                .find(|line| line.starts_with("Pss:"))
+                .context("no Pss line")?;
+            kilobytes += line
+                .split_whitespace()
+                .nth(1)
+                .context("an empty Pss line")?
+                .parse::<u64>()?;
         }
         Ok(kilobytes << 10)
     }
@@ -86,7 +97,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // SIGTERM lets nginx's master take its workers along.
-        let ended = Command::new("kill").arg(self.child.id().to_string()).status();
+        let ended = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
         if ended.is_err() {
             drop(self.child.kill());
         }
@@ -97,7 +110,9 @@ impl Drop for Process {
 /// Whether a command is on the path.
 pub(crate) fn is_installed(command: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain([Path::new("/usr/sbin").to_owned()]).any(|folder| folder.join(command).is_file())
+    std::env::split_paths(&path)
+        .chain([Path::new("/usr/sbin").to_owned()])
+        .any(|folder| folder.join(command).is_file())
 }
 
 /// A port that was free a moment ago.
@@ -113,7 +128,9 @@ fn answers(address: SocketAddr) -> bool {
 pub(crate) fn status(address: SocketAddr, path: &str) -> Result<u16> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes())?;
+    socket.write_all(
+        format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes(),
+    )?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer)?;
     let code = answer.get(9..12).context("no status line")?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::peer::{Process, free_address, status};
+use crate::peer::{Process, free_address};
 
 const PROXY_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
@@ -31,15 +31,34 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
         bench.load("keep-alive, 13 octets, no access log", &none, &none)?;
     }
     if wants("logged") {
-        let logged = Terms { logged: true, ..none };
-        bench.load("keep-alive, 13 octets, access log to a file", &logged, &logged)?;
+        let logged = Terms {
+            logged: true,
+            ..none
+        };
+        bench.load(
+            "keep-alive, 13 octets, access log to a file",
+            &logged,
+            &logged,
+        )?;
     }
     if wants("scale") {
-        let many = Terms { routes: 10_000, endpoints: 1, ..none };
+        let many = Terms {
+            routes: 10_000,
+            endpoints: 1,
+            ..none
+        };
         bench.against_itself("10,000 host routes against one", &many)?;
-        let many = Terms { routes: 1, endpoints: 10_000, ..none };
+        let many = Terms {
+            routes: 1,
+            endpoints: 10_000,
+            ..none
+        };
         bench.loading("10,000 endpoints", &many)?;
-        let many = Terms { routes: 10_000, endpoints: 10_000, ..none };
+        let many = Terms {
+            routes: 10_000,
+            endpoints: 10_000,
+            ..none
+        };
         bench.loading("10,000 routes and 10,000 endpoints", &many)?;
     }
     if wants("memory") {
@@ -53,7 +72,9 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
 
 fn setting(name: &str, default: usize) -> Result<usize> {
     match std::env::var(name) {
-        Ok(text) => text.parse().with_context(|| format!("{name} is no number: {text}")),
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("{name} is no number: {text}")),
         Err(_) => Ok(default),
     }
 }
@@ -68,7 +89,11 @@ struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { logged: false, routes: 1, endpoints: 1 }
+        Self {
+            logged: false,
+            routes: 1,
+            endpoints: 1,
+        }
     }
 }
 
@@ -97,11 +122,20 @@ impl Bench<'_> {
             ours.push(self.round(&fiel, "bench")?);
             theirs.push(self.round(&nginx, "bench")?);
         }
-        println!("{row}: {CONNECTIONS} connections, one worker, {} rounds of {} s", self.rounds, self.seconds);
+        println!(
+            "{row}: {CONNECTIONS} connections, one worker, {} rounds of {} s",
+            self.rounds, self.seconds
+        );
         print_rounds("fiel", &ours);
         print_rounds("nginx", &theirs);
-        let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours.micros_a_request / theirs.micros_a_request);
-        println!("  processor time a request, fiel / nginx: {:.3} (median of rounds)\n", median(ratios));
+        let ratios = ours
+            .iter()
+            .zip(&theirs)
+            .map(|(ours, theirs)| ours.micros_a_request / theirs.micros_a_request);
+        println!(
+            "  processor time a request, fiel / nginx: {:.3} (median of rounds)\n",
+            median(ratios)
+        );
         Ok(())
     }
 
@@ -117,8 +151,14 @@ impl Bench<'_> {
         println!("{row}: started in {:?}", many.started_in);
         print_rounds("many", &ours);
         print_rounds("one", &theirs);
-        let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours.micros_a_request / theirs.micros_a_request);
-        println!("  processor time a request, many / one: {:.3} (median of rounds)\n", median(ratios));
+        let ratios = ours
+            .iter()
+            .zip(&theirs)
+            .map(|(ours, theirs)| ours.micros_a_request / theirs.micros_a_request);
+        println!(
+            "  processor time a request, many / one: {:.3} (median of rounds)\n",
+            median(ratios)
+        );
         Ok(())
     }
 
@@ -127,21 +167,26 @@ impl Bench<'_> {
         for _ in 0..self.rounds {
             times.push(self.fiel(terms)?.started_in.as_secs_f64());
         }
-        println!("{row}: from start to the first answer {:.3} s (median)\n", median(times.into_iter()));
+        println!(
+            "{row}: from start to the first answer {:.3} s (median)\n",
+            median(times.into_iter())
+        );
         Ok(())
     }
 
     /// Memory at rest, and what an idle connection adds.
     fn memory(&self) -> Result<()> {
         println!("resident memory (Pss), one worker");
-        for (name, peer) in [("fiel", self.fiel(&Terms::default())?), ("nginx", self.nginx(&Terms::default())?)] {
+        for (name, peer) in [
+            ("fiel", self.fiel(&Terms::default())?),
+            ("nginx", self.nginx(&Terms::default())?),
+        ] {
             let before = peer.resident_bytes()?;
             let mut idle = Vec::with_capacity(IDLE_CONNECTIONS);
             for _ in 0..IDLE_CONNECTIONS {
                 idle.push(asked_once(peer.address)?);
             }
-            // An idle connection is put to rest after a second.
-            std::thread::sleep(Duration::from_secs(3));
+            rest();
             let grown = peer.resident_bytes()?.saturating_sub(before);
             println!(
                 "  {name:6} at rest {:6.1} MiB, {:6} octets an idle connection (of {IDLE_CONNECTIONS}, each after one request)",
@@ -161,7 +206,11 @@ impl Bench<'_> {
             theirs.push(self.nginx(&Terms::default())?.started_in.as_secs_f64() * 1e3);
         }
         println!("from start to the first answer, median");
-        println!("  fiel   {:.1} ms\n  nginx  {:.1} ms\n", median(ours.into_iter()), median(theirs.into_iter()));
+        println!(
+            "  fiel   {:.1} ms\n  nginx  {:.1} ms\n",
+            median(ours.into_iter()),
+            median(theirs.into_iter())
+        );
         Ok(())
     }
 
@@ -177,8 +226,14 @@ impl Bench<'_> {
         let took = began.elapsed();
         let spent = peer.processor_time()? - before;
         let text = String::from_utf8(output.stdout)?;
-        ensure!(!text.contains("Non-2xx"), "wrong answers under load:\n{text}");
-        ensure!(!text.contains("Socket errors"), "broken connections under load:\n{text}");
+        ensure!(
+            !text.contains("Non-2xx"),
+            "wrong answers under load:\n{text}"
+        );
+        ensure!(
+            !text.contains("Socket errors"),
+            "broken connections under load:\n{text}"
+        );
         let requests = field(&text, |line| line.contains(" requests in "), 0)?.parse::<f64>()?;
         let p99 = field(&text, |line| line.trim_start().starts_with("99%"), 1)?;
         Ok(Round {
@@ -195,27 +250,47 @@ impl Bench<'_> {
             free_address()?
         );
         let output = match terms.logged {
-            true => format!("{{ file: \"{}\" }}", self.folder.join("fiel-access.log").display()),
+            true => format!(
+                "{{ file: \"{}\" }}",
+                self.folder.join("fiel-access.log").display()
+            ),
             false => "\"off\"".to_owned(),
         };
         writeln!(yaml, "accessLog: {{ output: {output} }}")?;
         yaml.push_str("routes:\n");
         for route in 1..terms.routes {
-            writeln!(yaml, "  - {{ name: r{route}, match: {{ hosts: [host-{route}.example] }}, split: [ {{ pool: app }} ] }}")?;
+            writeln!(
+                yaml,
+                "  - {{ name: r{route}, match: {{ hosts: [host-{route}.example] }}, split: [ {{ pool: app }} ] }}"
+            )?;
         }
         writeln!(yaml, "  - {{ name: all, split: [ {{ pool: app }} ] }}")?;
-        writeln!(yaml, "pools:\n  app:\n    endpoints: [ \"{}\" ]", self.backend.address)?;
+        writeln!(
+            yaml,
+            "pools:\n  app:\n    endpoints: [ \"{}\" ]",
+            self.backend.address
+        )?;
         if terms.endpoints > 1 {
             // Nobody is asked there: what counts is that they are known.
             writeln!(yaml, "  others:\n    endpoints:")?;
             for endpoint in 1..terms.endpoints {
-                writeln!(yaml, "      - 127.{}.{}.{}:80", 1 + endpoint / 65_025, endpoint / 255 % 255, 1 + endpoint % 254)?;
+                writeln!(
+                    yaml,
+                    "      - 127.{}.{}.{}:80",
+                    1 + endpoint / 65_025,
+                    endpoint / 255 % 255,
+                    1 + endpoint % 254
+                )?;
             }
         }
         let file = self.folder.join("fiel.yaml");
         fs::write(&file, yaml)?;
         let file = file.to_str().context("a folder that is no text")?;
-        Process::start(&[env!("CARGO_BIN_EXE_fiel"), "run", "--config", file], PROXY_CORE, address)
+        Process::start(
+            &[env!("CARGO_BIN_EXE_fiel"), "run", "--config", file],
+            PROXY_CORE,
+            address,
+        )
     }
 
     fn nginx(&self, terms: &Terms) -> Result<Process> {
@@ -244,7 +319,13 @@ fn backend(folder: &Path) -> Result<Process> {
     start_nginx(folder, "backend", &settings, LOAD_CORE, address)
 }
 
-fn start_nginx(folder: &Path, name: &str, settings: &str, core: usize, address: SocketAddr) -> Result<Process> {
+fn start_nginx(
+    folder: &Path,
+    name: &str,
+    settings: &str,
+    core: usize,
+    address: SocketAddr,
+) -> Result<Process> {
     let file = folder.join(format!("{name}.conf"));
     fs::write(
         &file,
@@ -261,6 +342,15 @@ fn start_nginx(folder: &Path, name: &str, settings: &str, core: usize, address: 
     Process::start(&["nginx", "-c", file], core, address)
 }
 
+/// Gives idle connections the second after which fiel puts them to rest.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing outside of the process tells when that has happened"
+)]
+fn rest() {
+    std::thread::sleep(Duration::from_secs(3));
+}
+
 /// A connection that has been answered once and stays open.
 fn asked_once(address: SocketAddr) -> Result<TcpStream> {
     use std::io::{Read as _, Write as _};
@@ -269,19 +359,31 @@ fn asked_once(address: SocketAddr) -> Result<TcpStream> {
     let mut answer = [0; 1024];
     let octets = socket.read(&mut answer)?;
     if !answer[..octets].starts_with(b"HTTP/1.1 200") {
-        bail!("an idle connection was answered with {:?}", String::from_utf8_lossy(&answer[..octets]));
+        bail!(
+            "an idle connection was answered with {:?}",
+            String::from_utf8_lossy(&answer[..octets])
+        );
     }
     Ok(socket)
 }
 
 fn field(text: &str, is_line: impl Fn(&str) -> bool, position: usize) -> Result<String> {
-    let line = text.lines().find(|line| is_line(line)).with_context(|| format!("wrk said:\n{text}"))?;
-    Ok(line.split_whitespace().nth(position).context("a short line")?.to_owned())
+    let line = text
+        .lines()
+        .find(|line| is_line(line))
+        .with_context(|| format!("wrk said:\n{text}"))?;
+    Ok(line
+        .split_whitespace()
+        .nth(position)
+        .context("a short line")?
+        .to_owned())
 }
 
 /// Reads `1.23ms`, `456.00us`, `1.20s`.
 fn micros(text: &str) -> Result<f64> {
-    let unit = text.find(|letter: char| letter.is_ascii_alphabetic()).context("a time without a unit")?;
+    let unit = text
+        .find(|letter: char| letter.is_ascii_alphabetic())
+        .context("a time without a unit")?;
     let (number, unit) = text.split_at(unit);
     let factor = match unit {
         "us" => 1.0,

@@ -374,8 +374,8 @@ impl Attempts {
             }
             (Decision::Elsewhere, Some(pool)) => {
                 self.tried.push(endpoint);
-                let random = self.context.random() as u64 as usize;
-                let Some(next) = pool.pick_again(&self.tried, random).cloned() else {
+                let from = self.context.random_below(pool.members().len());
+                let Some(next) = pool.pick_again(&self.tried, from).cloned() else {
                     return Err(error);
                 };
                 self.repeated += 1;
