@@ -283,7 +283,8 @@ impl Bench<'_> {
                 )?;
             }
         }
-        let file = self.folder.join("fiel.yaml");
+        // A file of its own: fiel would take up another one's as a reload.
+        let file = self.folder.join(format!("fiel-{}.yaml", address.port()));
         fs::write(&file, yaml)?;
         let file = file.to_str().context("a folder that is no text")?;
         Process::start(
