@@ -4,30 +4,29 @@
 //! verdicts go on being acted upon meanwhile. Nothing here is on a request's way.
 
 mod endpoints;
+mod held;
 pub(crate) mod reload;
 pub mod report;
 pub(crate) mod watch;
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashSet;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access_log::AccessLog;
 use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadCause, ReloadOutcome, Verdict};
-use crate::config::{Config, Loaded, Problems};
+use crate::config::{Loaded, Problems};
 use crate::listener::Acceptor;
-use crate::metrics::Metrics;
-use crate::probe::Prober;
-use crate::snapshot::{Store, build};
+use crate::snapshot::build;
 
 pub(crate) use endpoints::Endpoints;
-use report::{Board, Settled};
+use held::Reading;
+pub(crate) use held::Control;
+use report::Settled;
 
 /// Changes that may wait.
 pub(crate) const CHANGES: usize = 16_384;
@@ -40,33 +39,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long `/readyz` waits for first verdicts.
 const SETTLING: Duration = Duration::from_secs(5);
-
-/// Takes up a part of a configuration that lives outside of `control`, or tells why it cannot.
-pub(crate) type Admit = Box<dyn Fn(&Config) -> io::Result<()>>;
-
-/// The control task.
-pub(crate) struct Control {
-    pub(crate) path: PathBuf,
-    pub(crate) store: Arc<Store>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) board: Board,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) acceptor: Acceptor,
-    pub(crate) prober: Prober,
-    pub(crate) access_log: AccessLog,
-    /// Told when a configuration has come into force, with the files that it depends on.
-    pub(crate) watched: tokio::sync::watch::Sender<Vec<PathBuf>>,
-    /// Takes up what the admin address depends on, such as its token, or tells why it cannot.
-    pub(crate) admit: Admit,
-    pub(crate) changes: mpsc::Receiver<Change>,
-}
-
-/// A configuration that is being read on a thread of its own, and who waits for what comes of it.
-struct Reading {
-    result: oneshot::Receiver<Result<Box<Loaded>, Problems>>,
-    replies: Vec<oneshot::Sender<ReloadOutcome>>,
-    cause: ReloadCause,
-}
 
 impl Control {
     /// Acts on changes until the shutdown begins, and gives back what is needed for it.
