@@ -193,6 +193,20 @@ fn no_file_is_longer_than_can_be_walked() {
 }
 
 #[test]
+fn what_stands_below_comes_from_the_registry_and_speaks_http_once() {
+    let lock = fs::read_to_string("Cargo.lock").unwrap();
+    let sources = lock.lines().filter(|line| line.starts_with("source = "));
+    let registry = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+    let foreign: Vec<&str> = sources.filter(|source| *source != registry).collect();
+    assert_eq!(foreign, Vec::<&str>::new());
+    for name in ["http", "hyper", "tokio"] {
+        let named = format!("name = \"{name}\"");
+        let versions = lock.lines().filter(|line| **line == named).count();
+        assert_eq!(versions, 1, "{name}");
+    }
+}
+
+#[test]
 fn the_reader_sees_what_is_code_and_nothing_else() {
     let text = r##"
 use crate::a::{self, b::C, d::{E, F as G}};
