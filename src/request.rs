@@ -1,7 +1,7 @@
 //! The straight line of a request: asked -> route -> policy -> balance and upstream (`attempts`) -> response.
 //!
 //! This is the page to read first. [`Proxy`] is the whole path as a tower service; [`ResponseFuture`] walks it. What
-//! can be answered at once is answered in [`walk`]; what goes to an endpoint is driven in [`ResponseFuture::poll`].
+//! can be answered at once is answered in `walk`; what goes to an endpoint is driven in [`ResponseFuture::poll`].
 //! Nothing here waits on a lock, and everything reads one snapshot.
 
 pub(crate) mod asked;

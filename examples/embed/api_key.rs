@@ -17,13 +17,13 @@ const FIELD: &str = "x-api-key";
 
 /// Puts [`ApiKey`] around a service.
 #[derive(Clone, Debug)]
-pub struct ApiKeyLayer {
+pub(crate) struct ApiKeyLayer {
     key: HeaderValue,
 }
 
 impl ApiKeyLayer {
     /// Lets requests with this key through.
-    pub fn new(key: HeaderValue) -> Self {
+    pub(crate) fn new(key: HeaderValue) -> Self {
         Self { key }
     }
 }
@@ -41,7 +41,7 @@ impl<S> Layer<S> for ApiKeyLayer {
 
 /// Asks each request for its key.
 #[derive(Clone, Debug)]
-pub struct ApiKey<S> {
+pub(crate) struct ApiKey<S> {
     inner: S,
     key: HeaderValue,
 }
