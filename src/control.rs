@@ -24,8 +24,8 @@ use crate::listener::Acceptor;
 use crate::snapshot::build;
 
 pub(crate) use endpoints::Endpoints;
-use held::Reading;
 pub(crate) use held::Control;
+use held::Reading;
 use report::Settled;
 
 /// Changes that may wait.

@@ -87,7 +87,6 @@ fn wrk_meets_neither_an_error_nor_another_status_than_200() {
 }
 
 #[test]
-#[ignore = "admin"]
 fn promtool_finds_nothing_to_say_about_the_metrics() {
     let (Some(promtool), Some(curl)) = (tool("promtool"), tool("curl")) else {
         return;
