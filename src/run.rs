@@ -32,6 +32,7 @@ use crate::request::Proxy;
 use crate::shutdown::{Ending, Signals, at_most};
 use crate::snapshot::{Store, build};
 use crate::socket;
+use crate::units::print_duration;
 use crate::worker::{Cut, Worker};
 
 /// How long the lines of the last requests may take to be written.
@@ -291,7 +292,11 @@ async fn end(
     changes: &mpsc::Sender<Change>,
 ) {
     let shutdown = store.newest().config.shutdown.clone();
-    tracing::info!(delay = ?shutdown.delay, drain = ?shutdown.drain, "Draining");
+    tracing::info!(
+        delay = print_duration(shutdown.delay),
+        drain = print_duration(shutdown.drain),
+        "Draining"
+    );
     phase.enter(Stage::Delaying);
     if ending == Ending::Orderly {
         tokio::time::sleep(shutdown.delay).await;

@@ -9,6 +9,7 @@
 
 mod peer;
 mod rows;
+mod steady;
 
 use std::process::ExitCode;
 

@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
     /// From its start to its first answer.
     pub(crate) started_in: Duration,
 }
@@ -37,6 +38,7 @@ impl Process {
         let mut process = Self {
             child,
             address,
+            admin: None,
             started_in: Duration::ZERO,
         };
         while !answers(address) {
@@ -60,6 +62,23 @@ impl Process {
                 let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
                 let ran = schedstat.split(' ').next().context("an empty schedstat")?;
                 nanos += ran.parse::<u64>()?;
+            }
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Processor time so far of the process's threads of this name.
+    pub(crate) fn thread_time(&self, name: &str) -> Result<Duration> {
+        let mut nanos = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.trim() == name {
+                let schedstat = fs::read_to_string(task.join("schedstat"))?;
+                nanos += schedstat
+                    .split(' ')
+                    .next()
+                    .context("an empty schedstat")?
+                    .parse::<u64>()?;
             }
         }
         Ok(Duration::from_nanos(nanos))
@@ -124,15 +143,28 @@ fn answers(address: SocketAddr) -> bool {
     status(address, "/").is_ok_and(|status| status < 500)
 }
 
-/// The status with which a path is answered.
-pub(crate) fn status(address: SocketAddr, path: &str) -> Result<u16> {
+/// The body of the answer to a path.
+pub(crate) fn body(address: SocketAddr, path: &str) -> Result<String> {
+    let answer = String::from_utf8(ask(address, path)?)?;
+    let (_, body) = answer
+        .split_once("\r\n\r\n")
+        .context("no end of the head")?;
+    Ok(body.to_owned())
+}
+
+fn status(address: SocketAddr, path: &str) -> Result<u16> {
+    let answer = ask(address, path)?;
+    let code = answer.get(9..12).context("no status line")?;
+    Ok(std::str::from_utf8(code)?.parse()?)
+}
+
+fn ask(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     socket.write_all(
-        format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes(),
+        format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").as_bytes(),
     )?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer)?;
-    let code = answer.get(9..12).context("no status line")?;
-    Ok(std::str::from_utf8(code)?.parse()?)
+    Ok(answer)
 }

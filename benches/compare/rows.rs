@@ -2,19 +2,25 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::peer::{Process, free_address};
+use crate::peer::{Process, body, free_address};
+use crate::steady;
 
 const PROXY_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 const CONNECTIONS: usize = 64;
 const IDLE_CONNECTIONS: usize = 5_000;
+const RELOADS: usize = 100;
+/// Requests a second where the load is steady.
+const RATE: u32 = 1_000;
 
 /// Runs the rows of these names, or all.
 pub(crate) fn run(wanted: &[String]) -> Result<()> {
@@ -22,9 +28,13 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
     let bench = Bench {
         folder: folder.path(),
         backend: backend(folder.path())?,
+        probed: TcpListener::bind("0.0.0.0:0")?,
         rounds: setting("ROUNDS", 5)?,
         seconds: setting("SECONDS", 3)?,
     };
+    let taken = bench.probed.try_clone()?;
+    // Accepts what probes connect to until the process ends.
+    thread::spawn(move || taken.incoming().for_each(drop));
     let wants = |row: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == row);
     let none = Terms::default();
     if wants("keepalive") {
@@ -60,6 +70,17 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
             ..none
         };
         bench.loading("10,000 routes and 10,000 endpoints", &many)?;
+    }
+    if wants("reload") {
+        for routes in [1, 10_000] {
+            bench.reloads(&Terms { routes, ..none })?;
+        }
+    }
+    if wants("probes") {
+        bench.probes()?;
+    }
+    if wants("connect") {
+        bench.connect()?;
     }
     if wants("memory") {
         bench.memory()?;
@@ -100,6 +121,8 @@ impl Default for Terms {
 struct Bench<'a> {
     folder: &'a Path,
     backend: Process,
+    /// What probes connect to, on every loopback address.
+    probed: TcpListener,
     rounds: usize,
     seconds: usize,
 }
@@ -107,6 +130,7 @@ struct Bench<'a> {
 /// What one round of load saw.
 #[derive(Clone, Copy, Debug)]
 struct Round {
+    requests: f64,
     micros_a_request: f64,
     requests_a_second: f64,
     p99_micros: f64,
@@ -174,6 +198,105 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// What a hundred reloads do to requests that come steadily.
+    fn reloads(&self, terms: &Terms) -> Result<()> {
+        let (fiel, file) = self.fiel_with_file(terms, "")?;
+        let yaml = fs::read_to_string(&file)?;
+        let stop = AtomicBool::new(false);
+        let limit = Duration::from_secs(300);
+        let (calm, stirred) = thread::scope(|scope| -> Result<_> {
+            let calm = steady::load(fiel.address, "bench", RATE, &stop, Duration::from_secs(5))?;
+            let load = scope.spawn(|| steady::load(fiel.address, "bench", RATE, &stop, limit));
+            for reload in 0..RELOADS {
+                let changed = format!("{yaml}    connect: {{ timeout: {}ms }}\n", 1_001 + reload);
+                replace(&file, &changed)?;
+                wait_for_reload(&fiel, reload + 1)?;
+            }
+            stop.store(true, Ordering::Relaxed);
+            let stirred = load
+                .join()
+                .map_err(|_| anyhow::anyhow!("the load panicked"))??;
+            Ok((calm, stirred))
+        })?;
+        println!(
+            "{RELOADS} reloads with {} routes, {RATE} requests/s",
+            terms.routes
+        );
+        print_seen("calm", &calm);
+        print_seen("reloads", &stirred);
+        println!();
+        Ok(())
+    }
+
+    /// What probes of 10,000 endpoints do to requests that come steadily.
+    fn probes(&self) -> Result<()> {
+        let stop = AtomicBool::new(false);
+        let many = Terms {
+            endpoints: 10_000,
+            ..Terms::default()
+        };
+        let probe = format!(
+            "    readinessProbe: {{ tcpSocket: {{ port: {} }}, periodSeconds: 5 }}\n",
+            self.probed.local_addr()?.port()
+        );
+        let take = |probe: &str| -> Result<steady::Seen> {
+            let (fiel, _) = self.fiel_with_file(&many, probe)?;
+            // The first probes go out at 1,000 a second: the steady state is what counts.
+            wait_until_probed(&fiel)?;
+            steady::load(fiel.address, "bench", RATE, &stop, Duration::from_secs(10))
+        };
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            without.push(take("")?);
+            with.push(take(&probe)?);
+        }
+        println!(
+            "10,000 endpoints probed every 5 s, {RATE} requests/s, medians of {} rounds",
+            self.rounds
+        );
+        for (name, seen) in [("without", &without), ("with", &with)] {
+            println!(
+                "  {name:8} p50 {:7.0} µs, p99 {:7.0} µs",
+                median(seen.iter().map(|seen| seen.p50.as_secs_f64() * 1e6)),
+                median(seen.iter().map(|seen| seen.p99.as_secs_f64() * 1e6)),
+            );
+        }
+        println!();
+        Ok(())
+    }
+
+    /// A new connection for each request, and what of it the hand-over from the accepting thread costs.
+    fn connect(&self) -> Result<()> {
+        let (fiel, nginx) = (
+            self.fiel(&Terms::default())?,
+            self.nginx(&Terms::default())?,
+        );
+        let close = ["-H", "Connection: close"];
+        let (mut ours, mut theirs, mut accepting) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            let before = fiel.thread_time("fiel-accept")?;
+            let round = self.round_with(&fiel, "bench", &close)?;
+            let accepted = fiel.thread_time("fiel-accept")? - before;
+            accepting.push(accepted.as_secs_f64() * 1e6 / round.requests);
+            ours.push(round.micros_a_request);
+            theirs.push(self.round_with(&nginx, "bench", &close)?.micros_a_request);
+        }
+        let accepting = median(accepting.into_iter());
+        println!(
+            "a new connection a request, {} rounds of {} s",
+            self.rounds, self.seconds
+        );
+        println!(
+            "  fiel   {:6.1} µs of a core a request, of which the accepting thread {accepting:.1} µs",
+            median(ours.into_iter())
+        );
+        println!(
+            "  nginx  {:6.1} µs of a core a request\n",
+            median(theirs.into_iter())
+        );
+        Ok(())
+    }
+
     /// Memory at rest, and what an idle connection adds.
     fn memory(&self) -> Result<()> {
         println!("resident memory (Pss), one worker");
@@ -215,12 +338,25 @@ impl Bench<'_> {
     }
 
     fn round(&self, peer: &Process, host: &str) -> Result<Round> {
+        self.round_with(peer, host, &[])
+    }
+
+    fn round_with(&self, peer: &Process, host: &str, more: &[&str]) -> Result<Round> {
         let before = peer.processor_time()?;
         let began = Instant::now();
         let output = Command::new("taskset")
-            .args(["-c", &LOAD_CORE.to_string(), "wrk", "-t1", "--latency"])
+            .args([
+                "-c",
+                &LOAD_CORE.to_string(),
+                "wrk",
+                "-t1",
+                "--latency",
+                "--timeout",
+                "10s",
+            ])
             .args([format!("-c{CONNECTIONS}"), format!("-d{}s", self.seconds)])
             .args(["-H", &format!("Host: {host}")])
+            .args(more)
             .arg(format!("http://{}/", peer.address))
             .output()?;
         let took = began.elapsed();
@@ -237,6 +373,7 @@ impl Bench<'_> {
         let requests = field(&text, |line| line.contains(" requests in "), 0)?.parse::<f64>()?;
         let p99 = field(&text, |line| line.trim_start().starts_with("99%"), 1)?;
         Ok(Round {
+            requests,
             micros_a_request: spent.as_secs_f64() * 1e6 / requests,
             requests_a_second: requests / took.as_secs_f64(),
             p99_micros: micros(&p99)?,
@@ -244,10 +381,14 @@ impl Bench<'_> {
     }
 
     fn fiel(&self, terms: &Terms) -> Result<Process> {
-        let address = free_address()?;
+        self.fiel_with_file(terms, "").map(|(fiel, _)| fiel)
+    }
+
+    /// fiel and its file; `more` is added to the pool that holds the many endpoints.
+    fn fiel_with_file(&self, terms: &Terms, more: &str) -> Result<(Process, PathBuf)> {
+        let (address, admin) = (free_address()?, free_address()?);
         let mut yaml = format!(
-            "workers: 1\nadmin: {{ bind: \"{}\" }}\nlisteners: [ {{ name: web, bind: \"{address}\" }} ]\n",
-            free_address()?
+            "workers: 1\nadmin: {{ bind: \"{admin}\" }}\nlisteners: [ {{ name: web, bind: \"{address}\" }} ]\n"
         );
         let output = match terms.logged {
             true => format!(
@@ -277,21 +418,21 @@ impl Bench<'_> {
                 writeln!(
                     yaml,
                     "      - 127.{}.{}.{}:80",
-                    1 + endpoint / 65_025,
-                    endpoint / 255 % 255,
-                    1 + endpoint % 254
+                    1 + endpoint / 62_500,
+                    endpoint / 250 % 250,
+                    1 + endpoint % 250
                 )?;
             }
+            yaml.push_str(more);
         }
         // A file of its own: fiel would take up another one's as a reload.
         let file = self.folder.join(format!("fiel-{}.yaml", address.port()));
         fs::write(&file, yaml)?;
-        let file = file.to_str().context("a folder that is no text")?;
-        Process::start(
-            &[env!("CARGO_BIN_EXE_fiel"), "run", "--config", file],
-            PROXY_CORE,
-            address,
-        )
+        let text = file.to_str().context("a folder that is no text")?;
+        let command = [env!("CARGO_BIN_EXE_fiel"), "run", "--config", text];
+        let mut process = Process::start(&command, PROXY_CORE, address)?;
+        process.admin = Some(admin);
+        Ok((process, file))
     }
 
     fn nginx(&self, terms: &Terms) -> Result<Process> {
@@ -310,6 +451,54 @@ impl Bench<'_> {
         );
         start_nginx(self.folder, "proxy", &settings, PROXY_CORE, address)
     }
+}
+
+/// Writes a file and renames it over another.
+fn replace(file: &Path, text: &str) -> Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, text)?;
+    fs::rename(&new, file)?;
+    Ok(())
+}
+
+fn wait_for_reload(fiel: &Process, count: usize) -> Result<()> {
+    let line = format!("fiel_config_reloads_total{{result=\"applied\"}} {count}\n");
+    wait_for_metric(fiel, &line)
+}
+
+fn wait_until_probed(fiel: &Process) -> Result<()> {
+    wait_for_metric(
+        fiel,
+        "fiel_pool_endpoints{pool=\"others\",state=\"ready\"} 9999\n",
+    )
+}
+
+fn wait_for_metric(fiel: &Process, line: &str) -> Result<()> {
+    let admin = fiel.admin.context("a peer without an admin address")?;
+    let began = Instant::now();
+    while !body(admin, "/metrics")?.contains(line) {
+        ensure!(
+            began.elapsed() < Duration::from_secs(60),
+            "{line} did not come in a minute"
+        );
+        pause(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn print_seen(name: &str, seen: &steady::Seen) {
+    println!(
+        "  {name:8} {:6} requests, p50 {:?}, p99 {:?}, longest {:?}, longest time between two answers {:?}",
+        seen.requests, seen.p50, seen.p99, seen.longest, seen.longest_gap,
+    );
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a bench polls what it cannot await"
+)]
+fn pause(time: Duration) {
+    thread::sleep(time);
 }
 
 fn backend(folder: &Path) -> Result<Process> {
@@ -349,7 +538,7 @@ fn start_nginx(
     reason = "nothing outside of the process tells when that has happened"
 )]
 fn rest() {
-    std::thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(3));
 }
 
 /// A connection that has been answered once and stays open.
