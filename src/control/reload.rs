@@ -121,6 +121,7 @@ impl Control {
         );
         let generation = next.generation;
         self.store.publish(next);
+        self.endpoints.log_moves();
         self.prober.follow(self.endpoints.plan(&config));
         (self.on_reload)(&config);
         let held = self.endpoints.held();
