@@ -177,6 +177,15 @@ impl Fiel {
         })
     }
 
+    /// Waits until the lines of standard error so far have an answer.
+    pub(crate) fn wait_for_log_lines<R>(
+        &self,
+        what: &str,
+        mut ask: impl FnMut(&[String]) -> Option<R>,
+    ) -> R {
+        self.expect(what, |seen| ask(&seen.log))
+    }
+
     /// All lines of standard output so far.
     pub(crate) fn output(&self) -> Vec<String> {
         self.seen.read(|seen| seen.output.clone())
