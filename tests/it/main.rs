@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod splits;
 #[cfg(test)]
 mod support;

@@ -255,19 +255,6 @@ fn probed(entries: &[(&str, &str)], endpoints: &[&Endpoint], keys: &str) -> Stri
     yaml
 }
 
-/// Waits until an endpoint's change to this state is logged for the `count`th time.
-#[track_caller]
-fn wait_for_state(fiel: &Fiel, endpoint: &Endpoint, state: &str, count: usize) {
-    let part = format!("endpoint={} from=", endpoint.address());
-    let to = format!(" to={state:?} ");
-    fiel.wait_for_log_lines(&format!("{} to be {state}", endpoint.address()), |lines| {
-        let changes = lines
-            .iter()
-            .filter(|line| line.contains(&part) && line.contains(&to));
-        (changes.count() >= count).then_some(())
-    });
-}
-
 #[test]
 fn a_pool_with_nothing_ready_gives_its_share_to_the_others_and_takes_it_back_without_a_burst() {
     let endpoints = ["v1", "v2", "v3"].map(Endpoint::start);
@@ -280,7 +267,7 @@ fn a_pool_with_nothing_ready_gives_its_share_to_the_others_and_takes_it_back_wit
     ];
     let fiel = Fiel::start(&probed(&entries, &[v1, v2, v3], ""));
     for endpoint in &endpoints {
-        wait_for_state(&fiel, endpoint, "ready", 1);
+        fiel.wait_for_state(endpoint.address(), "ready", 1);
     }
     let mut sent = 0;
     let mut phase = |requests: usize| -> Vec<String> {
@@ -296,13 +283,13 @@ fn a_pool_with_nothing_ready_gives_its_share_to_the_others_and_takes_it_back_wit
     assert_exact(&before, &[("v1", 50), ("v2", 30), ("v3", 20)]);
 
     unready(v1);
-    wait_for_state(&fiel, v1, "unready", 1);
+    fiel.wait_for_state(v1.address(), "unready", 1);
     let without = phase(500);
     assert_eq!(count(&without, "v1"), 0);
     assert_near(&without, &[("v2", 30), ("v3", 20)]);
 
     ready(v1);
-    wait_for_state(&fiel, v1, "ready", 2);
+    fiel.wait_for_state(v1.address(), "ready", 2);
     let after = phase(1_000);
     assert_near(&after, &[("v1", 50), ("v2", 30), ("v3", 20)]);
 }
@@ -332,8 +319,8 @@ fn a_share_that_flaps_leaves_no_burst() {
     ready(&v2);
     let entries = [("v1", "weight: 90"), ("v2", "weight: 10")];
     let fiel = Fiel::start(&probed(&entries, &[&v1, &v2], ""));
-    wait_for_state(&fiel, &v1, "ready", 1);
-    wait_for_state(&fiel, &v2, "ready", 1);
+    fiel.wait_for_state(v1.address(), "ready", 1);
+    fiel.wait_for_state(v2.address(), "ready", 1);
     let mut sent = 0;
     let mut parts = Vec::new();
     for round in 1..=5 {
@@ -341,12 +328,12 @@ fn a_share_that_flaps_leaves_no_burst() {
         sent += 33;
         parts.push((sent, Flap::Up));
         unready(&v2);
-        wait_for_state(&fiel, &v2, "unready", round);
+        fiel.wait_for_state(v2.address(), "unready", round);
         load(fiel.address("web"), 4, 33);
         sent += 33;
         parts.push((sent, Flap::Down));
         ready(&v2);
-        wait_for_state(&fiel, &v2, "ready", round + 1);
+        fiel.wait_for_state(v2.address(), "ready", round + 1);
     }
 
     let slots = by_position(&fiel.wait_for_access_log(sent));
@@ -375,7 +362,7 @@ fn a_canary_is_no_spare_and_what_nobody_may_take_is_refused_by_its_exact_share()
     ready(&canary);
     let entries = [("v1", "weight: 95"), ("v2", "weight: 5")];
     let fiel = Fiel::start(&probed(&entries, &[&stable, &canary], ""));
-    wait_for_state(&fiel, &canary, "ready", 1);
+    fiel.wait_for_state(canary.address(), "ready", 1);
     // Its first verdict says what was assumed, so nothing is logged: it is seen by what it makes of a request.
     refused_at_once(&fiel, &stable);
     let before = fiel.access_log().len();
@@ -412,7 +399,7 @@ fn a_strict_entry_neither_gives_nor_takes() {
         ("v3", "weight: 20"),
     ];
     let fiel = Fiel::start(&probed(&entries, &[&v1, &v2, &v3], ""));
-    wait_for_state(&fiel, &v3, "ready", 1);
+    fiel.wait_for_state(v3.address(), "ready", 1);
     refused_at_once(&fiel, &v2);
     refused_at_once(&fiel, &v1);
     let before = fiel.access_log().len();
@@ -432,7 +419,7 @@ fn a_last_resort_is_tried_for_what_nobody_else_takes() {
     let entries = [("v1", "weight: 95"), ("v2", "weight: 5")];
     let yaml = probed(&entries, &[&stable, &canary], "    whenNoneReady: useAll\n");
     let fiel = Fiel::start(&yaml);
-    wait_for_state(&fiel, &canary, "ready", 1);
+    fiel.wait_for_state(canary.address(), "ready", 1);
     refused_at_once(&fiel, &stable);
     let before = fiel.access_log().len();
 
@@ -455,16 +442,16 @@ fn a_backup_is_chosen_only_while_no_other_endpoint_is_ready() {
             backup.address()
         );
     let fiel = Fiel::start(&yaml);
-    wait_for_state(&fiel, &main, "ready", 1);
-    wait_for_state(&fiel, &backup, "ready", 1);
+    fiel.wait_for_state(main.address(), "ready", 1);
+    fiel.wait_for_state(backup.address(), "ready", 1);
     let ask = || client::get(fiel.address("web"), "/").text();
 
     assert_eq!([ask(), ask(), ask()], ["main"; 3]);
     unready(&main);
-    wait_for_state(&fiel, &main, "unready", 1);
+    fiel.wait_for_state(main.address(), "unready", 1);
     assert_eq!([ask(), ask()], ["backup"; 2]);
     ready(&main);
-    wait_for_state(&fiel, &main, "ready", 2);
+    fiel.wait_for_state(main.address(), "ready", 2);
     assert_eq!([ask(), ask(), ask()], ["main"; 3]);
 }
 
