@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use rustix::process::Signal;
+
 use crate::support::client::{self, End};
 use crate::support::endpoint::Received;
 use crate::support::{Behaviour, Client, Endpoint, Fiel, Step};
@@ -489,12 +491,11 @@ fn each_change_of_state_is_logged_once_with_its_reason() {
 }
 
 #[test]
-fn an_endpoint_that_leaves_and_comes_back_is_logged_with_the_configuration_as_its_reason() {
+fn an_endpoint_that_leaves_the_configuration_is_logged_as_draining() {
     let [stays, goes] = ["stays", "goes"].map(Endpoint::start);
-    let both = shop(&[plain(&stays), plain(&goes)], &[]);
-    let fiel = Fiel::start(&both);
+    let fiel = Fiel::start(&shop(&[plain(&stays), plain(&goes)], &[]));
 
-    fiel.rewrite(&shop(&[plain(&stays)], &[]));
+    reload(&fiel, &shop(&[plain(&stays)], &[]));
 
     let left = fiel.wait_for_state(goes.address(), "draining", 1);
     assert!(
@@ -506,16 +507,26 @@ fn an_endpoint_that_leaves_and_comes_back_is_logged_with_the_configuration_as_it
         [ask(&fiel), ask(&fiel)],
         [served_by("stays"), served_by("stays")]
     );
-    let (mut client, _) = {
-        stays.behave_at("/slow", Behaviour::stall());
-        stall_at(&stays, &fiel, GET_SLOW)
-    };
-    fiel.rewrite(&both);
-    fiel.wait_for_logs("Configuration is in force", 2);
-    stays.release();
-    assert_eq!(client.response().text(), "stays", "a reload cuts nothing");
-    let names = [ask(&fiel).1, ask(&fiel).1];
-    assert!(names.contains(&"goes".to_owned()), "{names:?}");
+}
+
+#[test]
+fn a_reload_that_takes_the_probe_away_is_the_reason_of_the_state_it_makes() {
+    let endpoint = sound("freed");
+    let fiel = Fiel::start(&shop(&[plain(&endpoint)], &[READINESS]));
+    fiel.wait_for_state(endpoint.address(), "ready", 1);
+    answers(&endpoint, "/ready", 503);
+    fiel.wait_for_state(endpoint.address(), "unready", 1);
+
+    reload(&fiel, &shop(&[plain(&endpoint)], &[]));
+
+    let ready = fiel.wait_for_state(endpoint.address(), "ready", 2);
+    assert!(ready[1].contains("reason=configured"), "{}", ready[1]);
+    assert_eq!(ask(&fiel), served_by("freed"));
+}
+
+fn reload(fiel: &Fiel, yaml: &str) {
+    fiel.rewrite(yaml);
+    fiel.signal(Signal::HUP);
 }
 
 #[test]
