@@ -7,6 +7,8 @@ mod cli;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod routing;
+#[cfg(test)]
 mod splits;
 #[cfg(test)]
 mod support;
