@@ -232,3 +232,6 @@ fn carry_on(members: &[Member], weights: &[u64], previous: Option<&Pool>) -> Arc
         Arc::clone(&previous.rotation),
     ))
 }
+
+#[cfg(test)]
+mod tests;

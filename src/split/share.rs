@@ -269,7 +269,7 @@ mod tests {
         let given = weights(&thousandths);
         let ready: Vec<bool> = (0..given.len()).map(|i| i % 2 == 0).collect();
         let got = effective(&given, &vec![false; given.len()], &ready);
-        let sum = sum(&got) as u64;
+        let sum = sum(&got);
         assert!((1 << 58..=1 << 60).contains(&sum), "{sum}");
         let total: u64 = thousandths.iter().sum();
         for (entry, &weight) in thousandths.iter().enumerate() {
