@@ -80,7 +80,8 @@ impl Stage {
 #[test]
 fn who_may_be_chosen_and_what_that_makes_of_the_pool() {
     let roles = [(1_000, false), (1_000, false), (1_000, true)];
-    let cases: &[([State; 3], WhenNoneReady, Judged, Standing, &[usize])] = &[
+    type Case<'a> = ([State; 3], WhenNoneReady, Judged, Standing, &'a [usize]);
+    let cases: &[Case<'_>] = &[
         (
             [Ready, Ready, Ready],
             Fail,

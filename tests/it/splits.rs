@@ -49,7 +49,8 @@ fn by_position(log: &[Value]) -> Vec<String> {
     slots.into_iter().map(|(_, pool)| pool).collect()
 }
 
-/// Fails unless every prefix gives each of these (name, weight) its share, within `halves` halves of a request.
+/// Fails unless every prefix gives each of these (name, weight) its share: within half a request where there are two,
+/// within less than one where there are more.
 #[track_caller]
 fn assert_exact(slots: &[String], weights: &[(&str, i64)]) {
     let sum: i64 = weights.iter().map(|(_, weight)| weight).sum();
@@ -355,79 +356,92 @@ enum Flap {
     Down,
 }
 
+/// A running fiel over these entries, all ready at first; then those named `down` are not.
+fn with_down(entries: &[(&str, &str)], down: &[&str], keys: &str) -> (Fiel, Vec<Endpoint>) {
+    let endpoints: Vec<Endpoint> = entries
+        .iter()
+        .map(|(name, _)| Endpoint::start(name))
+        .collect();
+    endpoints.iter().for_each(ready);
+    let all: Vec<&Endpoint> = endpoints.iter().collect();
+    let fiel = Fiel::start(&probed(entries, &all, keys));
+    for endpoint in &endpoints {
+        fiel.wait_for_state(endpoint.address(), "ready", 1);
+    }
+    for ((name, _), endpoint) in entries.iter().zip(&endpoints) {
+        if down.contains(name) {
+            unready(endpoint);
+            fiel.wait_for_state(endpoint.address(), "unready", 1);
+        }
+    }
+    (fiel, endpoints)
+}
+
 #[test]
 fn a_canary_is_no_spare_and_what_nobody_may_take_is_refused_by_its_exact_share() {
-    let [stable, canary] = ["stable", "canary"].map(Endpoint::start);
-    unready(&stable);
-    ready(&canary);
     let entries = [("v1", "weight: 95"), ("v2", "weight: 5")];
-    let fiel = Fiel::start(&probed(&entries, &[&stable, &canary], ""));
-    fiel.wait_for_state(canary.address(), "ready", 1);
-    // Its first verdict says what was assumed, so nothing is logged: it is seen by what it makes of a request.
-    refused_at_once(&fiel, &stable);
-    let before = fiel.access_log().len();
+    let (fiel, _endpoints) = with_down(&entries, &["v1"], "");
 
     let statuses = load(fiel.address("web"), 8, 1_000);
 
     assert_eq!(statuses, BTreeMap::from([(200, 50), (503, 950)]));
-    let slots = by_position(&fiel.wait_for_access_log(before + 1_000));
-    assert_near(&slots[before..], &[("", 95), ("v2", 5)]);
-    let answer = client::get(fiel.address("web"), "/");
-    let proxy_status = answer.header("proxy-status").unwrap_or("fiel").to_owned();
-    assert!(proxy_status.starts_with("fiel"), "{proxy_status}");
+    let log = fiel.wait_for_access_log(1_000);
+    assert_exact(&by_position(&log), &[("", 95), ("v2", 5)]);
+    let reasons = BTreeMap::from([(String::new(), 50), ("no_ready_endpoint".to_owned(), 950)]);
+    assert_eq!(tally(&log, "reason"), reasons);
 }
 
-/// Waits until the first probe of an endpoint has been answered and acted upon.
-fn refused_at_once(fiel: &Fiel, endpoint: &Endpoint) {
-    endpoint.wait_for_request_list("its first probe", |requests| !requests.is_empty());
-    // The verdict is taken in before the next probe is sent.
-    let seen = endpoint.requests_to("/ready").len();
-    endpoint.wait_for_request_list("two more probes", |requests| requests.len() >= seen + 2);
-    client::get(fiel.address("web"), "/");
-    fiel.wait_for_access_log(1);
+#[test]
+fn a_refusal_says_that_nothing_is_there_and_when_to_come_again() {
+    let (fiel, _endpoints) = with_down(&[("v1", "weight: 1")], &["v1"], "");
+
+    let answer = client::get(fiel.address("web"), "/");
+
+    assert_eq!(answer.status, 503);
+    assert_eq!(
+        answer.header("proxy-status"),
+        Some("fiel; error=destination_unavailable")
+    );
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
 }
 
 #[test]
 fn a_strict_entry_neither_gives_nor_takes() {
-    let [v1, v2, v3] = ["v1", "v2", "v3"].map(Endpoint::start);
-    unready(&v1);
-    unready(&v2);
-    ready(&v3);
     let entries = [
         ("v1", "weight: 40"),
         ("v2", "weight: 40, strict: true"),
         ("v3", "weight: 20"),
     ];
-    let fiel = Fiel::start(&probed(&entries, &[&v1, &v2, &v3], ""));
-    fiel.wait_for_state(v3.address(), "ready", 1);
-    refused_at_once(&fiel, &v2);
-    refused_at_once(&fiel, &v1);
-    let before = fiel.access_log().len();
+    let (fiel, _endpoints) = with_down(&entries, &["v1", "v2"], "");
 
     load(fiel.address("web"), 4, 500);
 
     // The first gives all it has to the third, the strict one keeps its refusals to itself.
-    let slots = by_position(&fiel.wait_for_access_log(before + 500));
-    assert_near(&slots[before..], &[("v3", 60), ("", 40)]);
+    let slots = by_position(&fiel.wait_for_access_log(500));
+    assert_exact(&slots, &[("v3", 60), ("", 40)]);
 }
 
 #[test]
 fn a_last_resort_is_tried_for_what_nobody_else_takes() {
-    let [stable, canary] = ["stable", "canary"].map(Endpoint::start);
-    unready(&stable);
-    ready(&canary);
     let entries = [("v1", "weight: 95"), ("v2", "weight: 5")];
-    let yaml = probed(&entries, &[&stable, &canary], "    whenNoneReady: useAll\n");
-    let fiel = Fiel::start(&yaml);
-    fiel.wait_for_state(canary.address(), "ready", 1);
-    refused_at_once(&fiel, &stable);
-    let before = fiel.access_log().len();
+    let (fiel, _endpoints) = with_down(&entries, &["v1"], "    whenNoneReady: useAll\n");
 
     let statuses = load(fiel.address("web"), 4, 400);
 
     assert_eq!(statuses, BTreeMap::from([(200, 400)]));
-    let slots = by_position(&fiel.wait_for_access_log(before + 400));
-    assert_near(&slots[before..], &[("v1", 95), ("v2", 5)]);
+    let slots = by_position(&fiel.wait_for_access_log(400));
+    assert_exact(&slots, &[("v1", 95), ("v2", 5)]);
+}
+
+#[test]
+fn a_last_resort_is_not_tried_while_another_pool_takes_its_share() {
+    let entries = [("v1", "weight: 50"), ("v2", "weight: 50")];
+    let (fiel, _endpoints) = with_down(&entries, &["v1"], "    whenNoneReady: useAll\n");
+
+    load(fiel.address("web"), 4, 100);
+
+    let slots = by_position(&fiel.wait_for_access_log(100));
+    assert_eq!(count(&slots, "v2"), 100);
 }
 
 #[test]
