@@ -4,7 +4,12 @@
 // `cfg(test)` always holds here; it tells the lints that `unwrap` is at home.
 #[cfg(test)]
 mod cli;
+mod probes;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
+mod splits;
 #[cfg(test)]
 mod support;
