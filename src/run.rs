@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
@@ -20,6 +20,7 @@ use crate::body::RequestBody;
 use crate::change::Change;
 use crate::config::{self, Config, Loaded, Problems};
 use crate::control::report::{Board, Report, Settled};
+use crate::control::watch::{self, Seen};
 use crate::control::{CHANGES, Control, Endpoints, reload};
 use crate::listener::{Acceptor, Bound, Desk};
 use crate::metrics::{Metrics, WorkerId};
@@ -87,6 +88,7 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let seen = Seen::now(path);
     let loaded = config::load(path).map_err(RunError::Config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -94,7 +96,7 @@ where
         .map_err(starting("the runtime"))?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
-        let house = House::build(path, loaded, layer).await?;
+        let house = House::build(path, seen, loaded, layer).await?;
         house.live(ready).await
     })
 }
@@ -115,7 +117,12 @@ struct House {
 }
 
 impl House {
-    async fn build<L, B>(path: &Path, loaded: Loaded, layer: L) -> Result<Self, RunError>
+    async fn build<L, B>(
+        path: &Path,
+        seen: Seen,
+        loaded: Loaded,
+        layer: L,
+    ) -> Result<Self, RunError>
     where
         L: Layer<Proxy> + Clone + Send + 'static,
         L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
@@ -182,12 +189,8 @@ impl House {
             tracing::info!(listener = %bound.listener.name, %address, "Listening");
             acceptor.listen(bound).await;
         }
-        let (watched, files) = watch::channel(loaded.files);
-        tokio::task::spawn_local(crate::control::watch::follow(
-            path.to_owned(),
-            files,
-            changes.clone(),
-        ));
+        let (watched, files) = tokio::sync::watch::channel(loaded.files);
+        tokio::task::spawn_local(watch::follow(seen, files, changes.clone()));
         let control = Control {
             path: path.to_owned(),
             store: Arc::clone(&store),
