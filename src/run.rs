@@ -264,7 +264,7 @@ async fn end(
     let (acceptor, access_log) = control.await.ok().unzip();
     if let Some(acceptor) = acceptor {
         for listener in &store.newest().config.listeners {
-            acceptor.close(listener.bind).await;
+            acceptor.close(listener).await;
         }
     }
     phase.enter(Stage::Draining);

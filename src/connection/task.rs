@@ -21,7 +21,7 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::Clock;
-use crate::config::model::HalfClose;
+use crate::config::model::{HalfClose, Listener};
 use crate::connection::edge::{Edge, EdgeIo, Phase};
 use crate::connection::panics::Served;
 use crate::error::Kind;
@@ -65,9 +65,9 @@ impl Registry {
 
     /// Asks the connections of listeners that are gone to end behind their next answer. Those at rest stay until they
     /// ask again or their idle time is over, so that nothing is lost.
-    pub(crate) fn retire(&self, is_gone: impl Fn(&str) -> bool) {
+    pub(crate) fn retire(&self, is_gone: impl Fn(&Listener) -> bool) {
         for member in self.members() {
-            if is_gone(&member.edge.client.listener.name) {
+            if is_gone(&member.edge.client.listener) {
                 member.edge.client.closing.set(true);
             }
         }

@@ -18,7 +18,7 @@ use crate::control::{Control, Reading};
 use crate::listener::Bound;
 use crate::metrics::Reload;
 use crate::snapshot::build;
-use crate::socket;
+use crate::socket::{self, Seat};
 
 /// How much a thread that reads a configuration gives way to those that serve requests.
 const NICENESS: i32 = 10;
@@ -54,7 +54,7 @@ impl Control {
     /// Acts on a configuration that was read.
     pub(super) async fn read(&mut self, result: Result<Box<Loaded>, Problems>, reading: Reading) {
         let outcome = match result {
-            Ok(loaded) => self.apply(*loaded).await,
+            Ok(loaded) => self.apply(*loaded, reading.cause).await,
             Err(problems) => Err(problems.to_string()),
         };
         let now = SystemTime::now();
@@ -78,7 +78,7 @@ impl Control {
         }
     }
 
-    async fn apply(&mut self, loaded: Loaded) -> Result<ReloadOutcome, String> {
+    async fn apply(&mut self, loaded: Loaded, cause: ReloadCause) -> Result<ReloadOutcome, String> {
         let Loaded {
             config: asked,
             hash,
@@ -101,6 +101,8 @@ impl Control {
             self.metrics.waiting_for_restart(restart_needed.len());
             self.metrics.reloaded(Reload::Unchanged, now);
             (self.on_reload)(&config);
+            tracing::info!(?cause, "Configuration is unchanged");
+            name_what_waits(&restart_needed);
             return Ok(match restart_needed.is_empty() {
                 true => ReloadOutcome::Unchanged,
                 false => ReloadOutcome::Applied { restart_needed },
@@ -143,7 +145,8 @@ impl Control {
         self.metrics.waiting_for_restart(restart_needed.len());
         self.metrics.reloaded(Reload::Applied, now);
         self.store.read_everywhere(generation).await;
-        tracing::info!(?restart_needed, "Configuration is in force");
+        tracing::info!(?cause, "Configuration is in force");
+        name_what_waits(&restart_needed);
         Ok(ReloadOutcome::Applied { restart_needed })
     }
 
@@ -158,9 +161,9 @@ impl Control {
         for listener in moves.renewed {
             self.acceptor.renew(listener).await;
         }
-        for address in moves.closed {
-            self.acceptor.close(address).await;
-            tracing::info!(%address, "No longer listening");
+        for listener in moves.closed {
+            self.acceptor.close(&listener).await;
+            tracing::info!(listener = %listener.name, bind = %listener.bind, "No longer listening");
         }
         addresses
     }
@@ -170,16 +173,16 @@ impl Control {
 struct Moves {
     opened: Vec<(Bound, SocketAddr)>,
     renewed: Vec<Arc<Listener>>,
-    closed: Vec<SocketAddr>,
+    closed: Vec<Arc<Listener>>,
 }
 
 impl Moves {
     /// Binds what is new; tells what could not be.
     fn between(old: &Config, new: &Config) -> Result<Self, String> {
-        let known: HashMap<SocketAddr, &Arc<Listener>> = old
+        let mut known: HashMap<Seat, &Arc<Listener>> = old
             .listeners
             .iter()
-            .map(|listener| (listener.bind, listener))
+            .map(|listener| (Seat::of(listener), listener))
             .collect();
         let mut moves = Self {
             opened: Vec::new(),
@@ -188,8 +191,8 @@ impl Moves {
         };
         let mut problems = String::new();
         for listener in &new.listeners {
-            match known.get(&listener.bind) {
-                Some(same) if *same == listener => {}
+            match known.remove(&Seat::of(listener)) {
+                Some(same) if same == listener => {}
                 Some(_) => moves.renewed.push(Arc::clone(listener)),
                 None => match bind(listener) {
                     Ok(opened) => moves.opened.push(opened),
@@ -200,14 +203,7 @@ impl Moves {
                 },
             }
         }
-        moves.closed = known
-            .into_keys()
-            .filter(|address| {
-                !new.listeners
-                    .iter()
-                    .any(|listener| listener.bind == *address)
-            })
-            .collect();
+        moves.closed = known.into_values().map(Arc::clone).collect();
         if problems.is_empty() {
             Ok(moves)
         } else {
@@ -243,6 +239,12 @@ fn keep_what_needs_a_restart(mut asked: Config, old: &Config) -> (Config, Vec<St
         kept.push("admin.readBind".to_owned());
     }
     (asked, kept)
+}
+
+fn name_what_waits(restart_needed: &[String]) {
+    if !restart_needed.is_empty() {
+        tracing::warn!(keys = ?restart_needed, "Keys keep their old values until a restart");
+    }
 }
 
 /// Lets the threads that serve requests go first. Where the system does not allow it, reading is only less polite.
