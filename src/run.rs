@@ -198,7 +198,7 @@ impl House {
             board,
             phase: Arc::clone(&phase),
             endpoints,
-            acceptor,
+            acceptor: Some(acceptor),
             prober,
             access_log,
             watched,
@@ -236,7 +236,7 @@ impl House {
         let end = end(ending, &store, &phase, workers, control, &changes);
         tokio::select! {
             () = end => Ok(()),
-            () = signals.again() => {
+            _ = signals.ending(&changes) => {
                 tracing::warn!("Second signal, ending at once");
                 std::process::exit(0);
             }
@@ -250,7 +250,7 @@ async fn end(
     store: &Store,
     phase: &Phase,
     workers: Vec<oneshot::Receiver<Cut>>,
-    control: tokio::task::JoinHandle<(Acceptor, AccessLog)>,
+    control: tokio::task::JoinHandle<AccessLog>,
     changes: &mpsc::Sender<Change>,
 ) {
     let shutdown = store.newest().config.shutdown.clone();
@@ -259,14 +259,10 @@ async fn end(
     if ending == Ending::Orderly {
         tokio::time::sleep(shutdown.delay).await;
     }
-    // Control may have ended by a defect, which leaves nobody to tell.
-    drop(changes.send(Change::ShutDown).await);
-    let (acceptor, access_log) = control.await.ok().unzip();
-    if let Some(acceptor) = acceptor {
-        for listener in &store.newest().config.listeners {
-            acceptor.close(listener).await;
-        }
-    }
+    let (done, stopped) = oneshot::channel();
+    // Control may have ended by a defect, which leaves nobody to tell, and has closed the sockets.
+    changes.send(Change::StopAccepting { done }).await.ok();
+    stopped.await.ok();
     phase.enter(Stage::Draining);
     let mut ended = std::pin::pin!(all_ended(workers));
     if at_most(shutdown.drain, ended.as_mut()).await.is_none() {
@@ -277,6 +273,8 @@ async fn end(
             "Time to drain is over, what was under way is cut"
         );
     }
+    changes.send(Change::End).await.ok();
+    let access_log = control.await.ok();
     if access_log.is_some_and(|log| log.close(LOG_FLUSH) == Closed::CutShort) {
         tracing::warn!("Last lines of the access log could not be written in time");
     }

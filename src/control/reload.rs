@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::change::{ReloadCause, ReloadOutcome};
 use crate::config::model::Listener;
-use crate::config::{self, Config, Loaded, Problems};
+use crate::config::{self, Config, Loaded};
 use crate::control::report::Rejected;
-use crate::control::{Control, Reading};
+use crate::control::{Asked, Control, Reading};
 use crate::listener::Bound;
 use crate::metrics::Reload;
 use crate::snapshot::build;
@@ -25,10 +25,7 @@ const NICENESS: i32 = 10;
 
 impl Control {
     /// Begins to read the configuration for all who asked.
-    pub(super) fn begin_reading(
-        &self,
-        next: &mut Vec<(ReloadCause, Option<oneshot::Sender<ReloadOutcome>>)>,
-    ) -> Reading {
+    pub(super) fn begin_reading(&self, next: &mut Vec<Asked>) -> Reading {
         let cause = next.first().map_or(ReloadCause::File, |(cause, _)| *cause);
         let replies = next.drain(..).filter_map(|(_, reply)| reply).collect();
         let (done, result) = oneshot::channel();
@@ -38,7 +35,7 @@ impl Control {
             .spawn(move || {
                 give_way();
                 // Who asked may have ended meanwhile.
-                drop(done.send(config::load(&path).map(Box::new)));
+                done.send(config::load(&path).map(Box::new)).ok();
             });
         if let Err(error) = spawned {
             // The sender is gone with the closure: the reading comes to nothing and is reported as rejected.
@@ -52,10 +49,10 @@ impl Control {
     }
 
     /// Acts on a configuration that was read.
-    pub(super) async fn read(&mut self, result: Result<Box<Loaded>, Problems>, reading: Reading) {
+    pub(super) async fn read(&mut self, result: Result<Box<Loaded>, String>, reading: Reading) {
         let outcome = match result {
             Ok(loaded) => self.apply(*loaded, reading.cause).await,
-            Err(problems) => Err(problems.to_string()),
+            Err(problems) => Err(problems),
         };
         let now = SystemTime::now();
         let outcome = match outcome {
@@ -153,16 +150,19 @@ impl Control {
     /// Carries out what listeners have to do, and tells where the new ones are bound.
     async fn relocate(&self, moves: Moves) -> Vec<(Arc<str>, SocketAddr)> {
         let mut addresses = Vec::new();
+        let Some(acceptor) = &self.acceptor else {
+            return addresses;
+        };
         for (bound, address) in moves.opened {
             tracing::info!(listener = %bound.listener.name, %address, "Listening");
             addresses.push((Arc::clone(&bound.listener.name), address));
-            self.acceptor.listen(bound).await;
+            acceptor.listen(bound).await;
         }
         for listener in moves.renewed {
-            self.acceptor.renew(listener).await;
+            acceptor.renew(listener).await;
         }
         for listener in moves.closed {
-            self.acceptor.close(&listener).await;
+            acceptor.close(&listener).await;
             tracing::info!(listener = %listener.name, bind = %listener.bind, "No longer listening");
         }
         addresses

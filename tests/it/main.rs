@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod support;
