@@ -142,7 +142,7 @@ impl Control {
                 } => {
                     let found = self.drain(&endpoint, order, &mut pools);
                     // Who asked may have gone; the order stands.
-                    drop(reply.send(found));
+                    reply.send(found).ok();
                 }
                 Change::Reload { cause, reply } => next.push((cause, reply)),
                 Change::ReopenLogs => self.access_log.reopen(),

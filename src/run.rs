@@ -131,6 +131,8 @@ impl House {
         B: Body<Data = Bytes> + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        // First, because a SIGHUP that nobody has taken over ends the process.
+        let signals = Signals::try_new().map_err(starting("signal handling"))?;
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "Configuration is doubtful");
         }
@@ -141,7 +143,6 @@ impl House {
             .iter()
             .map(|(bound, address)| (Arc::clone(&bound.listener.name), *address))
             .collect();
-        let signals = Signals::try_new().map_err(starting("signal handling"))?;
         let count = worker_count(&config);
         let metrics = Metrics::new(count);
         metrics.configured(now);

@@ -71,7 +71,7 @@ impl Control {
         };
         for reply in reading.replies {
             // Who asked may have gone.
-            drop(reply.send(outcome.clone()));
+            reply.send(outcome.clone()).ok();
         }
     }
 
