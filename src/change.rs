@@ -40,8 +40,14 @@ pub enum Change {
     },
     /// Open the log files anew.
     ReopenLogs,
+    /// Close every listening socket, after those who wait there have been taken. Probes go on to be acted upon, so
+    /// that what is in flight at an endpoint that dies is given up; no configuration is loaded any more.
+    StopAccepting {
+        /// Told when all are closed.
+        done: oneshot::Sender<()>,
+    },
     /// End: nothing is built or published any more.
-    ShutDown,
+    End,
 }
 
 /// What a probe found out about an endpoint, after its thresholds.

@@ -18,14 +18,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access_log::AccessLog;
-use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadCause, ReloadOutcome, Verdict};
-use crate::config::{Loaded, Problems};
-use crate::listener::Acceptor;
+use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadOutcome, Verdict};
+use crate::config::Loaded;
 use crate::snapshot::build;
 
 pub(crate) use endpoints::Endpoints;
 pub(crate) use held::Control;
-use held::Reading;
+use held::{Asked, Reading};
 use report::Settled;
 
 /// Changes that may wait.
@@ -40,44 +39,54 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long `/readyz` waits for first verdicts.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// What a batch of changes says about the end.
+#[derive(Default)]
+struct Orders {
+    stop_accepting: Option<oneshot::Sender<()>>,
+    end: bool,
+}
+
 impl Control {
-    /// Acts on changes until the shutdown begins, and gives back what is needed for it.
-    pub(crate) async fn run(mut self) -> (Acceptor, AccessLog) {
+    /// Acts on changes until the end, and gives back the access log, whose last lines are still to be written.
+    pub(crate) async fn run(mut self) -> AccessLog {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let began = Instant::now();
         let mut reading: Option<Reading> = None;
-        let mut next: Vec<(ReloadCause, Option<oneshot::Sender<ReloadOutcome>>)> = Vec::new();
+        let mut next: Vec<Asked> = Vec::new();
         let mut batch = Vec::with_capacity(64);
         loop {
             tokio::select! {
                 taken = self.changes.recv_many(&mut batch, BATCH) => {
-                    let goes_on = taken > 0 && self.take(&mut batch, &mut next);
-                    if !goes_on {
-                        return (self.acceptor, self.access_log);
+                    let orders = self.take(&mut batch, &mut next);
+                    if let Some(done) = orders.stop_accepting {
+                        self.stop_accepting().await;
+                        // Who asked may have given up.
+                        done.send(()).ok();
+                    }
+                    if orders.end || taken == 0 {
+                        return self.access_log;
                     }
                 }
-                result = read(&mut reading) => {
-                    if let Some(reading) = reading.take() {
-                        self.read(result, reading).await;
-                    }
-                }
+                result = read(&mut reading) => match reading.take() {
+                    Some(reading) if self.acceptor.is_some() => self.read(result, reading).await,
+                    Some(reading) => next.extend(reading.who_asked()),
+                    None => {}
+                },
                 _ = ticks.tick() => self.tick(began.elapsed()),
             }
-            if reading.is_none() && !next.is_empty() {
+            if self.acceptor.is_none() {
+                refuse(&mut next);
+            } else if reading.is_none() && !next.is_empty() {
                 reading = Some(self.begin_reading(&mut next));
             }
         }
     }
 
-    /// Acts on a batch; false when the shutdown begins.
-    fn take(
-        &mut self,
-        batch: &mut Vec<Change>,
-        next: &mut Vec<(ReloadCause, Option<oneshot::Sender<ReloadOutcome>>)>,
-    ) -> bool {
+    /// Acts on a batch; what concerns the end is given back.
+    fn take(&mut self, batch: &mut Vec<Change>, next: &mut Vec<Asked>) -> Orders {
         let mut pools = BTreeSet::new();
-        let mut goes_on = true;
+        let mut orders = Orders::default();
         for change in batch.drain(..) {
             match change {
                 Change::Verdict(verdict) => self.judge(&verdict, &mut pools),
@@ -92,11 +101,21 @@ impl Control {
                 }
                 Change::Reload { cause, reply } => next.push((cause, reply)),
                 Change::ReopenLogs => self.access_log.reopen(),
-                Change::ShutDown => goes_on = false,
+                Change::StopAccepting { done } => orders.stop_accepting = Some(done),
+                Change::End => orders.end = true,
             }
         }
         self.settle(&pools);
-        goes_on
+        orders
+    }
+
+    /// Closes the listening sockets, and what leads from them to the workers, so that these see when all are taken.
+    async fn stop_accepting(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            for listener in &self.store.newest().config.listeners {
+                acceptor.close(listener).await;
+            }
+        }
     }
 
     fn judge(&mut self, verdict: &Verdict, pools: &mut BTreeSet<Arc<str>>) {
@@ -162,12 +181,27 @@ impl Control {
     }
 }
 
+/// Refuses to reload: new sockets would accept what nobody serves to its end.
+fn refuse(next: &mut Vec<Asked>) {
+    for (cause, reply) in next.drain(..) {
+        tracing::warn!(
+            ?cause,
+            "Configuration is not reloaded, the proxy is draining"
+        );
+        if let Some(reply) = reply {
+            let problems = "error: not reloaded, the proxy is draining\n".to_owned();
+            // Who asked may have gone.
+            reply.send(ReloadOutcome::Rejected { problems }).ok();
+        }
+    }
+}
+
 /// Waits for a configuration that is being read, without end if none is.
-async fn read(reading: &mut Option<Reading>) -> Result<Box<Loaded>, Problems> {
+async fn read(reading: &mut Option<Reading>) -> Result<Box<Loaded>, String> {
     match reading {
         Some(reading) => match (&mut reading.result).await {
-            Ok(result) => result,
-            Err(_) => Err(Problems(Vec::new())),
+            Ok(result) => result.map_err(|problems| problems.to_string()),
+            Err(_) => Err("error: the thread that reads the configuration has ended\n".to_owned()),
         },
         None => std::future::pending().await,
     }

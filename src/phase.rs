@@ -51,10 +51,13 @@ impl Phase {
         *self.sender.borrow()
     }
 
-    /// A reader that can wait for the next stage.
+    /// A reader that can wait for the next stage. The present one counts as a next one too: who begins to read only
+    /// after a change, as a thread that the system was slow to start, must not wait for another.
     #[must_use]
     pub fn follow(&self) -> watch::Receiver<Stage> {
-        self.sender.subscribe()
+        let mut reader = self.sender.subscribe();
+        reader.mark_changed();
+        reader
     }
 }
 
@@ -97,5 +100,30 @@ impl Heartbeats {
             .map(|beat| beat.load(Ordering::Relaxed))
             .min();
         Duration::from_secs(now.saturating_sub(oldest.unwrap_or(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_comes_late_is_told_the_present_stage() {
+        let phase = Phase::new();
+        phase.enter(Stage::Draining);
+
+        let mut late = phase.follow();
+
+        let told = tokio::time::timeout(Duration::from_secs(1), late.changed()).await;
+        assert!(matches!(told, Ok(Ok(()))), "{told:?}");
+        assert_eq!(*late.borrow_and_update(), Stage::Draining);
+    }
+
+    #[test]
+    fn a_phase_never_goes_back() {
+        let phase = Phase::new();
+        phase.enter(Stage::Ending);
+        phase.enter(Stage::Delaying);
+        assert_eq!(phase.stage(), Stage::Ending);
     }
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch as cell};
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
@@ -23,6 +23,7 @@ use crate::body::RequestBody;
 use crate::change::Change;
 use crate::config::{self, Config, Loaded, Problems};
 use crate::control::report::{Board, Report, Settled};
+use crate::control::watch::{self, Seen};
 use crate::control::{CHANGES, Control, Endpoints, reload};
 use crate::listener::{Acceptor, Bound, Desk};
 use crate::metrics::{Metrics, WorkerId};
@@ -92,6 +93,7 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let seen = Seen::now(path);
     let loaded = config::load(path).map_err(RunError::Config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -99,7 +101,7 @@ where
         .map_err(starting("the runtime"))?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
-        let house = House::build(path, loaded, layer).await?;
+        let house = House::build(path, seen, loaded, layer).await?;
         house.live(ready).await
     })
 }
@@ -120,7 +122,12 @@ struct House {
 }
 
 impl House {
-    async fn build<L, B>(path: &Path, loaded: Loaded, layer: L) -> Result<Self, RunError>
+    async fn build<L, B>(
+        path: &Path,
+        seen: Seen,
+        loaded: Loaded,
+        layer: L,
+    ) -> Result<Self, RunError>
     where
         L: Layer<Proxy> + Clone + Send + 'static,
         L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
@@ -129,6 +136,8 @@ impl House {
         B: Body<Data = Bytes> + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        // First, because a SIGHUP that nobody has taken over ends the process.
+        let signals = Signals::try_new().map_err(starting("signal handling"))?;
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "Configuration is doubtful");
         }
@@ -141,7 +150,6 @@ impl House {
             .iter()
             .map(|(bound, address)| (Arc::clone(&bound.listener.name), *address))
             .collect();
-        let signals = Signals::try_new().map_err(starting("signal handling"))?;
         let count = worker_count(&config);
         let metrics = Metrics::new(count);
         metrics.configured(now);
@@ -199,7 +207,7 @@ impl House {
             changes: changes.clone(),
         });
         let (rules, followed) =
-            watch::channel(Rules::read(&config.admin).map_err(starting("the admin address"))?);
+            cell::channel(Rules::read(&config.admin).map_err(starting("the admin address"))?);
         let admin_address = admin_socket
             .local_addr()
             .map_err(starting("the admin address"))?;
@@ -221,19 +229,15 @@ impl House {
                 pending::<()>(),
             ));
         }
-        let (watched, files) = watch::channel(loaded.files);
-        tokio::task::spawn_local(crate::control::watch::follow(
-            path.to_owned(),
-            files,
-            changes.clone(),
-        ));
+        let (watched, files) = cell::channel(loaded.files);
+        tokio::task::spawn_local(watch::follow(seen, files, changes.clone()));
         let control = Control {
             path: path.to_owned(),
             store: Arc::clone(&store),
             metrics,
             board,
             endpoints,
-            acceptor,
+            acceptor: Some(acceptor),
             prober,
             access_log,
             watched,
@@ -274,7 +278,7 @@ impl House {
         let end = end(ending, &store, &phase, workers, control, &changes);
         tokio::select! {
             () = end => Ok(()),
-            () = signals.again() => {
+            _ = signals.ending(&changes) => {
                 tracing::warn!("Second signal, ending at once");
                 std::process::exit(0);
             }
@@ -288,7 +292,7 @@ async fn end(
     store: &Store,
     phase: &Phase,
     workers: Vec<oneshot::Receiver<Cut>>,
-    control: tokio::task::JoinHandle<(Acceptor, AccessLog)>,
+    control: tokio::task::JoinHandle<AccessLog>,
     changes: &mpsc::Sender<Change>,
 ) {
     let shutdown = store.newest().config.shutdown.clone();
@@ -301,14 +305,10 @@ async fn end(
     if ending == Ending::Orderly {
         tokio::time::sleep(shutdown.delay).await;
     }
-    // Control may have ended by a defect, which leaves nobody to tell.
-    drop(changes.send(Change::ShutDown).await);
-    let (acceptor, access_log) = control.await.ok().unzip();
-    if let Some(acceptor) = acceptor {
-        for listener in &store.newest().config.listeners {
-            acceptor.close(listener.bind).await;
-        }
-    }
+    let (done, stopped) = oneshot::channel();
+    // Control may have ended by a defect, which leaves nobody to tell, and has closed the sockets.
+    changes.send(Change::StopAccepting { done }).await.ok();
+    stopped.await.ok();
     phase.enter(Stage::Draining);
     let mut ended = std::pin::pin!(all_ended(workers));
     if at_most(shutdown.drain, ended.as_mut()).await.is_none() {
@@ -319,6 +319,8 @@ async fn end(
             "Time to drain is over, what was under way is cut"
         );
     }
+    changes.send(Change::End).await.ok();
+    let access_log = control.await.ok();
     if access_log.is_some_and(|log| log.close(LOG_FLUSH) == Closed::CutShort) {
         tracing::warn!("Last lines of the access log could not be written in time");
     }

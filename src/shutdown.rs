@@ -43,14 +43,17 @@ impl Signals {
         })
     }
 
-    /// Passes on what signals ask of `control` until one asks for the end.
+    /// Passes on what signals ask of `control` until one asks for the end, or asks for it again.
     pub(crate) async fn ending(&mut self, changes: &mpsc::Sender<Change>) -> Ending {
         loop {
             let change = tokio::select! {
                 _ = self.terminate.recv() => return Ending::Orderly,
                 _ = self.quit.recv() => return Ending::Orderly,
                 _ = self.interrupt.recv() => return Ending::Prompt,
-                _ = self.reload.recv() => Change::Reload { cause: ReloadCause::Signal, reply: None },
+                _ = self.reload.recv() => {
+                    let cause = ReloadCause::Signal;
+                    Change::Reload { cause, reply: None }
+                }
                 _ = self.reopen.recv() => Change::ReopenLogs,
                 _ = self.upgrade.recv() => {
                     tracing::warn!("SIGUSR2 is ignored: the upgrade in flight is not in this version");
@@ -60,15 +63,6 @@ impl Signals {
             if changes.send(change).await.is_err() {
                 tracing::error!("Control has ended, a signal could not be acted upon");
             }
-        }
-    }
-
-    /// Waits for a second signal that asks for the end.
-    pub(crate) async fn again(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.quit.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
     }
 }

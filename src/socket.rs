@@ -3,11 +3,31 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use std::sync::Arc;
+
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::model::Listener;
+
 /// Connections that the kernel may hold before they are accepted; it takes less where `somaxconn` is lower.
 const BACKLOG: i32 = 4096;
+
+/// What tells listening sockets apart, over reloads: the address, and the listener's name as well where the kernel
+/// chooses the port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Seat {
+    bind: SocketAddr,
+    name: Option<Arc<str>>,
+}
+
+impl Seat {
+    pub(crate) fn of(listener: &Listener) -> Self {
+        let bind = listener.bind;
+        let name = (bind.port() == 0).then(|| Arc::clone(&listener.name));
+        Self { bind, name }
+    }
+}
 
 /// Binds and listens.
 ///

@@ -16,6 +16,7 @@ use tower::{Layer, Service};
 
 use crate::access_log::Logger;
 use crate::body::RequestBody;
+use crate::config::model::Listener;
 use crate::connection::{Edge, Registry, serve};
 use crate::header::forwarded::Scheme;
 use crate::listener::{Handed, Place};
@@ -23,7 +24,7 @@ use crate::metrics::{Metrics, WorkerId};
 use crate::phase::{Heartbeats, Phase, Stage};
 use crate::request::Proxy;
 use crate::request::context::{Client, WorkerContext};
-use crate::snapshot::Store;
+use crate::snapshot::{Store, View};
 
 /// How often a worker looks after its unused connections and says that it is alive.
 const TICK: Duration = Duration::from_secs(1);
@@ -73,8 +74,11 @@ impl Worker {
                 match runtime {
                     Ok(runtime) => {
                         started.send(Ok(())).ok();
+                        let cut = runtime.block_on(self.run(layer));
+                        // What is cut is logged when it is dropped, and who waits for the end closes the log.
+                        drop(runtime);
                         // Whoever waited for it may have given up.
-                        ended.send(runtime.block_on(self.run(layer))).ok();
+                        ended.send(cut).ok();
                     }
                     Err(error) => drop(started.send(Err(error))),
                 }
@@ -124,7 +128,7 @@ impl Worker {
                         published.mark_unchanged();
                         context.follow();
                         let view = context.reader.newest();
-                        registry.retire(|name| !view.config.listeners.iter().any(|listener| &*listener.name == name));
+                        registry.retire(|listener| is_gone(listener, &view));
                     }
                 }
                 stage = next_stage(&mut stages) => match stage {
@@ -161,11 +165,7 @@ impl Worker {
         self.heartbeats.beat(self.id.0);
         let now = Instant::now();
         context.upstreams.sweep(now);
-        let view = context.reader.newest();
-        context.upstreams.bound_drains(now, |pool| {
-            view.pool_named(pool)
-                .and_then(|pool| pool.spec().drain_timeout)
-        });
+        context.upstreams.bound_drains(now);
     }
 }
 
@@ -175,6 +175,12 @@ async fn next_stage(stages: &mut watch::Receiver<Stage>) -> Stage {
         return Stage::Ending;
     }
     *stages.borrow_and_update()
+}
+
+/// Whether the configuration in force no longer has this listener, or has it elsewhere.
+fn is_gone(listener: &Listener, view: &View) -> bool {
+    let mut present = view.config.listeners.iter();
+    !present.any(|one| one.name == listener.name && one.bind == listener.bind)
 }
 
 /// Makes a connection's service and serves it.
@@ -200,6 +206,9 @@ where
     } = handed;
     let traffic = context.metrics.listener(&listener.name);
     let client = Rc::new(Client::new(listener, peer, Scheme::Http));
+    // One that waited at a listener that has gone meanwhile.
+    let is_gone = is_gone(&client.listener, &context.reader.newest());
+    client.closing.set(is_gone);
     let service = layer.layer(Proxy::new(Rc::clone(context), Rc::clone(&client)));
     let edge = Edge::new(client, context.worker, traffic);
     let (context, registry) = (Rc::clone(context), Rc::clone(registry));

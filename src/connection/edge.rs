@@ -106,6 +106,16 @@ impl Edge {
         self.phase.get() == Phase::Idle && !self.unflushed.get() && !self.client.serving.get()
     }
 
+    /// Whether no request has come yet on a connection that is younger than this; the idle clock rings when it is not.
+    pub(super) fn awaits_first_request(&self, limit: Duration) -> bool {
+        let awaits = self.requests.get() == 0 && self.opened.elapsed() < limit;
+        if awaits {
+            let clocks = &self.client.clocks;
+            clocks.start(Clock::Idle, self.opened, Some(limit));
+        }
+        awaits
+    }
+
     fn rest(&self) {
         self.phase.set(Phase::Idle);
         let now = Instant::now();

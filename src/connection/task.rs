@@ -14,6 +14,8 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::server::conn::http1::{Builder, Connection};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,7 +23,7 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::Clock;
-use crate::config::model::HalfClose;
+use crate::config::model::{HalfClose, Listener};
 use crate::connection::edge::{Edge, EdgeIo, Phase};
 use crate::connection::panics::Served;
 use crate::error::Kind;
@@ -35,10 +37,16 @@ const BUFFER: usize = 64 << 10;
 /// reset the connection, and the answer might be lost with it (RFC 9112 §9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long a connection that has never brought a request may still do so when all are to end: its client has just
+/// been accepted, and its first request may be on the way.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
+
 /// A worker's connections, by which they are told to end.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     slots: RefCell<Slots>,
+    /// All are to end, those that come late from the accept queue as well.
+    ending: Cell<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +66,7 @@ struct Member {
 impl Registry {
     /// Asks every connection to end: those at rest now, the others behind the answer they are waiting for.
     pub(crate) fn end_all(&self) {
+        self.ending.set(true);
         for member in self.members() {
             member.end();
         }
@@ -65,9 +74,9 @@ impl Registry {
 
     /// Asks the connections of listeners that are gone to end behind their next answer. Those at rest stay until they
     /// ask again or their idle time is over, so that nothing is lost.
-    pub(crate) fn retire(&self, is_gone: impl Fn(&str) -> bool) {
+    pub(crate) fn retire(&self, is_gone: impl Fn(&Listener) -> bool) {
         for member in self.members() {
-            if is_gone(&member.edge.client.listener.name) {
+            if is_gone(&member.edge.client.listener) {
                 member.edge.client.closing.set(true);
             }
         }
@@ -94,7 +103,7 @@ impl Registry {
     fn join(self: &Rc<Self>, edge: &Rc<Edge>) -> Membership {
         let member = Rc::new(Member {
             edge: Rc::clone(edge),
-            ending: Cell::new(false),
+            ending: Cell::new(self.ending.get()),
             task: RefCell::default(),
         });
         let mut slots = self.slots.borrow_mut();
@@ -183,13 +192,24 @@ async fn rest(tcp: &TcpStream, member: &Member) -> Wake {
                 Err(_) => Wake::Ended,
             });
         }
-        if member.ending.get() || clocks.rang(Clock::Idle) {
+        if member.ending.get() && !may_still_ask(tcp, member) || clocks.rang(Clock::Idle) {
             return Poll::Ready(Wake::Ended);
         }
         clocks.arm(cx);
         Poll::Pending
     })
     .await
+}
+
+/// Whether a connection that is to end has a request on the way that can be known of. The runtime may not have told
+/// yet of octets that are here; closing with those unread would reset the connection.
+fn may_still_ask(tcp: &TcpStream, member: &Member) -> bool {
+    let mut octet = [0_u8; 1];
+    match rustix::net::recv(tcp, &mut octet, RecvFlags::PEEK) {
+        Ok((received, _)) => received > 0,
+        Err(Errno::WOULDBLOCK) => member.edge.awaits_first_request(FIRST_REQUEST),
+        Err(_) => false,
+    }
 }
 
 type Hyper<S> = Connection<TokioIo<EdgeIo>, Served<S>>;
@@ -292,8 +312,12 @@ where
     if let Poll::Ready(result) = Pin::new(&mut *hyper).poll(cx) {
         return Poll::Ready(End::Done(result));
     }
-    if member.ending.get() && !*asked_to_end {
-        // What had arrived has been read by now, so that a request on the way in is still answered.
+    if member.ending.get() && edge.is_resting() {
+        // The bare socket knows best whether a request is on the way.
+        return Poll::Ready(End::Resting);
+    }
+    // hyper would throw away the beginning of a head; its answer will ask the client to close.
+    if member.ending.get() && !*asked_to_end && edge.phase() != Phase::Head {
         *asked_to_end = true;
         Pin::new(&mut *hyper).graceful_shutdown();
         if let Poll::Ready(result) = Pin::new(&mut *hyper).poll(cx) {

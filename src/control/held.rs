@@ -15,6 +15,7 @@ use crate::listener::Acceptor;
 use crate::metrics::Metrics;
 use crate::probe::Prober;
 use crate::snapshot::Store;
+
 /// Takes up a part of a configuration that lives outside of `control`, or tells why it cannot.
 pub(crate) type Admit = Box<dyn Fn(&Config) -> io::Result<()>>;
 
@@ -25,7 +26,8 @@ pub(crate) struct Control {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) board: Board,
     pub(crate) endpoints: Endpoints,
-    pub(crate) acceptor: Acceptor,
+    /// None any more once the proxy drains.
+    pub(crate) acceptor: Option<Acceptor>,
     pub(crate) prober: Prober,
     pub(crate) access_log: AccessLog,
     /// Told when a configuration has come into force, with the files that it depends on.
@@ -41,3 +43,21 @@ pub(super) struct Reading {
     pub(super) replies: Vec<oneshot::Sender<ReloadOutcome>>,
     pub(super) cause: ReloadCause,
 }
+
+impl Reading {
+    /// Who asked, to be told by another reading.
+    pub(super) fn who_asked(self) -> Vec<Asked> {
+        let cause = self.cause;
+        match self.replies.is_empty() {
+            true => vec![(cause, None)],
+            false => self
+                .replies
+                .into_iter()
+                .map(|reply| (cause, Some(reply)))
+                .collect(),
+        }
+    }
+}
+
+/// Who asked for a reload, and whom to tell what came of it.
+pub(super) type Asked = (ReloadCause, Option<oneshot::Sender<ReloadOutcome>>);

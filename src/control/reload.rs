@@ -12,23 +12,20 @@ use tokio::sync::oneshot;
 
 use crate::change::{ReloadCause, ReloadOutcome};
 use crate::config::model::Listener;
-use crate::config::{self, Config, Loaded, Problems};
-use crate::control::held::{Control, Reading};
+use crate::config::{self, Config, Loaded};
+use crate::control::held::{Asked, Control, Reading};
 use crate::control::report::Rejected;
 use crate::listener::Bound;
 use crate::metrics::Reload;
 use crate::snapshot::build;
-use crate::socket;
+use crate::socket::{self, Seat};
 
 /// How much a thread that reads a configuration gives way to those that serve requests.
 const NICENESS: i32 = 10;
 
 impl Control {
     /// Begins to read the configuration for all who asked.
-    pub(super) fn begin_reading(
-        &self,
-        next: &mut Vec<(ReloadCause, Option<oneshot::Sender<ReloadOutcome>>)>,
-    ) -> Reading {
+    pub(super) fn begin_reading(&self, next: &mut Vec<Asked>) -> Reading {
         let cause = next.first().map_or(ReloadCause::File, |(cause, _)| *cause);
         let replies = next.drain(..).filter_map(|(_, reply)| reply).collect();
         let (done, result) = oneshot::channel();
@@ -38,7 +35,7 @@ impl Control {
             .spawn(move || {
                 give_way();
                 // Who asked may have ended meanwhile.
-                drop(done.send(config::load(&path).map(Box::new)));
+                done.send(config::load(&path).map(Box::new)).ok();
             });
         if let Err(error) = spawned {
             // The sender is gone with the closure: the reading comes to nothing and is reported as rejected.
@@ -52,10 +49,10 @@ impl Control {
     }
 
     /// Acts on a configuration that was read.
-    pub(super) async fn read(&mut self, result: Result<Box<Loaded>, Problems>, reading: Reading) {
+    pub(super) async fn read(&mut self, result: Result<Box<Loaded>, String>, reading: Reading) {
         let outcome = match result {
-            Ok(loaded) => self.apply(*loaded).await,
-            Err(problems) => Err(problems.to_string()),
+            Ok(loaded) => self.apply(*loaded, reading.cause).await,
+            Err(problems) => Err(problems),
         };
         let now = SystemTime::now();
         let outcome = match outcome {
@@ -74,11 +71,11 @@ impl Control {
         };
         for reply in reading.replies {
             // Who asked may have gone.
-            drop(reply.send(outcome.clone()));
+            reply.send(outcome.clone()).ok();
         }
     }
 
-    async fn apply(&mut self, loaded: Loaded) -> Result<ReloadOutcome, String> {
+    async fn apply(&mut self, loaded: Loaded, cause: ReloadCause) -> Result<ReloadOutcome, String> {
         let Loaded {
             config: asked,
             hash,
@@ -102,6 +99,8 @@ impl Control {
             });
             self.metrics.waiting_for_restart(restart_needed.len());
             self.metrics.reloaded(Reload::Unchanged, now);
+            tracing::info!(?cause, "Configuration is unchanged");
+            name_what_waits(&restart_needed);
             return Ok(match restart_needed.is_empty() {
                 true => ReloadOutcome::Unchanged,
                 false => ReloadOutcome::Applied { restart_needed },
@@ -144,24 +143,28 @@ impl Control {
         self.metrics.waiting_for_restart(restart_needed.len());
         self.metrics.reloaded(Reload::Applied, now);
         self.store.read_everywhere(generation).await;
-        tracing::info!(?restart_needed, "Configuration is in force");
+        tracing::info!(?cause, "Configuration is in force");
+        name_what_waits(&restart_needed);
         Ok(ReloadOutcome::Applied { restart_needed })
     }
 
     /// Carries out what listeners have to do, and tells where the new ones are bound.
     async fn relocate(&self, moves: Moves) -> Vec<(Arc<str>, SocketAddr)> {
         let mut addresses = Vec::new();
+        let Some(acceptor) = &self.acceptor else {
+            return addresses;
+        };
         for (bound, address) in moves.opened {
             tracing::info!(listener = %bound.listener.name, %address, "Listening");
             addresses.push((Arc::clone(&bound.listener.name), address));
-            self.acceptor.listen(bound).await;
+            acceptor.listen(bound).await;
         }
         for listener in moves.renewed {
-            self.acceptor.renew(listener).await;
+            acceptor.renew(listener).await;
         }
-        for address in moves.closed {
-            self.acceptor.close(address).await;
-            tracing::info!(%address, "No longer listening");
+        for listener in moves.closed {
+            acceptor.close(&listener).await;
+            tracing::info!(listener = %listener.name, bind = %listener.bind, "No longer listening");
         }
         addresses
     }
@@ -171,16 +174,16 @@ impl Control {
 struct Moves {
     opened: Vec<(Bound, SocketAddr)>,
     renewed: Vec<Arc<Listener>>,
-    closed: Vec<SocketAddr>,
+    closed: Vec<Arc<Listener>>,
 }
 
 impl Moves {
     /// Binds what is new; tells what could not be.
     fn between(old: &Config, new: &Config) -> Result<Self, String> {
-        let known: HashMap<SocketAddr, &Arc<Listener>> = old
+        let mut known: HashMap<Seat, &Arc<Listener>> = old
             .listeners
             .iter()
-            .map(|listener| (listener.bind, listener))
+            .map(|listener| (Seat::of(listener), listener))
             .collect();
         let mut moves = Self {
             opened: Vec::new(),
@@ -189,8 +192,8 @@ impl Moves {
         };
         let mut problems = String::new();
         for listener in &new.listeners {
-            match known.get(&listener.bind) {
-                Some(same) if *same == listener => {}
+            match known.remove(&Seat::of(listener)) {
+                Some(same) if same == listener => {}
                 Some(_) => moves.renewed.push(Arc::clone(listener)),
                 None => match bind(listener) {
                     Ok(opened) => moves.opened.push(opened),
@@ -201,14 +204,7 @@ impl Moves {
                 },
             }
         }
-        moves.closed = known
-            .into_keys()
-            .filter(|address| {
-                !new.listeners
-                    .iter()
-                    .any(|listener| listener.bind == *address)
-            })
-            .collect();
+        moves.closed = known.into_values().map(Arc::clone).collect();
         if problems.is_empty() {
             Ok(moves)
         } else {
@@ -244,6 +240,12 @@ fn keep_what_needs_a_restart(mut asked: Config, old: &Config) -> (Config, Vec<St
         kept.push("admin.readBind".to_owned());
     }
     (asked, kept)
+}
+
+fn name_what_waits(restart_needed: &[String]) {
+    if !restart_needed.is_empty() {
+        tracing::warn!(keys = ?restart_needed, "Keys keep their old values until a restart");
+    }
 }
 
 /// Lets the threads that serve requests go first. Where the system does not allow it, reading is only less polite.

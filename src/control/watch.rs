@@ -1,13 +1,15 @@
 //! Sees when the configuration file has changed, however it is changed.
 //!
-//! Notices come from the folder that holds the file and from the one that holds what it resolves to, so that a rename
-//! over it, a write in place and a ConfigMap's `..data` swap are all seen. A notice only makes us look: what counts is
-//! whether the octets differ from those seen last. Notices may be missing (bind mounts, network file systems): a slow
-//! look every few seconds is the net.
+//! Notices come from every folder in which something decides what the file's path leads to (see [`Way`]), so that a
+//! rename over it, a write in place, a ConfigMap's `..data` swap and a folder put in another's place are all seen. A
+//! notice only makes us look: what counts is whether the octets differ from those seen last. Notices may be missing
+//! (bind mounts, network file systems): a slow look every few seconds is the net.
 
-use std::collections::BTreeSet;
+mod way;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
@@ -16,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until};
 
 use crate::change::{Change, ReloadCause};
+use crate::control::watch::way::Way;
 
 /// How long a file that is written in place must be left alone before it is taken for whole.
 const QUIET: Duration = Duration::from_millis(100);
@@ -35,32 +38,74 @@ enum Notice {
     Writing,
 }
 
+/// What the files held when they were last looked at. To be taken before a configuration is read, so that no change
+/// is missed between the reading and the first look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen(Vec<(PathBuf, Option<u64>)>);
+
 /// Watches a configuration's files until nobody listens, and asks for a reload at each change.
 pub(crate) async fn follow(
-    path: PathBuf,
+    seen: Seen,
+    files: watch::Receiver<Vec<PathBuf>>,
+    changes: mpsc::Sender<Change>,
+) {
+    follow_looking_every(POLL, seen, files, changes).await;
+}
+
+async fn follow_looking_every(
+    poll: Duration,
+    mut seen: Seen,
     mut files: watch::Receiver<Vec<PathBuf>>,
     changes: mpsc::Sender<Change>,
 ) {
     let (noticed, mut notices) = mpsc::channel(NOTICES);
     let mut watcher = Watcher::try_new(noticed);
-    let mut seen = Seen::now(&path, &files.borrow_and_update());
-    watcher.cover(&seen.folders);
-    let mut polls = interval(POLL);
+    seen.take_up(&files.borrow_and_update());
+    watcher.cover(&seen);
+    // What came before the watch was set gave no notice.
+    let mut look = Some(Look::Hasty);
+    let mut polls = interval(poll);
+    polls.reset();
     let mut quiet_at: Option<Instant> = None;
     loop {
-        let mut look = false;
+        match look.take() {
+            None => {}
+            Some(patience) => {
+                // Watched before it is read: what changes after the look gives a notice.
+                watcher.cover(&seen);
+                let present = seen.again();
+                if present == seen {
+                    // A notice about something else.
+                } else if patience == Look::Hasty && present.lacks_what_was_in(&seen) {
+                    // One thing is being put in another's place by hand, and is between the two steps.
+                    quiet_at = Some(Instant::now() + QUIET);
+                } else {
+                    quiet_at = None;
+                    seen = present;
+                    let reload = Change::Reload {
+                        cause: ReloadCause::File,
+                        reply: None,
+                    };
+                    if changes.send(reload).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
         tokio::select! {
             Some(notice) = notices.recv() => match notice {
-                Notice::Whole => look = true,
+                Notice::Whole => look = Some(Look::Hasty),
                 Notice::Writing => quiet_at = Some(Instant::now() + QUIET),
             },
             () = at(quiet_at) => {
                 quiet_at = None;
-                look = true;
+                look = Some(Look::Patient);
             }
             _ = polls.tick() => {
+                // A folder further up may be another by now, which gives no notice.
+                watcher.cover(&seen);
                 // Without a notice nobody says that the writer is done: look again after a moment of quiet.
-                if quiet_at.is_none() && Seen::now(&path, &files.borrow()) != seen {
+                if quiet_at.is_none() && seen.again() != seen {
                     quiet_at = Some(Instant::now() + QUIET);
                 }
             }
@@ -68,29 +113,20 @@ pub(crate) async fn follow(
                 if changed.is_err() {
                     return;
                 }
-                let depends_on = files.borrow_and_update().clone();
-                seen.take_up(&path, &depends_on);
-                watcher.cover(&seen.folders);
+                seen.take_up(&files.borrow_and_update());
+                watcher.cover(&seen);
             }
         }
-        if !look {
-            continue;
-        }
-        let present = Seen::now(&path, &files.borrow());
-        if present == seen {
-            continue;
-        }
-        quiet_at = None;
-        seen = present;
-        watcher.cover(&seen.folders);
-        let reload = Change::Reload {
-            cause: ReloadCause::File,
-            reply: None,
-        };
-        if changes.send(reload).await.is_err() {
-            return;
-        }
     }
+}
+
+/// What a look makes of a file that has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It may be back in a moment.
+    Hasty,
+    /// It has had its time.
+    Patient,
 }
 
 async fn at(deadline: Option<Instant>) {
@@ -100,45 +136,42 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// What the files held when they were last looked at.
-#[derive(Debug)]
-struct Seen {
-    contents: Vec<(PathBuf, Option<u64>)>,
-    folders: BTreeSet<PathBuf>,
-}
-
-impl PartialEq for Seen {
-    fn eq(&self, other: &Self) -> bool {
-        self.contents == other.contents
-    }
-}
-
 impl Seen {
-    fn now(path: &Path, files: &[PathBuf]) -> Self {
-        let mut all: Vec<&Path> = vec![path];
-        all.extend(
-            files
-                .iter()
-                .map(PathBuf::as_path)
-                .filter(|file| *file != path),
-        );
-        let contents = all
-            .iter()
-            .map(|file| (file.to_path_buf(), digest(file)))
-            .collect();
-        let folders = all.iter().flat_map(|file| folders_of(file)).collect();
-        Self { contents, folders }
+    /// What this file holds now.
+    pub(crate) fn now(path: &Path) -> Self {
+        Self(vec![(path.to_owned(), digest(path))])
     }
 
-    /// Takes up files that a new configuration depends on, without forgetting what was seen of the others.
-    fn take_up(&mut self, path: &Path, files: &[PathBuf]) {
-        let mut present = Self::now(path, files);
-        for (file, content) in &mut present.contents {
-            if let Some((_, known)) = self.contents.iter().find(|(known, _)| known == file) {
-                *content = *known;
-            }
-        }
-        *self = present;
+    /// What the same files hold now.
+    fn again(&self) -> Self {
+        let files = self.0.iter();
+        Self(
+            files
+                .map(|(file, _)| (file.clone(), digest(file)))
+                .collect(),
+        )
+    }
+
+    /// Takes up the files that a new configuration depends on, without forgetting what was seen of the others.
+    fn take_up(&mut self, files: &[PathBuf]) {
+        let known = std::mem::take(&mut self.0);
+        let seen_of = |file: &PathBuf| match known.iter().find(|(known, _)| known == file) {
+            Some((_, content)) => *content,
+            None => digest(file),
+        };
+        self.0 = files
+            .iter()
+            .map(|file| (file.clone(), seen_of(file)))
+            .collect();
+    }
+
+    fn lacks_what_was_in(&self, before: &Self) -> bool {
+        let mut pairs = self.0.iter().zip(&before.0);
+        pairs.any(|((_, now), (_, then))| now.is_none() && then.is_some())
+    }
+
+    fn way(&self) -> Way {
+        Way::to_all(self.0.iter().map(|(file, _)| file.as_path()))
     }
 }
 
@@ -151,29 +184,20 @@ fn digest(file: &Path) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// The folder of a file as named, and that of what it resolves to.
-fn folders_of(file: &Path) -> Vec<PathBuf> {
-    let parent = |file: &Path| match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
-    let mut folders = vec![parent(file)];
-    if let Ok(resolved) = fs::canonicalize(file) {
-        folders.push(parent(&resolved));
-    }
-    folders
-}
-
 /// Notices from the system, as far as it gives any.
 struct Watcher {
     inner: Option<RecommendedWatcher>,
-    covered: BTreeSet<PathBuf>,
+    /// Also read by the thread that gives notice, so that what else goes on in these folders, such as an access log
+    /// that is written to, wakes nobody.
+    covered: Arc<Mutex<Way>>,
 }
 
 impl Watcher {
     fn try_new(noticed: mpsc::Sender<Notice>) -> Self {
+        let covered = Arc::<Mutex<Way>>::default();
+        let way = Arc::clone(&covered);
         let made = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if let Some(notice) = event.ok().and_then(|event| notice_of(event.kind)) {
+            if let Some(notice) = event.ok().and_then(|event| notice_of(&event, &way)) {
                 // A full channel already holds a reason to look.
                 noticed.try_send(notice).ok();
             }
@@ -181,36 +205,48 @@ impl Watcher {
         let inner = made
             .inspect_err(|error| tracing::warn!(%error, "Files cannot be watched, they are looked at every few seconds"))
             .ok();
-        Self {
-            inner,
-            covered: BTreeSet::new(),
-        }
+        Self { inner, covered }
     }
 
-    /// Watches these folders and no others. A folder that was replaced is watched anew, as it has the same name only.
-    fn cover(&mut self, folders: &BTreeSet<PathBuf>) {
+    /// Watches the folders on the way to these files and no others. They are asked for anew each time: one that was
+    /// put in another's place has the same name only.
+    fn cover(&mut self, seen: &Seen) {
         let Some(watcher) = &mut self.inner else {
             return;
         };
-        for gone in self.covered.difference(folders) {
+        let way = seen.way();
+        let before = {
+            let mut covered = self.covered.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *covered, way.clone())
+        };
+        for gone in before.folders.difference(&way.folders) {
             // It may be gone from the disk as well.
-            drop(watcher.unwatch(gone));
+            watcher.unwatch(gone).ok();
         }
-        self.covered = folders
-            .iter()
-            .filter(|folder| watcher.watch(folder, RecursiveMode::NonRecursive).is_ok())
-            .cloned()
-            .collect();
+        for folder in &way.folders {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                tracing::debug!(folder = %folder.display(), %error, "Folder cannot be watched");
+            }
+        }
     }
 }
 
-fn notice_of(kind: EventKind) -> Option<Notice> {
-    match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Modify(ModifyKind::Name(_)) => Some(Notice::Whole),
-        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Any => {
-            Some(Notice::Writing)
-        }
-        EventKind::Access(_) | EventKind::Other => None,
+fn notice_of(event: &Event, way: &Mutex<Way>) -> Option<Notice> {
+    if event.need_rescan() {
+        return Some(Notice::Writing);
     }
+    let notice = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+        | EventKind::Modify(ModifyKind::Name(_)) => Notice::Whole,
+        EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Any => {
+            Notice::Writing
+        }
+        EventKind::Access(_) | EventKind::Other => return None,
+    };
+    let way = way.lock().unwrap_or_else(PoisonError::into_inner);
+    let concerns_us = event.paths.is_empty() || event.paths.iter().any(|path| way.passes(path));
+    concerns_us.then_some(notice)
 }
+
+#[cfg(test)]
+mod tests;

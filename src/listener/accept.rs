@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle as Task;
 
 use crate::config::model::Listener;
 use crate::listener::desk::{Desk, Handed, Place, Room};
-use crate::socket;
+use crate::socket::{self, Seat};
 
 /// The name of the thread.
 const THREAD: &str = "fiel-accept";
@@ -40,8 +40,8 @@ enum Order {
     Listen(Bound),
     /// Serve new connections of this address by these terms.
     Renew(Arc<Listener>),
-    /// Take what waits at this address, then close it.
-    Close(SocketAddr, oneshot::Sender<()>),
+    /// Take what waits here, then close it.
+    Close(Seat, oneshot::Sender<()>),
 }
 
 /// The handle of the accepting thread; dropping it closes all sockets.
@@ -83,12 +83,12 @@ impl Acceptor {
         self.order(Order::Renew(listener)).await;
     }
 
-    /// Closes an address, after the connections that wait there have been taken.
-    pub(crate) async fn close(&self, address: SocketAddr) {
+    /// Closes a listener's socket, after the connections that wait there have been taken.
+    pub(crate) async fn close(&self, listener: &Listener) {
         let (done, closed) = oneshot::channel();
-        self.order(Order::Close(address, done)).await;
+        self.order(Order::Close(Seat::of(listener), done)).await;
         // An error means that the thread has ended, and all its sockets with it.
-        drop(closed.await);
+        closed.await.ok();
     }
 
     async fn order(&self, order: Order) {
@@ -120,11 +120,11 @@ struct Loop {
 async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
     // Tasks of one thread take turns; the lock is only held across a hand-over that waits for a full worker.
     let desk = Rc::new(Mutex::new(desk));
-    let mut loops: HashMap<SocketAddr, Loop> = HashMap::new();
+    let mut loops: HashMap<Seat, Loop> = HashMap::new();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Listen(bound) => {
-                let address = bound.listener.bind;
+                let seat = Seat::of(&bound.listener);
                 let (terms, followed) = watch::channel(bound.listener);
                 let (end, ended) = oneshot::channel();
                 let task = tokio::task::spawn_local(accept(
@@ -133,19 +133,19 @@ async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
                     ended,
                     Rc::clone(&desk),
                 ));
-                loops.insert(address, Loop { terms, end, task });
+                loops.insert(seat, Loop { terms, end, task });
             }
             Order::Renew(listener) => {
-                if let Some(known) = loops.get(&listener.bind) {
+                if let Some(known) = loops.get(&Seat::of(&listener)) {
                     known.terms.send_replace(listener);
                 }
             }
-            Order::Close(address, done) => {
-                if let Some(Loop { end, task, .. }) = loops.remove(&address) {
+            Order::Close(seat, done) => {
+                if let Some(Loop { end, task, .. }) = loops.remove(&seat) {
                     // A loop that is gone already has closed its socket.
                     end.send(()).ok();
                     if task.await.is_err_and(|error| error.is_panic()) {
-                        tracing::error!(%address, "Accept loop panicked");
+                        tracing::error!(?seat, "Accept loop panicked");
                     }
                 }
                 done.send(()).ok();

@@ -1,3 +1,5 @@
+//! A history of states, held against the bounds.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::config::model::Connect;
+use crate::config::model::{self, Connect};
 use crate::dial;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
@@ -39,6 +39,8 @@ pub(crate) struct Local {
     endpoint: Arc<Endpoint>,
     traffic: Arc<PoolTraffic>,
     connect: RefCell<Connect>,
+    /// The pool's, which holds for what is in flight when the pool itself has left the configuration.
+    drain_timeout: Cell<Option<Duration>>,
     /// The one used last is taken first, so that the others grow old and go.
     unused: RefCell<VecDeque<Box<Line>>>,
     ties: RefCell<Ties>,
@@ -71,6 +73,7 @@ impl Upstreams {
             endpoint: Arc::clone(endpoint),
             traffic: Arc::clone(pool.traffic()),
             connect: RefCell::new(pool.spec().connect.clone()),
+            drain_timeout: Cell::new(pool.spec().drain_timeout),
             unused: RefCell::default(),
             ties: RefCell::default(),
             died: Notify::new(),
@@ -83,15 +86,16 @@ impl Upstreams {
     /// Acts on a new snapshot: cuts what is in flight at the dead, closes the unused connections of those that drain,
     /// takes up changed settings.
     pub(crate) fn follow(&self, pools: &[Arc<Pool>]) {
-        let settings: FxHashMap<&str, &Connect> = pools
+        let specs: FxHashMap<&str, &Arc<model::Pool>> = pools
             .iter()
-            .map(|pool| (&*pool.spec().name, &pool.spec().connect))
+            .map(|pool| (&*pool.spec().name, pool.spec()))
             .collect();
         for local in self.all() {
-            if let Some(connect) = settings.get(&*local.endpoint.key().pool)
-                && *local.connect.borrow() != **connect
-            {
-                local.connect.replace((*connect).clone());
+            if let Some(spec) = specs.get(&*local.endpoint.key().pool) {
+                if *local.connect.borrow() != spec.connect {
+                    local.connect.replace(spec.connect.clone());
+                }
+                local.drain_timeout.set(spec.drain_timeout);
             }
             match local.endpoint.state() {
                 State::Dead => local.cut(),
@@ -102,14 +106,14 @@ impl Upstreams {
     }
 
     /// Cuts what is in flight at endpoints that have been draining for longer than their pool allows.
-    pub(crate) fn bound_drains(&self, now: Instant, limit_of: impl Fn(&str) -> Option<Duration>) {
+    pub(crate) fn bound_drains(&self, now: Instant) {
         for local in self.all() {
             if local.endpoint.state() != State::Draining {
                 continue;
             }
             let since = local.drained_since.get().unwrap_or(now);
             local.drained_since.set(Some(since));
-            let limit = limit_of(&local.endpoint.key().pool);
+            let limit = local.drain_timeout.get();
             if limit.is_some_and(|limit| now.duration_since(since) >= limit) {
                 local.cut();
             }

@@ -4,9 +4,13 @@
 // `cfg(test)` always holds here; it tells the lints that `unwrap` is at home.
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod drain;
 mod probes;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

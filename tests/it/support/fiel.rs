@@ -54,7 +54,7 @@ impl Fiel {
     pub(crate) fn launch(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("fiel.yaml");
-        fs::write(&file, yaml).unwrap();
+        fs::write(&file, with_admin(yaml)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_fiel"));
         command.arg("run").arg("--config").arg(file);
         Self::command(command, folder)
@@ -128,7 +128,7 @@ impl Fiel {
     /// Puts another configuration in place, renamed over the old one.
     pub(crate) fn rewrite(&self, yaml: &str) {
         let aside = self.folder.path().join(".fiel.yaml.new");
-        fs::write(&aside, yaml).unwrap();
+        fs::write(&aside, with_admin(yaml)).unwrap();
         fs::rename(aside, self.file()).unwrap();
     }
 
@@ -294,4 +294,12 @@ fn field(line: &str, name: &str) -> Option<String> {
 
 fn parsed(line: &str) -> serde_json::Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON ({error}): {line}"))
+}
+
+/// A configuration with an admin address of its own, so that tests side by side do not take each other's.
+fn with_admin(yaml: &str) -> String {
+    match yaml.lines().any(|line| line.starts_with("admin:")) {
+        true => yaml.to_owned(),
+        false => format!("{yaml}\nadmin: {{ bind: 127.0.0.1:0 }}\n"),
+    }
 }
