@@ -365,12 +365,12 @@ fn a_signal_arrives_and_the_exit_is_seen_with_all_output() {
 
 #[test]
 fn the_configuration_is_replaced_by_a_rename() {
-    let fiel = Fiel::launch("first: 1\n");
-    assert_eq!(std::fs::read_to_string(fiel.file()).unwrap(), "first: 1\n");
+    let fiel = Fiel::launch("admin: 1\n");
+    assert_eq!(std::fs::read_to_string(fiel.file()).unwrap(), "admin: 1\n");
 
-    fiel.rewrite("second: 2\n");
+    fiel.rewrite("admin: 2\n");
 
-    assert_eq!(std::fs::read_to_string(fiel.file()).unwrap(), "second: 2\n");
+    assert_eq!(std::fs::read_to_string(fiel.file()).unwrap(), "admin: 2\n");
     let names = std::fs::read_dir(fiel.folder()).unwrap().count();
     assert_eq!(names, 1, "nothing is left beside it");
 }
