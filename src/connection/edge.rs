@@ -90,6 +90,15 @@ impl Edge {
         }
     }
 
+    /// A part of a head came along with the request before it.
+    pub(super) fn begin_head(&self) {
+        self.phase.set(Phase::Head);
+        let clocks = &self.client.clocks;
+        let limit = self.client.listener.limits.header_timeout;
+        clocks.stop(Clock::Idle);
+        clocks.start(Clock::Head, Instant::now(), limit);
+    }
+
     pub(super) fn begin_tunnel(&self) {
         self.phase.set(Phase::Tunnel);
     }
@@ -124,12 +133,7 @@ impl Edge {
     fn came(&self, octets: usize) {
         self.traffic.bytes_in(self.worker, octets as u64);
         if self.phase.get() == Phase::Idle {
-            self.phase.set(Phase::Head);
-            let limits = &self.client.listener.limits;
-            self.client.clocks.stop(Clock::Idle);
-            self.client
-                .clocks
-                .start(Clock::Head, Instant::now(), limits.header_timeout);
+            self.begin_head();
         }
     }
 
