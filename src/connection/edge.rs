@@ -101,6 +101,9 @@ impl Edge {
 
     pub(super) fn begin_tunnel(&self) {
         self.phase.set(Phase::Tunnel);
+        // A tunnel has a clock of its own for both ways.
+        self.client.write_limit.set(None);
+        self.client.clocks.stop(Clock::Write);
     }
 
     /// What hyper answered to a head that it could not read, if it did.
