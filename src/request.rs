@@ -221,9 +221,10 @@ fn walk(
     body: RequestBody,
     now: Instant,
 ) -> Result<Stage, Kind> {
-    let shape = asked::settle(&mut head, &client.listener.limits)?;
+    let settled = asked::settle(&mut head, &client.listener.limits);
     let asked = asked::read(client, &told.request_id, &head);
     ledger.note(client, &head, &asked);
+    let shape = settled?;
     let view = context.reader.newest();
     let found = view
         .table
