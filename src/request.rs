@@ -423,9 +423,9 @@ fn relay(
     line.promise(keep_alive::timeout(&head.headers));
     header::forward_response(&mut head.headers, head.version, &route.response_headers);
     ledger.answered(head.status, connect);
-    let request_side = match sent.is_none_or(|sent| sent.has_ended()) {
-        true => RequestSide::Ended,
-        false => RequestSide::Flows,
+    let request_side = match sent {
+        Some(sent) if !sent.has_ended() => RequestSide::Flows(sent),
+        Some(_) | None => RequestSide::Ended,
     };
     let idle = route.timeouts.idle;
     let mut relay = Relay::new(

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::model::{self, RouteId};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Kind, Progress};
+use crate::error::{Error, Kind, Progress, Side};
 use crate::policy::retry::{self, Decision, Failed};
 use crate::pool::{Picked, Pool, Standing};
 use crate::request::context::{Client, WorkerContext};
@@ -361,6 +361,7 @@ impl Attempts {
         let newest = self.context.reader.newest();
         let pool = newest.pool_named(&endpoint.key().pool).cloned();
         if decision != Decision::Reconnect
+            && error.side() == Side::Endpoint
             && let Some(pool) = &pool
         {
             pool.traffic().failed(worker, kind.reason());
