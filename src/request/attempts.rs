@@ -154,12 +154,12 @@ impl Attempts {
             )));
         }
         if clocks.rang(Clock::Try)
-            && let Some(late) = self.under_way.pop()
+            && let Some(mut late) = self.under_way.pop()
         {
             let failure = AttemptFailure {
                 error: Error::new(Kind::TryTimeout, late.attempt.progress()),
                 stale: false,
-                dispatch: None,
+                dispatch: late.attempt.reclaim(),
             };
             self.lost(&late, failure, ledger)?;
             // The new try has not been polled yet: come again at once.

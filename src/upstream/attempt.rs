@@ -113,6 +113,14 @@ impl Attempt {
         }
     }
 
+    /// Takes the request back from a try that is given up, if it was not handed to a connection yet.
+    pub(crate) fn reclaim(&mut self) -> Option<Dispatch> {
+        match &mut self.stage {
+            Stage::Connecting { dispatch, .. } => dispatch.take(),
+            Stage::Exchange { .. } | Stage::Over => None,
+        }
+    }
+
     /// Drives the try.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, AttemptFailure>> {
         if let Stage::Connecting { line, dispatch } = &mut self.stage {
