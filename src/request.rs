@@ -196,6 +196,7 @@ impl Drop for ResponseFuture {
     fn drop(&mut self) {
         if let Some(ledger) = &mut self.ledger {
             self.client.serving.set(false);
+            self.client.clocks.stop(Clock::Total);
             if self.client.panicked.get() {
                 ledger.refused(StatusCode::INTERNAL_SERVER_ERROR, Kind::Panicked);
             }
@@ -234,6 +235,7 @@ fn walk(
     ledger.book_on(context.account(&route.traffic, || {
         (Some(Arc::clone(&route.spec.name)), None, None)
     }));
+    client.write_limit.set(route.spec.timeouts.idle);
     let limit = route
         .spec
         .max_body_bytes

@@ -141,7 +141,7 @@ impl Attempts {
         ledger: &mut Ledger,
     ) -> Poll<Result<Won, Error>> {
         let clocks = Rc::clone(&self.client.clocks);
-        if clocks.rang(Clock::Response) {
+        if clocks.rang(Clock::Response) || clocks.rang(Clock::Total) {
             let progress = self.progress();
             self.fail_all(Kind::ResponseTimeout);
             return Poll::Ready(Err(Error::new(Kind::ResponseTimeout, progress)));

@@ -88,6 +88,9 @@ impl Relay {
         if self.over {
             return Poll::Ready(None);
         }
+        if self.clocks.rang(Clock::Total) {
+            return self.too_slow(Kind::ResponseTooSlow);
+        }
         let polled = match &mut self.drive {
             Drive::Inline(line) => {
                 // How the connection ends shows in the body. It alone moves the body, so nothing else need wake us.
@@ -122,18 +125,23 @@ impl Relay {
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.clocks.rang(Clock::Moving) || self.clocks.rang(Clock::Total) {
-            self.give_up();
-            return Poll::Ready(Some(Err(Error::new(
-                Kind::ResponseTooSlow,
-                Progress::Answered,
-            ))));
+        if self.clocks.rang(Clock::Moving) {
+            return self.too_slow(Kind::ResponseTooSlow);
+        }
+        if self.clocks.rang(Clock::Body) {
+            // The request's body is asked for in another task, which this clock does not wake.
+            return self.too_slow(Kind::BodyTooSlow);
         }
         if !self.clocks.runs(Clock::Moving) {
             self.clocks.start(Clock::Moving, Instant::now(), self.idle);
         }
         self.clocks.arm(cx);
         Poll::Pending
+    }
+
+    fn too_slow(&mut self, kind: Kind) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.give_up();
+        Poll::Ready(Some(Err(Error::new(kind, Progress::Answered))))
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {

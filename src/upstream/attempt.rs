@@ -335,7 +335,9 @@ impl Body for UpstreamBody {
         {
             return Poll::Pending;
         }
-        slot.gate.replace(None);
+        if slot.gate.take().is_some() {
+            slot.released.set(true);
+        }
         slot.polled.set(true);
         let polled = Pin::new(&mut *slot.body.borrow_mut()).poll_frame(cx);
         match &polled {
