@@ -33,7 +33,7 @@ use crate::header::{self, Forwarding, forwarded, hop, ids, keep_alive};
 use crate::request::asked::{Asked, Shape};
 use crate::request::attempts::{Attempts, Outbound, Won};
 use crate::request::context::{Client, WorkerContext};
-use crate::request::outcome::{Ledger, ResponseBody};
+use crate::request::outcome::{Ledger, ResponseBody, Silence};
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
 use crate::response::{Body, local_reply};
@@ -101,6 +101,8 @@ enum Stage {
     Answer(Response<Body>),
     /// An endpoint is being asked.
     Attempts(Attempts),
+    /// An endpoint has answered; the client is to be told something else first.
+    Won(Box<(Attempts, Won)>),
     /// The answer was taken.
     Over,
 }
@@ -123,7 +125,7 @@ impl ResponseFuture {
         };
         let stage = match walk(context, client, &mut ledger, &mut told, head, body, now) {
             Ok(stage) => stage,
-            Err(kind) => Stage::Answer(refuse(kind, &told, &mut ledger)),
+            Err(kind) => Stage::Answer(refuse(kind, client, &told, &mut ledger)),
         };
         Self {
             client: Rc::clone(client),
@@ -143,42 +145,60 @@ impl Future for ResponseFuture {
         let Some(ledger) = &mut this.ledger else {
             return Poll::Pending;
         };
-        let mut answer = match std::mem::replace(&mut this.stage, Stage::Over) {
-            Stage::Answer(answer) => answer,
+        let (attempts, won) = match std::mem::replace(&mut this.stage, Stage::Over) {
+            Stage::Answer(answer) => return this.finish(answer),
             Stage::Attempts(mut attempts) => match attempts.poll(cx, ledger) {
                 Poll::Pending => {
                     this.stage = Stage::Attempts(attempts);
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(won)) => {
-                    match relay(won, attempts.spec(), &this.client, &this.told, ledger, cx) {
-                        Ok(Relayed::Answer(answer)) => answer,
-                        Ok(Relayed::Switch(head, tunnel)) => {
-                            return Poll::Ready(Ok(this.switch(head, tunnel)));
-                        }
-                        Err(kind) => refuse(kind, &this.told, ledger),
-                    }
+                Poll::Ready(Ok(won)) if won.overtakes_100() => {
+                    // hyper sends no 100 once the answer is here, and the client would keep its body for ever: let
+                    // hyper see first that the body is wanted.
+                    this.stage = Stage::Won(Box::new((attempts, won)));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
-                Poll::Ready(Err(error)) => refuse(error.kind(), &this.told, ledger),
+                Poll::Ready(Ok(won)) => (attempts, won),
+                Poll::Ready(Err(error)) => {
+                    let answer = refuse(error.kind(), &this.client, &this.told, ledger);
+                    return this.finish(answer);
+                }
             },
+            Stage::Won(won) => *won,
             Stage::Over => return Poll::Pending,
         };
-        if this.context.closing.get() || this.client.closing.get() {
-            answer
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        let Some(ledger) = this.ledger.take() else {
-            return Poll::Pending;
+        let answer = match relay(won, attempts.spec(), &this.client, &this.told, ledger, cx) {
+            Ok(Relayed::Answer(answer)) => answer,
+            Ok(Relayed::Switch(head, tunnel)) => {
+                return Poll::Ready(Ok(this.switch(head, tunnel)));
+            }
+            Err(kind) => refuse(kind, &this.client, &this.told, ledger),
         };
-        let (client, method) = (&this.client, &this.told.method);
-        Poll::Ready(Ok(
-            answer.map(|body| ResponseBody::new(body, ledger, client, method))
-        ))
+        this.finish(answer)
     }
 }
 
 impl ResponseFuture {
+    /// Hands the answer over, with the request's book in its body.
+    fn finish(
+        &mut self,
+        mut answer: Response<Body>,
+    ) -> Poll<Result<Response<ResponseBody>, Infallible>> {
+        if self.context.closing.get() || self.client.closing.get() {
+            answer
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let Some(ledger) = self.ledger.take() else {
+            return Poll::Pending;
+        };
+        let silence = Silence::of(&self.told.method, &answer);
+        Poll::Ready(Ok(
+            answer.map(|body| ResponseBody::new(body, ledger, &self.client, silence))
+        ))
+    }
+
     /// Answers with the endpoint's 101 and leaves the tunnel for the connection to run.
     fn switch(
         &mut self,
@@ -451,7 +471,8 @@ fn versioned(mut head: http::response::Parts) -> http::response::Parts {
     head
 }
 
-fn refuse(kind: Kind, told: &Told, ledger: &mut Ledger) -> Response<Body> {
+fn refuse(kind: Kind, client: &Client, told: &Told, ledger: &mut Ledger) -> Response<Body> {
+    client.clocks.stop(Clock::Total);
     let answer = local_reply::response(kind, told.request_id.as_bytes());
     ledger.refused(answer.status(), kind);
     answer

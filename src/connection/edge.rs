@@ -276,8 +276,11 @@ impl AsyncWrite for EdgeIo {
         self.tcp.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes when its own buffer is empty; a TCP socket has none.
+        if self.edge.client.nothing_unwritten() {
+            cx.waker().wake_by_ref();
+        }
         self.edge.flushed();
         Poll::Ready(Ok(()))
     }

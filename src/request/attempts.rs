@@ -70,6 +70,13 @@ pub(super) struct Won {
     pub(super) body: Option<Rc<BodySlot>>,
 }
 
+impl Won {
+    /// Whether the endpoint answered while the client is only now being told to send its body; said once.
+    pub(super) fn overtakes_100(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| body.was_released())
+    }
+}
+
 impl Attempts {
     pub(super) fn new(
         context: &Rc<WorkerContext>,
