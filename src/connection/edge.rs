@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::config::model::HalfClose;
 use crate::metrics::{ListenerTraffic, WorkerId};
 use crate::request::context::Client;
 
@@ -221,6 +222,20 @@ impl EdgeIo {
     pub(super) fn into_socket(self) -> TcpStream {
         self.tcp
     }
+
+    /// Finds out that a client has gone by a reset while its answer is awaited. hyper does not read then where a FIN
+    /// means nothing; a reset behind a FIN is noticed when something is written.
+    fn look_for_reset(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        let delivers = self.edge.client.listener.half_close == HalfClose::Deliver;
+        if delivers
+            && self.edge.phase() == Phase::Served
+            && self.tcp.poll_read_ready(cx).is_ready()
+            && let Some(error) = self.tcp.take_error()?
+        {
+            return Err(error);
+        }
+        Ok(())
+    }
 }
 
 impl AsyncRead for EdgeIo {
@@ -282,6 +297,7 @@ impl AsyncWrite for EdgeIo {
             cx.waker().wake_by_ref();
         }
         self.edge.flushed();
+        self.look_for_reset(cx)?;
         Poll::Ready(Ok(()))
     }
 
