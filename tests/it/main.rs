@@ -5,4 +5,8 @@
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod forwarding;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod support;
