@@ -4,30 +4,29 @@
 //! verdicts go on being acted upon meanwhile. Nothing here is on a request's way.
 
 mod endpoints;
+mod held;
 pub(crate) mod reload;
 pub mod report;
 pub(crate) mod watch;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustc_hash::FxHashSet;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access_log::AccessLog;
 use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadCause, ReloadOutcome, Verdict};
 use crate::config::{Loaded, Problems};
 use crate::listener::Acceptor;
-use crate::metrics::Metrics;
-use crate::phase::Phase;
-use crate::probe::Prober;
-use crate::snapshot::{Store, build};
+use crate::snapshot::build;
 
 pub(crate) use endpoints::Endpoints;
-use report::{Board, Settled};
+pub(crate) use held::Control;
+use held::Reading;
+use report::Settled;
 
 /// Changes that may wait.
 pub(crate) const CHANGES: usize = 16_384;
@@ -40,31 +39,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long `/readyz` waits for first verdicts.
 const SETTLING: Duration = Duration::from_secs(5);
-
-/// The control task.
-pub(crate) struct Control {
-    pub(crate) path: PathBuf,
-    pub(crate) store: Arc<Store>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) board: Board,
-    pub(crate) phase: Arc<Phase>,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) acceptor: Acceptor,
-    pub(crate) prober: Prober,
-    pub(crate) access_log: AccessLog,
-    /// Told when a configuration has come into force, with the files that it depends on.
-    pub(crate) watched: tokio::sync::watch::Sender<Vec<PathBuf>>,
-    /// Told the token file in force when it may have changed.
-    pub(crate) on_reload: Box<dyn Fn(&crate::config::Config)>,
-    pub(crate) changes: mpsc::Receiver<Change>,
-}
-
-/// A configuration that is being read on a thread of its own, and who waits for what comes of it.
-struct Reading {
-    result: oneshot::Receiver<Result<Box<Loaded>, Problems>>,
-    replies: Vec<oneshot::Sender<ReloadOutcome>>,
-    cause: ReloadCause,
-}
 
 impl Control {
     /// Acts on changes until the shutdown begins, and gives back what is needed for it.
@@ -114,7 +88,7 @@ impl Control {
                 } => {
                     let found = self.drain(&endpoint, order, &mut pools);
                     // Who asked may have gone; the order stands.
-                    drop(reply.send(found));
+                    reply.send(found).ok();
                 }
                 Change::Reload { cause, reply } => next.push((cause, reply)),
                 Change::ReopenLogs => self.access_log.reopen(),

@@ -1,8 +1,27 @@
 //! fiel: a layer-7 load-balancing reverse proxy whose split is exact and which loses nothing entrusted to it.
 //!
-//! `ARCHITECTURE.md` has the map of the modules and what holds between them.
+//! Most users run the binary; its README has the configuration. In a program of one's own the whole path is a tower
+//! service, [`Proxy`], and [`run::run_with`] puts a layer around it for every connection:
+//!
+//! ```no_run
+//! use http::Request;
+//! use tower::ServiceBuilder;
+//!
+//! let layer = ServiceBuilder::new().map_request(|mut request: Request<_>| {
+//!     request.headers_mut().remove("x-debug");
+//!     request
+//! });
+//! fiel::run::run_with("fiel.yaml".as_ref(), layer, |running| {
+//!     println!("listening on {:?}", running.listeners);
+//! })?;
+//! # Ok::<(), fiel::run::RunError>(())
+//! ```
+//!
+//! It blocks until a signal ends it, and drains as `fiel run` does. `examples/embed` has a layer that answers by itself.
+//! `ARCHITECTURE.md` has the map of the modules and what holds between them; [`request`] is the page to read first.
 
 pub mod access_log;
+pub mod admin;
 pub mod balance;
 pub mod body;
 pub mod change;

@@ -107,14 +107,14 @@ impl Pool {
     }
 
     /// An endpoint for a further try, one that is not in `tried` where there is such a one. Further tries are outside
-    /// the exact order; `random` spreads them.
+    /// the exact order; they are looked for from `from` on, which spreads them.
     #[must_use]
-    pub fn pick_again(&self, tried: &[Arc<Endpoint>], random: usize) -> Option<&Arc<Endpoint>> {
+    pub fn pick_again(&self, tried: &[Arc<Endpoint>], from: usize) -> Option<&Arc<Endpoint>> {
         let weights = self.rotation.weights();
         let count = self.members.len();
         let mut known = None;
         for step in 0..count {
-            let index = (random % count + step) % count;
+            let index = (from + step) % count;
             if weights[index] == 0 {
                 continue;
             }

@@ -1,13 +1,14 @@
 //! The straight line of a request: asked -> route -> policy -> balance and upstream (`attempts`) -> response.
 //!
 //! This is the page to read first. [`Proxy`] is the whole path as a tower service; [`ResponseFuture`] walks it. What
-//! can be answered at once is answered in [`walk`]; what goes to an endpoint is driven in [`ResponseFuture::poll`].
+//! can be answered at once is answered in `walk`; what goes to an endpoint is driven in [`ResponseFuture::poll`].
 //! Nothing here waits on a lock, and everything reads one snapshot.
 
 pub(crate) mod asked;
 mod attempts;
 pub(crate) mod context;
 mod expect;
+mod outbound;
 pub(crate) mod outcome;
 
 use std::convert::Infallible;
@@ -18,9 +19,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, LOCATION, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tower::Service;
 
@@ -29,18 +30,18 @@ use crate::clock::Clock;
 use crate::config::model::{self, Action, Redirect, Respond, RouteId};
 use crate::error::Kind;
 use crate::header::framing::{self, Framing};
-use crate::header::{self, Forwarding, forwarded, hop, ids, keep_alive};
-use crate::request::asked::{Asked, Shape};
-use crate::request::attempts::{Attempts, Outbound, Won};
+use crate::header::{self, forwarded, hop, ids, keep_alive};
+use crate::request::asked::Asked;
+use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
+use crate::request::outbound::Outbound;
 use crate::request::outcome::{Ledger, ResponseBody, Silence};
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
 use crate::response::{Body, local_reply};
-use crate::route::Found;
 use crate::route::rewrite::{self, Redirected};
 use crate::snapshot::View;
-use crate::upstream::{Answer, BodySlot};
+use crate::upstream::Answer;
 
 /// The whole way of a request, from its head read to its answer, for one client's connection.
 ///
@@ -96,6 +97,10 @@ struct Told {
     upgrade: Option<HeaderValue>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the usual case is the large one, and a box would cost each request an allocation"
+)]
 enum Stage {
     /// The proxy has an answer of its own.
     Answer(Response<Body>),
@@ -274,10 +279,10 @@ fn walk(
             Ok(Stage::Answer(answer))
         }
         Action::Split(_) => {
-            let new_target = forwarded_target(&route.spec, &head, &asked, found)?;
+            let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             told.upgrade.clone_from(&shape.upgrade);
-            let body = slot(body, &shape, limit, client, ledger, &mut head);
-            let outbound = outbound(head, new_target, body, &shape, &route.spec, client);
+            let body = outbound::slot(body, &shape, limit, client, ledger, &mut head);
+            let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
             start(context, client, ledger, view, found.route, outbound, now)
         }
     }
@@ -288,92 +293,6 @@ fn admit(framing: &Framing, limit: Option<u64>) -> Result<(), Kind> {
     match (framing, limit) {
         (Framing::Length(octets), Some(limit)) if *octets > limit => Err(Kind::BodyTooLarge),
         _ => Ok(()),
-    }
-}
-
-/// The target that is forwarded.
-fn forwarded_target(
-    route: &model::Route,
-    head: &Parts,
-    asked: &Asked<'_>,
-    found: Found,
-) -> Result<Uri, Kind> {
-    let Some(received) = head.uri.path_and_query() else {
-        return Ok(head.uri.clone());
-    };
-    if route.path_as_received {
-        return Ok(Uri::from(received.clone()));
-    }
-    rewrite::target(&route.rewrite, received, &asked.path, found.path).map(Uri::from)
-}
-
-/// The body that the tries of a request share, under the limits of its connection and route.
-fn slot(
-    mut body: RequestBody,
-    shape: &Shape,
-    limit: Option<u64>,
-    client: &Client,
-    ledger: &mut Ledger,
-    head: &mut Parts,
-) -> Option<Rc<BodySlot>> {
-    if matches!(shape.framing, Framing::Empty) {
-        return None;
-    }
-    body.limit(limit);
-    body.watch(
-        Rc::clone(&client.clocks),
-        client.listener.limits.body_idle_timeout,
-        ledger.octets_in(),
-    );
-    let slot = BodySlot::new(body);
-    if head.version == Version::HTTP_11 && head.headers.contains_key(EXPECT) {
-        expect::hold(&slot, &mut head.extensions);
-    }
-    Some(slot)
-}
-
-/// The request as it is sent to endpoints.
-fn outbound(
-    head: Parts,
-    target: Uri,
-    body: Option<Rc<BodySlot>>,
-    shape: &Shape,
-    route: &model::Route,
-    client: &Client,
-) -> Outbound {
-    let Parts {
-        method,
-        version,
-        mut headers,
-        extensions,
-        ..
-    } = head;
-    header::forward_request(
-        &mut headers,
-        &Forwarding {
-            version,
-            peer: &client.peer,
-            scheme: client.scheme,
-            host: route.rewrite.host.as_ref(),
-            edits: &route.request_headers,
-        },
-    );
-    hop::announce(&mut headers, shape.upgrade.clone());
-    if shape.framing == Framing::Chunked {
-        // hyper takes a request without any length for one without a body where the method usually has none.
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
-    if !headers.contains_key(HOST) {
-        // HTTP/1.0 may leave it out, HTTP/1.1 towards the endpoint may not; empty is the right value for an unknown
-        // authority (RFC 9112 §3.2).
-        headers.insert(HOST, HeaderValue::from_static(""));
-    }
-    Outbound {
-        method,
-        target,
-        headers,
-        body,
-        extensions,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Puts the proxy together: configuration, sockets, workers, control, admin, signals.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -11,11 +12,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
 use crate::access_log::{AccessLog, Closed};
+use crate::admin::{self, Access, Admin, Rules};
 use crate::body::RequestBody;
 use crate::change::Change;
 use crate::config::{self, Config, Loaded, Problems};
@@ -28,6 +31,8 @@ use crate::probe::{Counts, Prober};
 use crate::request::Proxy;
 use crate::shutdown::{Ending, Signals, at_most};
 use crate::snapshot::{Store, build};
+use crate::socket;
+use crate::units::print_duration;
 use crate::worker::{Cut, Worker};
 
 /// How long the lines of the last requests may take to be written.
@@ -130,6 +135,8 @@ impl House {
         let now = SystemTime::now();
         let config = Arc::new(loaded.config);
         let bound = bind_all(&config)?;
+        let admin_socket = bind_admin(config.admin.bind)?;
+        let read_socket = config.admin.read_bind.map(bind_admin).transpose()?;
         let addresses: Vec<(Arc<str>, SocketAddr)> = bound
             .iter()
             .map(|(bound, address)| (Arc::clone(&bound.listener.name), *address))
@@ -182,6 +189,38 @@ impl House {
             tracing::info!(listener = %bound.listener.name, %address, "Listening");
             acceptor.listen(bound).await;
         }
+        let admin = Arc::new(Admin {
+            store: Arc::clone(&store),
+            metrics: Arc::clone(&metrics),
+            probes: counts,
+            board: board.clone(),
+            phase: Arc::clone(&phase),
+            heartbeats,
+            changes: changes.clone(),
+        });
+        let (rules, followed) =
+            watch::channel(Rules::read(&config.admin).map_err(starting("the admin address"))?);
+        let admin_address = admin_socket
+            .local_addr()
+            .map_err(starting("the admin address"))?;
+        tracing::info!(address = %admin_address, "Admin listening");
+        let access = Access::full(admin_address, followed.clone());
+        tokio::task::spawn_local(admin::serve(
+            admin_socket,
+            Arc::clone(&admin),
+            access,
+            pending::<()>(),
+        ));
+        if let Some(socket) = read_socket {
+            let address = socket.local_addr().map_err(starting("the admin address"))?;
+            tracing::info!(%address, "Admin listening for reading");
+            tokio::task::spawn_local(admin::serve(
+                socket,
+                admin,
+                Access::read_only(followed),
+                pending::<()>(),
+            ));
+        }
         let (watched, files) = watch::channel(loaded.files);
         tokio::task::spawn_local(crate::control::watch::follow(
             path.to_owned(),
@@ -193,19 +232,21 @@ impl House {
             store: Arc::clone(&store),
             metrics,
             board,
-            phase: Arc::clone(&phase),
             endpoints,
             acceptor,
             prober,
             access_log,
             watched,
-            on_reload: Box::new(|_| {}),
+            admit: Box::new(move |config| {
+                rules.send_replace(Rules::read(&config.admin)?);
+                Ok(())
+            }),
             changes: taken,
         };
         Ok(Self {
             running: Running {
                 listeners: addresses,
-                admin: config.admin.bind,
+                admin: admin_address,
             },
             store,
             phase,
@@ -251,7 +292,11 @@ async fn end(
     changes: &mpsc::Sender<Change>,
 ) {
     let shutdown = store.newest().config.shutdown.clone();
-    tracing::info!(delay = ?shutdown.delay, drain = ?shutdown.drain, "Draining");
+    tracing::info!(
+        delay = print_duration(shutdown.delay),
+        drain = print_duration(shutdown.drain),
+        "Draining"
+    );
     phase.enter(Stage::Delaying);
     if ending == Ending::Orderly {
         tokio::time::sleep(shutdown.delay).await;
@@ -301,6 +346,12 @@ fn bind_all(config: &Config) -> Result<Vec<(Bound, SocketAddr)>, RunError> {
             })
         })
         .collect()
+}
+
+fn bind_admin(address: SocketAddr) -> Result<TcpListener, RunError> {
+    socket::listen(address)
+        .and_then(TcpListener::from_std)
+        .map_err(|source| RunError::Bind { address, source })
 }
 
 /// As configured, or the cores that this process may use: the scheduler's mask and the cgroup's quota both count.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body;
 use tokio::net::TcpStream;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -60,18 +61,28 @@ impl Worker {
         B: Body<Data = bytes::Bytes> + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let (ended, outcome) = oneshot::channel();
+        let (started, start) = std::sync::mpsc::sync_channel(1);
         std::thread::Builder::new()
             .name(format!("fiel-worker-{}", self.id.0))
             .spawn(move || {
-                let local = tokio::task::LocalSet::new();
-                let cut = local.block_on(&runtime, self.run(layer));
-                // Whoever waited for it may have given up.
-                drop(ended.send(cut));
+                // A local runtime belongs to the thread that makes it, and is a little cheaper than a `LocalSet`.
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build_local(LocalOptions::default());
+                match runtime {
+                    Ok(runtime) => {
+                        started.send(Ok(())).ok();
+                        // Whoever waited for it may have given up.
+                        ended.send(runtime.block_on(self.run(layer))).ok();
+                    }
+                    Err(error) => drop(started.send(Err(error))),
+                }
             })?;
+        // A thread that ends without a word has panicked.
+        start
+            .recv()
+            .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
         Ok(outcome)
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn find(path: &Path) -> Result<(), Failure> {
         }
     }
     text.push_str(
-        "  remedy: give `--config` the path of a YAML file, or of a folder of them, that this user may read;\n\
+        "  remedy: give `--config` the path of a YAML file that this user may read;\n\
          \x20         `fiel demo --print-config > fiel.yaml` writes one to begin with; `fiel demo` needs none",
     );
     Err(Failure::Wrong(text))

@@ -60,7 +60,6 @@ Logs go to standard error, access logs where `accessLog` says (standard output b
 pub(crate) const RUN_MORE: &str = "\
 Examples:
   fiel run --config fiel.yaml
-  fiel run -c /etc/fiel/                   a folder: its files are joined in name order
   FIEL_LOG=debug fiel run -c fiel.yaml     log more
   curl -s http://127.0.0.1:9901/status     what is it doing? (admin address)
 
@@ -121,7 +120,7 @@ Exit codes: 0 stopped with Ctrl-C, 2 wrong usage, 3 a port is taken.";
 
 /// Below clap's words when `--config` is missing.
 pub(crate) const NO_CONFIG: &str = "\
-  fiel never runs on silent defaults: name a YAML file or a folder of them.
+  fiel never runs on silent defaults: name a YAML file.
   No file yet? `fiel demo --print-config > fiel.yaml` writes one to begin with; `fiel demo` needs none.";
 
 /// Commands that are planned but not in this version, and what to do meanwhile.

@@ -4,10 +4,11 @@
 //! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
 //! tell what stayed the same.
 
-use std::collections::BTreeMap;
+mod pool;
+
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,10 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
 use crate::units::Weight;
+
+pub use pool::{
+    Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction, WhenNoneReady,
+};
 
 /// A whole, checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -294,115 +299,6 @@ pub struct HeaderEdits {
     pub remove: Vec<HeaderName>,
 }
 
-/// A pool: endpoints of one version of one service.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pool {
-    /// Its name, unique.
-    pub name: Arc<str>,
-    /// The version of the service that its endpoints run; a label of metrics.
-    pub version: Option<Arc<str>>,
-    /// What was deployed, by whom and when; shown in the status.
-    pub deployment: Option<Deployment>,
-    /// Its endpoints, in file order, no address twice.
-    pub endpoints: Vec<EndpointSpec>,
-    /// How connections to them are made and kept.
-    pub connect: Connect,
-    /// Holds back traffic and the other probes until it has succeeded.
-    pub startup_probe: Option<Probe>,
-    /// Decides whether new requests are given.
-    pub readiness_probe: Option<Probe>,
-    /// Decides whether requests in flight are cut.
-    pub liveness_probe: Option<Probe>,
-    /// What happens to requests when no endpoint is ready.
-    pub when_none_ready: WhenNoneReady,
-    /// How long requests may go on at an endpoint that drains; `None` is to their end.
-    pub drain_timeout: Option<Duration>,
-}
-
-/// What was deployed to a pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deployment {
-    /// Its commit.
-    pub commit: Option<Arc<str>>,
-    /// Who deployed it.
-    pub by: Option<Arc<str>>,
-    /// When, as written.
-    pub at: Option<Arc<str>>,
-}
-
-/// One endpoint as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointSpec {
-    /// Where it answers.
-    pub address: SocketAddr,
-    /// Its weight among the pool's endpoints. Default 1.
-    pub weight: Weight,
-    /// Where it runs; shown in the status.
-    pub zone: Option<Arc<str>>,
-    /// Used only while no other endpoint of the pool is ready.
-    pub backup: bool,
-}
-
-/// How connections to a pool's endpoints are made and kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connect {
-    /// To make one. Default 1 s; `None` is no limit.
-    pub timeout: Option<Duration>,
-    /// How long an unused one is kept. Default 60 s; `None` is without end.
-    pub keep_alive: Option<Duration>,
-    /// Unused ones kept per worker and endpoint. Default 256; 0 keeps none.
-    pub max_idle_per_worker: usize,
-}
-
-/// What happens to requests for a pool without a ready endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenNoneReady {
-    /// Its share goes to the other pools of the split, or the request gets a 503.
-    Fail,
-    /// After that, its unready endpoints are tried.
-    UseAll,
-}
-
-/// A probe, with the fields and defaults of Kubernetes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Probe {
-    /// What is done.
-    pub action: ProbeAction,
-    /// Before the first one. Default 0.
-    pub initial_delay: Duration,
-    /// From one to the next. Default 10 s, at least 100 ms.
-    pub period: Duration,
-    /// Until one counts as failed. Default 1 s.
-    pub timeout: Duration,
-    /// Successes in a row that make a verdict. Default 1.
-    pub success_threshold: NonZeroU32,
-    /// Failures in a row that make a verdict. Default 3.
-    pub failure_threshold: NonZeroU32,
-}
-
-/// What a probe does.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ProbeAction {
-    /// A GET request; 200 to 399 is success.
-    HttpGet {
-        /// In place of the endpoint's IP address.
-        host: Option<Arc<str>>,
-        /// In place of the endpoint's port.
-        port: Option<u16>,
-        /// The path with its query. Default `/`.
-        path: Arc<str>,
-        /// Fields sent, in order; `Host` among them takes the place of the usual one.
-        headers: Vec<(HeaderName, HeaderValue)>,
-    },
-    /// A connection; being accepted is success.
-    TcpSocket {
-        /// In place of the endpoint's IP address.
-        host: Option<Arc<str>>,
-        /// In place of the endpoint's port.
-        port: Option<u16>,
-    },
-}
-
 /// The admin addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
@@ -484,16 +380,6 @@ impl Default for Retry {
     }
 }
 
-impl Default for Connect {
-    fn default() -> Self {
-        Self {
-            timeout: Some(Duration::from_secs(1)),
-            keep_alive: Some(Duration::from_secs(60)),
-            max_idle_per_worker: 256,
-        }
-    }
-}
-
 impl Default for Admin {
     fn default() -> Self {
         Self {
@@ -513,6 +399,3 @@ impl Default for AccessLog {
         }
     }
 }
-
-/// The ports of a pool that probes may name, while names are being resolved.
-pub type NamedPorts = BTreeMap<Arc<str>, u16>;

@@ -1,3 +1,5 @@
+//! What the configuration means, key by key, and what wrong ones are told.
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

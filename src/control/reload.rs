@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use crate::change::{ReloadCause, ReloadOutcome};
 use crate::config::model::Listener;
 use crate::config::{self, Config, Loaded, Problems};
+use crate::control::held::{Control, Reading};
 use crate::control::report::Rejected;
-use crate::control::{Control, Reading};
 use crate::listener::Bound;
 use crate::metrics::Reload;
 use crate::snapshot::build;
@@ -93,6 +93,8 @@ impl Control {
         let before = self.store.newest();
         let (config, restart_needed) = keep_what_needs_a_restart(asked, &before.config);
         let now = SystemTime::now();
+        (self.admit)(&config)
+            .map_err(|error| format!("could not read the admin token: {error}\n"))?;
         if config == *before.config {
             self.board.update(|report| {
                 report.last_error = None;
@@ -100,7 +102,6 @@ impl Control {
             });
             self.metrics.waiting_for_restart(restart_needed.len());
             self.metrics.reloaded(Reload::Unchanged, now);
-            (self.on_reload)(&config);
             return Ok(match restart_needed.is_empty() {
                 true => ReloadOutcome::Unchanged,
                 false => ReloadOutcome::Applied { restart_needed },
@@ -122,7 +123,6 @@ impl Control {
         let generation = next.generation;
         self.store.publish(next);
         self.prober.follow(self.endpoints.plan(&config));
-        (self.on_reload)(&config);
         let held = self.endpoints.held();
         let bound = self.relocate(moves).await;
         self.board.update(|report| {

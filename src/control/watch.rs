@@ -175,7 +175,7 @@ impl Watcher {
         let made = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if let Some(notice) = event.ok().and_then(|event| notice_of(event.kind)) {
                 // A full channel already holds a reason to look.
-                drop(noticed.try_send(notice));
+                noticed.try_send(notice).ok();
             }
         });
         let inner = made

@@ -1,3 +1,5 @@
+//! The header rules together, and what their tests share.
+
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version};

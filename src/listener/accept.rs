@@ -143,12 +143,12 @@ async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
             Order::Close(address, done) => {
                 if let Some(Loop { end, task, .. }) = loops.remove(&address) {
                     // A loop that is gone already has closed its socket.
-                    drop(end.send(()));
+                    end.send(()).ok();
                     if task.await.is_err_and(|error| error.is_panic()) {
                         tracing::error!(%address, "Accept loop panicked");
                     }
                 }
-                drop(done.send(()));
+                done.send(()).ok();
             }
         }
     }
@@ -160,6 +160,10 @@ async fn accept(
     mut end: oneshot::Receiver<()>,
     desk: Rc<Mutex<Desk>>,
 ) {
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; a listener owns its descriptor, which is what is asked for"
+    )]
     let socket = match AsyncFd::new(socket) {
         Ok(socket) => socket,
         Err(error) => {

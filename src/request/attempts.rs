@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Extensions, HeaderMap, Method, Request, Uri};
+use http::Request;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Progress, Side};
 use crate::policy::retry::{self, Decision, Failed};
 use crate::pool::{Picked, Pool, Standing};
 use crate::request::context::{Client, WorkerContext};
+use crate::request::outbound::Outbound;
 use crate::request::outcome::Ledger;
 use crate::snapshot::View;
 use crate::split::Turn;
@@ -30,16 +31,6 @@ use crate::upstream::{
 
 /// How long a request waits for the first verdict on a pool.
 const VERDICT_WAIT: Duration = Duration::from_secs(1);
-
-/// The request as every try sends it.
-pub(super) struct Outbound {
-    pub(super) method: Method,
-    pub(super) target: Uri,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<Rc<BodySlot>>,
-    /// What hyper is to know beside the head.
-    pub(super) extensions: Extensions,
-}
 
 /// A request on its way to an answer of an endpoint.
 pub(super) struct Attempts {
@@ -382,8 +373,8 @@ impl Attempts {
             }
             (Decision::Elsewhere, Some(pool)) => {
                 self.tried.push(endpoint);
-                let random = self.context.random() as u64 as usize;
-                let Some(next) = pool.pick_again(&self.tried, random).cloned() else {
+                let from = self.context.random_below(pool.members().len());
+                let Some(next) = pool.pick_again(&self.tried, from).cloned() else {
                     return Err(error);
                 };
                 self.repeated += 1;

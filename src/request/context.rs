@@ -73,6 +73,14 @@ impl WorkerContext {
         self.random.borrow_mut().u128(..)
     }
 
+    /// A random number below a bound; 0 where the bound is.
+    pub(crate) fn random_below(&self, bound: usize) -> usize {
+        match bound {
+            0 => 0,
+            bound => self.random.borrow_mut().usize(..bound),
+        }
+    }
+
     /// The account of these counters, made at their first request since the last snapshot.
     pub(crate) fn account(
         &self,

@@ -98,7 +98,9 @@ impl Relay {
                 std::pin::Pin::new(&mut self.body)
                     .poll_frame(&mut Context::from_waker(Waker::noop()))
             }
-            Drive::Detached(_) | Drive::Over => std::pin::Pin::new(&mut self.body).poll_frame(cx),
+            Drive::Detached { .. } | Drive::Over => {
+                std::pin::Pin::new(&mut self.body).poll_frame(cx)
+            }
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {

@@ -1,3 +1,5 @@
+//! Which route takes a request, against a plain model of the order.
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -36,7 +36,8 @@ pub(crate) struct Attempt {
 enum Stage {
     Connecting {
         line: Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>,
-        dispatch: Option<Dispatch>,
+        /// Boxed: it waits here only where no connection was at hand.
+        dispatch: Option<Box<Dispatch>>,
     },
     Exchange {
         line: Box<Line>,
@@ -84,7 +85,7 @@ impl Attempt {
             Some(line) => exchange(line, dispatch),
             None => Stage::Connecting {
                 line: Box::pin(Rc::clone(&local).connect()),
-                dispatch: Some(dispatch),
+                dispatch: Some(Box::new(dispatch)),
             },
         };
         let sent_at = matches!(stage, Stage::Exchange { .. }).then_some(now);
@@ -116,7 +117,7 @@ impl Attempt {
     /// Takes the request back from a try that is given up, if it was not handed to a connection yet.
     pub(crate) fn reclaim(&mut self) -> Option<Dispatch> {
         match &mut self.stage {
-            Stage::Connecting { dispatch, .. } => dispatch.take(),
+            Stage::Connecting { dispatch, .. } => dispatch.take().map(|boxed| *boxed),
             Stage::Exchange { .. } | Stage::Over => None,
         }
     }
@@ -132,14 +133,14 @@ impl Attempt {
             match (connected, dispatch) {
                 (Ok(line), Some(dispatch)) => {
                     self.sent_at = Some(Instant::now());
-                    self.stage = exchange(line, dispatch);
+                    self.stage = exchange(line, *dispatch);
                 }
                 (Err(error), dispatch) => {
                     self.stage = Stage::Over;
                     return Poll::Ready(Err(AttemptFailure {
                         error,
                         stale: false,
-                        dispatch,
+                        dispatch: dispatch.map(|dispatch| *dispatch),
                     }));
                 }
                 (Ok(_), None) => unreachable!("a connecting try holds its request"),

@@ -60,10 +60,6 @@ impl Upstreams {
         }
     }
 
-    pub(crate) fn worker(&self) -> WorkerId {
-        self.worker
-    }
-
     /// The connections to an endpoint of this pool.
     pub(crate) fn to(&self, endpoint: &Arc<Endpoint>, pool: &Pool) -> Rc<Local> {
         let key = Arc::as_ptr(endpoint) as usize;

@@ -96,7 +96,9 @@ impl Line {
             // How it ended reaches its user through the response's body.
             drop(std::future::poll_fn(|cx| self.poll(cx)).await);
         });
-        Drive::Detached(Detached(driver))
+        Drive::Detached {
+            _task: Detached(driver),
+        }
     }
 
     /// Takes the socket out, with what was read beyond the head, after the endpoint switched protocols.
@@ -130,7 +132,10 @@ pub(crate) enum Drive {
     /// Whoever relays the response.
     Inline(Box<Line>),
     /// A task of its own.
-    Detached(Detached),
+    Detached {
+        /// Ends the task when it is dropped.
+        _task: Detached,
+    },
     /// Nobody any more.
     Over,
 }

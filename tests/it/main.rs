@@ -9,4 +9,6 @@ mod forwarding;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod support;

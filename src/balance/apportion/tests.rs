@@ -1,3 +1,5 @@
+//! The bound of the exact sequence, at every prefix, in exact arithmetic.
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;

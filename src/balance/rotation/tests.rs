@@ -1,3 +1,5 @@
+//! One sequence over many takers, and over rotations that follow each other.
+
 use std::thread;
 
 use proptest::prelude::*;

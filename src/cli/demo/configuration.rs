@@ -57,7 +57,7 @@ fn pool_yaml(pool: &str, version: &str, addresses: &str) -> String {
     # no traffic, and no other probe, before it has started
     startupProbe: {{ httpGet: {{ path: /started }}, periodSeconds: 0.5, failureThreshold: 60 }}
     # decides whether it gets new requests
-    readinessProbe: {{ httpGet: {{ path: /ready }}, periodSeconds: 0.5, timeoutSeconds: 1, failureThreshold: 2 }}
+    readinessProbe: {{ httpGet: {{ path: /ready }}, periodSeconds: 0.5, timeoutSeconds: 0.5, failureThreshold: 2 }}
     # decides whether requests that it holds are cut and tried elsewhere
     livenessProbe: {{ httpGet: {{ path: /live }}, periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 2 }}"
     )

@@ -1,0 +1,170 @@
+//! The proxies that are compared, the endpoint behind them, and what the system says of their processes.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+/// How long a process may take to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process with its children, ended with the value.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
+    /// From its start to its first answer.
+    pub(crate) started_in: Duration,
+}
+
+impl Process {
+    /// Starts a command on a core and waits until the address answers a request.
+    pub(crate) fn start(command: &[&str], core: usize, address: SocketAddr) -> Result<Self> {
+        let core = core.to_string();
+        let began = Instant::now();
+        let child = Command::new("taskset")
+            .args(["-c", &core])
+            .args(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("could not start {command:?}"))?;
+        let mut process = Self {
+            child,
+            address,
+            admin: None,
+            started_in: Duration::ZERO,
+        };
+        while !answers(address) {
+            if let Some(status) = process.child.try_wait()? {
+                bail!("{command:?} ended with {status}");
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("{command:?} does not answer on {address}");
+            }
+            std::thread::yield_now();
+        }
+        process.started_in = began.elapsed();
+        Ok(process)
+    }
+
+    /// Processor time so far of all threads of the process and its children.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let mut nanos = 0;
+        for process in self.processes()? {
+            for task in fs::read_dir(format!("/proc/{process}/task"))? {
+                let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+                let ran = schedstat.split(' ').next().context("an empty schedstat")?;
+                nanos += ran.parse::<u64>()?;
+            }
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Processor time so far of the process's threads of this name.
+    pub(crate) fn thread_time(&self, name: &str) -> Result<Duration> {
+        let mut nanos = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.trim() == name {
+                let schedstat = fs::read_to_string(task.join("schedstat"))?;
+                nanos += schedstat
+                    .split(' ')
+                    .next()
+                    .context("an empty schedstat")?
+                    .parse::<u64>()?;
+            }
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Resident memory of the process and its children, in octets. Pages that they share count once.
+    pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        let mut kilobytes = 0;
+        for process in self.processes()? {
+            let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+            let line = rollup
+                .lines()
+                .find(|line| line.starts_with("Pss:"))
+                .context("no Pss line")?;
+            kilobytes += line
+                .split_whitespace()
+                .nth(1)
+                .context("an empty Pss line")?
+                .parse::<u64>()?;
+        }
+        Ok(kilobytes << 10)
+    }
+
+    fn processes(&self) -> Result<Vec<u32>> {
+        let root = self.child.id();
+        let mut all = vec![root];
+        let children = fs::read_to_string(format!("/proc/{root}/task/{root}/children"))?;
+        for child in children.split_whitespace() {
+            all.push(child.parse()?);
+        }
+        Ok(all)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // SIGTERM lets nginx's master take its workers along.
+        let ended = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        if ended.is_err() {
+            drop(self.child.kill());
+        }
+        drop(self.child.wait());
+    }
+}
+
+/// Whether a command is on the path.
+pub(crate) fn is_installed(command: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([Path::new("/usr/sbin").to_owned()])
+        .any(|folder| folder.join(command).is_file())
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn answers(address: SocketAddr) -> bool {
+    status(address, "/").is_ok_and(|status| status < 500)
+}
+
+/// The body of the answer to a path.
+pub(crate) fn body(address: SocketAddr, path: &str) -> Result<String> {
+    let answer = String::from_utf8(ask(address, path)?)?;
+    let (_, body) = answer
+        .split_once("\r\n\r\n")
+        .context("no end of the head")?;
+    Ok(body.to_owned())
+}
+
+fn status(address: SocketAddr, path: &str) -> Result<u16> {
+    let answer = ask(address, path)?;
+    let code = answer.get(9..12).context("no status line")?;
+    Ok(std::str::from_utf8(code)?.parse()?)
+}
+
+fn ask(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
+    let mut socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    socket.write_all(
+        format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").as_bytes(),
+    )?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,150 @@
+//! The metrics that are not counted but read: off the snapshot, off what `control` reports, off what the prober counts.
+
+use std::collections::BTreeMap;
+
+use prometheus::proto::MetricFamily;
+
+use crate::admin::ratio::Ratio;
+use crate::change::EndpointKey;
+use crate::control::report::Report;
+use crate::endpoint::{Endpoint, State};
+use crate::metrics::cells::RequestBounds;
+use crate::metrics::families;
+use crate::probe::{Counts, ProbeResult};
+use crate::snapshot::view::Snapshot;
+use crate::split::Split;
+
+/// All of them, for [`Metrics::text`](crate::metrics::Metrics::text).
+pub(crate) fn families(snapshot: &Snapshot, report: &Report, probes: &Counts) -> Vec<MetricFamily> {
+    let mut families = splits(snapshot);
+    families.extend(pools(snapshot, report));
+    families.extend(endpoints(snapshot, report));
+    families.extend(probing(probes));
+    families
+}
+
+fn splits(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let (mut weight, mut effective, mut assigned) = (Vec::new(), Vec::new(), Vec::new());
+    for route in &snapshot.routes {
+        let Some(split) = route.split() else { continue };
+        let configured: Vec<u64> = split
+            .entries()
+            .iter()
+            .map(|entry| entry.weight.thousandths())
+            .collect();
+        let counts = assigned_of(split);
+        for (index, entry) in split.entries().iter().enumerate() {
+            let labels = [&*route.spec.name, &*entry.name];
+            weight.push((labels, Ratio::of(&configured, index).as_f64()));
+            let in_force = Ratio::of(split.rotation().weights(), index);
+            effective.push((labels, in_force.as_f64()));
+            assigned.push((labels, counts[index] as f64));
+        }
+    }
+    vec![
+        families::SPLIT_WEIGHT.with(weight),
+        families::SPLIT_EFFECTIVE.with(effective),
+        families::SPLIT_ASSIGNED.with(assigned),
+    ]
+}
+
+/// What each entry has been given. A single pool has no schedule that would count for it, ready or not.
+pub(crate) fn assigned_of(split: &Split) -> Vec<u64> {
+    match split.entries() {
+        [only] => vec![only.traffic.picked_total()],
+        _ => split.assigned(),
+    }
+}
+
+fn pools(snapshot: &Snapshot, report: &Report) -> Vec<MetricFamily> {
+    let mut states: BTreeMap<&str, [u64; State::ALL.len()]> = BTreeMap::new();
+    for pool in &snapshot.pools {
+        states.entry(&pool.spec().name).or_default();
+    }
+    for endpoint in all(snapshot, report) {
+        states.entry(&endpoint.key().pool).or_default()[endpoint.state() as usize] += 1;
+    }
+    let states = states.iter().flat_map(|(&pool, counts)| {
+        State::ALL.map(|state| ([pool, state.word()], counts[state as usize] as f64))
+    });
+    let held = snapshot.pools.iter().map(|pool| {
+        let name = &pool.spec().name;
+        let held = report.held.get(name).copied().unwrap_or_default();
+        ([&**name], held as f64)
+    });
+    let versions = snapshot.pools.iter().map(|pool| {
+        let spec = pool.spec();
+        ([&*spec.name, spec.version.as_deref().unwrap_or("")], 1.0)
+    });
+    vec![
+        families::POOL_ENDPOINTS.with(states),
+        families::POOL_LIVENESS_HELD.with(held),
+        families::POOL_INFO.with(versions),
+    ]
+}
+
+/// Nothing above `metrics.maxEndpoints` endpoints in all: some of them would be no use.
+fn endpoints(snapshot: &Snapshot, report: &Report) -> Vec<MetricFamily> {
+    // One that left and came back may stand in both places, and a series twice would spoil the whole scrape.
+    let endpoints: BTreeMap<&EndpointKey, &Endpoint> = all(snapshot, report)
+        .map(|endpoint| (endpoint.key(), endpoint))
+        .rev()
+        .collect();
+    if endpoints.len() > snapshot.config.max_endpoint_series {
+        return Vec::new();
+    }
+    let each = |family: &'static families::Family, value: fn(&Endpoint) -> f64| {
+        family.with(endpoints.values().map(|endpoint| {
+            let labels = [&*endpoint.key().pool, &**endpoint.label()];
+            (labels, value(endpoint))
+        }))
+    };
+    vec![
+        each(&families::ENDPOINT_READY, |endpoint| {
+            f64::from(u8::from(endpoint.state() == State::Ready))
+        }),
+        each(&families::ENDPOINT_LIVE, |endpoint| {
+            f64::from(u8::from(endpoint.state() != State::Dead))
+        }),
+        each(&families::ENDPOINT_IN_FLIGHT, |endpoint| {
+            endpoint.in_flight() as f64
+        }),
+    ]
+}
+
+/// Those of the configuration, and those that have left it and still hold requests.
+fn all<'a>(
+    snapshot: &'a Snapshot,
+    report: &'a Report,
+) -> impl DoubleEndedIterator<Item = &'a Endpoint> {
+    let members = snapshot.pools.iter().flat_map(|pool| pool.members());
+    members
+        .map(|member| &*member.endpoint)
+        .chain(report.leaving.iter().map(|endpoint| &**endpoint))
+}
+
+fn probing(probes: &Counts) -> Vec<MetricFamily> {
+    let series = probes.series();
+    let ended: Vec<_> = series
+        .iter()
+        .flat_map(|one| {
+            ProbeResult::ALL.map(|result| {
+                let labels = [&*one.pool, one.probe.word(), result.word()];
+                (labels, one.tally.of(result).read())
+            })
+        })
+        .collect();
+    let counts = ended
+        .iter()
+        .map(|(labels, durations)| (labels, durations.count() as f64));
+    let counts = families::PROBES.with(counts);
+    // Sixteen lines each: only for what has happened.
+    let happened = ended
+        .into_iter()
+        .filter(|(_, durations)| durations.count() > 0);
+    vec![
+        counts,
+        families::PROBE_DURATION.with_durations::<RequestBounds, _, _>(happened),
+        families::PROBE_LAG.with([([""; 0], probes.lag().as_secs_f64())]),
+    ]
+}

@@ -1,0 +1,116 @@
+//! `GET /status`: the whole state as JSON, for people and for programs; its keys are those of the configuration.
+
+mod pool;
+mod print;
+mod route;
+
+use serde::Serialize;
+
+use crate::control::report::Report;
+use crate::phase::Stage;
+use crate::snapshot::view::Snapshot;
+use pool::{Leaving, Pool};
+use print::time;
+use route::Route;
+
+/// Everything.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Status<'a> {
+    build: Build,
+    phase: &'static str,
+    environment: Option<&'a str>,
+    zone: Option<&'a str>,
+    config: Config<'a>,
+    listeners: Vec<Listener<'a>>,
+    routes: Vec<Route<'a>>,
+    pools: Vec<Pool<'a>>,
+    /// Endpoints that are out of the configuration and still hold requests.
+    leaving: Vec<Leaving<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Build {
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Config<'a> {
+    hash: &'a str,
+    loaded_at: Option<String>,
+    last_error: Option<Rejected<'a>>,
+    restart_needed: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rejected<'a> {
+    at: Option<String>,
+    problems: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listener<'a> {
+    name: &'a str,
+    bind: String,
+    /// The port is another one where `bind` asks for any; null until it is bound.
+    bound: Option<String>,
+}
+
+/// The state of everything at this moment.
+pub(crate) fn status<'a>(snapshot: &'a Snapshot, report: &'a Report, stage: Stage) -> Status<'a> {
+    let config = &*snapshot.config;
+    Status {
+        build: Build {
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        phase: phase(stage),
+        environment: config.environment.as_deref(),
+        zone: config.zone.as_deref(),
+        config: Config {
+            hash: &report.hash,
+            loaded_at: time(report.loaded_at),
+            last_error: report.last_error.as_ref().map(|rejected| Rejected {
+                at: time(rejected.at),
+                problems: &rejected.problems,
+            }),
+            restart_needed: &report.restart_needed,
+        },
+        listeners: config
+            .listeners
+            .iter()
+            .map(|listener| Listener {
+                name: &listener.name,
+                bind: listener.bind.to_string(),
+                bound: report.bound.get(&listener.name).map(ToString::to_string),
+            })
+            .collect(),
+        routes: snapshot
+            .routes
+            .iter()
+            .map(|view| route::route(view))
+            .collect(),
+        pools: snapshot
+            .pools
+            .iter()
+            .map(|pool| pool::pool(pool, report))
+            .collect(),
+        leaving: report
+            .leaving
+            .iter()
+            .map(|endpoint| pool::leaving(endpoint))
+            .collect(),
+    }
+}
+
+fn phase(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Running => "running",
+        Stage::Delaying => "delaying",
+        Stage::Draining => "draining",
+        Stage::Ending => "ending",
+    }
+}

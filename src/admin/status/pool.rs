@@ -1,0 +1,145 @@
+//! A pool in the status: its version, what it can do, and each endpoint with its last probes.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::admin::status::print::{number, time};
+use crate::config::model::{self, WhenNoneReady};
+use crate::control::report::Report;
+use crate::endpoint::{Endpoint, ProbeReport};
+use crate::pool::{self, Standing};
+
+/// A pool and its endpoints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Pool<'a> {
+    name: &'a str,
+    version: Option<&'a str>,
+    deployment: Option<Deployment<'a>>,
+    standing: &'static str,
+    when_none_ready: &'static str,
+    /// Endpoints that fail liveness and are not declared dead, because too many others are.
+    liveness_held: usize,
+    endpoints: Vec<Member<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Deployment<'a> {
+    commit: Option<&'a str>,
+    by: Option<&'a str>,
+    at: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Member<'a> {
+    address: &'a str,
+    zone: Option<&'a str>,
+    weight: Value,
+    backup: bool,
+    #[serde(flatten)]
+    present: Present,
+    probes: Vec<Probe>,
+}
+
+/// An endpoint that is out of the configuration and still holds requests.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Leaving<'a> {
+    pool: &'a str,
+    address: &'a str,
+    #[serde(flatten)]
+    present: Present,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Present {
+    state: &'static str,
+    since: Option<String>,
+    reason: Box<str>,
+    in_flight: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Probe {
+    kind: &'static str,
+    at: Option<String>,
+    took_seconds: f64,
+    succeeded: bool,
+    detail: Box<str>,
+}
+
+/// A pool as it stands.
+pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &Report) -> Pool<'a> {
+    let spec = pool.spec();
+    let endpoints = pool.members().iter().zip(&spec.endpoints);
+    Pool {
+        name: &spec.name,
+        version: spec.version.as_deref(),
+        deployment: spec.deployment.as_ref().map(deployment),
+        standing: match pool.standing() {
+            Standing::Able => "able",
+            Standing::Unjudged => "unjudged",
+            Standing::LastResort => "lastResort",
+            Standing::Unable => "unable",
+        },
+        when_none_ready: match spec.when_none_ready {
+            WhenNoneReady::Fail => "fail",
+            WhenNoneReady::UseAll => "useAll",
+        },
+        liveness_held: report.held.get(&spec.name).copied().unwrap_or_default(),
+        endpoints: endpoints
+            .map(|(member, configured)| Member {
+                address: member.endpoint.label(),
+                zone: configured.zone.as_deref(),
+                weight: number(member.weight),
+                backup: member.backup,
+                present: present(&member.endpoint),
+                probes: probes(&member.endpoint),
+            })
+            .collect(),
+    }
+}
+
+fn deployment(deployment: &model::Deployment) -> Deployment<'_> {
+    Deployment {
+        commit: deployment.commit.as_deref(),
+        by: deployment.by.as_deref(),
+        at: deployment.at.as_deref(),
+    }
+}
+
+fn present(endpoint: &Endpoint) -> Present {
+    let history = endpoint.history();
+    Present {
+        state: endpoint.state().word(),
+        since: time(history.since),
+        reason: history.reason,
+        in_flight: endpoint.in_flight(),
+    }
+}
+
+fn probes(endpoint: &Endpoint) -> Vec<Probe> {
+    let mut probes = endpoint.history().probes;
+    probes.sort_by_key(|report| report.probe);
+    let probe = |report: ProbeReport| Probe {
+        kind: report.probe.word(),
+        at: time(report.at),
+        took_seconds: report.took.as_secs_f64(),
+        succeeded: report.succeeded,
+        detail: report.detail,
+    };
+    probes.into_iter().map(probe).collect()
+}
+
+/// An endpoint that is leaving, as it stands.
+pub(crate) fn leaving(endpoint: &Endpoint) -> Leaving<'_> {
+    Leaving {
+        pool: &endpoint.key().pool,
+        address: endpoint.label(),
+        present: present(endpoint),
+    }
+}

@@ -1,0 +1,116 @@
+//! A request as it is sent to endpoints: its target, its fields, its body under the limits of its connection and route.
+
+use std::rc::Rc;
+
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
+
+use crate::body::RequestBody;
+use crate::config::model;
+use crate::error::Kind;
+use crate::header::framing::Framing;
+use crate::header::{self, Forwarding, hop};
+use crate::request::asked::{Asked, Shape};
+use crate::request::context::Client;
+use crate::request::expect;
+use crate::request::outcome::Ledger;
+use crate::route::Found;
+use crate::route::rewrite;
+use crate::upstream::BodySlot;
+
+/// The request as every try sends it.
+pub(super) struct Outbound {
+    pub(super) method: Method,
+    pub(super) target: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Rc<BodySlot>>,
+    /// What hyper is to know beside the head.
+    pub(super) extensions: Extensions,
+}
+
+/// The target that is forwarded.
+pub(super) fn target(
+    route: &model::Route,
+    head: &Parts,
+    asked: &Asked<'_>,
+    found: Found,
+) -> Result<Uri, Kind> {
+    let Some(received) = head.uri.path_and_query() else {
+        return Ok(head.uri.clone());
+    };
+    if route.path_as_received {
+        return Ok(Uri::from(received.clone()));
+    }
+    rewrite::target(&route.rewrite, received, &asked.path, found.path).map(Uri::from)
+}
+
+/// The body that the tries of a request share, under the limits of its connection and route.
+pub(super) fn slot(
+    mut body: RequestBody,
+    shape: &Shape,
+    limit: Option<u64>,
+    client: &Client,
+    ledger: &mut Ledger,
+    head: &mut Parts,
+) -> Option<Rc<BodySlot>> {
+    if matches!(shape.framing, Framing::Empty) {
+        return None;
+    }
+    body.limit(limit);
+    body.watch(
+        Rc::clone(&client.clocks),
+        client.listener.limits.body_idle_timeout,
+        ledger.octets_in(),
+    );
+    let slot = BodySlot::new(body);
+    if head.version == Version::HTTP_11 && head.headers.contains_key(EXPECT) {
+        expect::hold(&slot, &mut head.extensions);
+    }
+    Some(slot)
+}
+
+/// The request as it is sent to endpoints.
+pub(super) fn assemble(
+    head: Parts,
+    target: Uri,
+    body: Option<Rc<BodySlot>>,
+    shape: &Shape,
+    route: &model::Route,
+    client: &Client,
+) -> Outbound {
+    let Parts {
+        method,
+        version,
+        mut headers,
+        extensions,
+        ..
+    } = head;
+    header::forward_request(
+        &mut headers,
+        &Forwarding {
+            version,
+            peer: &client.peer,
+            scheme: client.scheme,
+            host: route.rewrite.host.as_ref(),
+            edits: &route.request_headers,
+        },
+    );
+    hop::announce(&mut headers, shape.upgrade.clone());
+    if shape.framing == Framing::Chunked {
+        // hyper takes a request without any length for one without a body where the method usually has none.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if !headers.contains_key(HOST) {
+        // HTTP/1.0 may leave it out, HTTP/1.1 towards the endpoint may not; empty is the right value for an unknown
+        // authority (RFC 9112 §3.2).
+        headers.insert(HOST, HeaderValue::from_static(""));
+    }
+    Outbound {
+        method,
+        target,
+        headers,
+        body,
+        extensions,
+    }
+}
