@@ -32,6 +32,7 @@ impl Terms<'_> {
         Fiel::start(&format!(
             "\
 workers: 1
+admin: {{ bind: 127.0.0.1:0 }}
 listeners:
   - name: web
     bind: 127.0.0.1:0
