@@ -10,6 +10,7 @@ pub(crate) mod context;
 mod expect;
 mod outbound;
 pub(crate) mod outcome;
+mod route_answer;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
+use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
@@ -27,19 +28,18 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::Clock;
-use crate::config::model::{self, Action, Redirect, Respond, RouteId};
+use crate::config::model::{self, Action, RouteId};
 use crate::error::Kind;
 use crate::header::framing::{self, Framing};
-use crate::header::{self, forwarded, hop, ids, keep_alive};
-use crate::request::asked::Asked;
+use crate::header::{self, hop, ids, keep_alive};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outbound::Outbound;
 use crate::request::outcome::{Ledger, ResponseBody, Silence};
+use crate::request::route_answer::{redirect, respond};
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
 use crate::response::{Body, local_reply};
-use crate::route::rewrite::{self, Redirected};
 use crate::snapshot::View;
 use crate::upstream::Answer;
 
@@ -394,45 +394,6 @@ fn refuse(kind: Kind, client: &Client, told: &Told, ledger: &mut Ledger) -> Resp
     client.clocks.stop(Clock::Total);
     let answer = local_reply::response(kind, told.request_id.as_bytes());
     ledger.refused(answer.status(), kind);
-    answer
-}
-
-fn redirect(
-    rule: &Redirect,
-    route: &model::Route,
-    head: &Parts,
-    asked: &Asked<'_>,
-    client: &Client,
-) -> Result<Response<Body>, Kind> {
-    let scheme = forwarded::scheme(&head.headers, &client.peer, client.scheme);
-    let location = rewrite::location(
-        rule,
-        &Redirected {
-            scheme: scheme.as_str(),
-            host: (!asked.host.is_empty()).then_some(asked.host),
-            port: asked.port,
-            path: &asked.path,
-            query: head.uri.query(),
-        },
-    )?;
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = rule.status;
-    answer.headers_mut().insert(LOCATION, location);
-    header::edit::apply(answer.headers_mut(), &route.response_headers);
-    Ok(answer)
-}
-
-fn respond(rule: &Respond, route: &model::Route) -> Response<Body> {
-    let mut answer = Response::new(match rule.body.is_empty() {
-        true => Body::empty(),
-        false => Body::full(rule.body.clone()),
-    });
-    *answer.status_mut() = rule.status;
-    if !rule.body.is_empty() {
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        answer.headers_mut().insert(CONTENT_TYPE, text);
-    }
-    header::edit::apply(answer.headers_mut(), &route.response_headers);
     answer
 }
 
