@@ -196,14 +196,27 @@ fn an_early_answer_is_delivered_to_a_client_that_goes_on_sending() {
 #[test]
 fn a_long_answer_goes_on_while_the_client_sends_its_body() {
     let body = octets(4 * MIB);
-    let endpoint = Endpoint::behaving("a", Behaviour::early(answer_of(&body)));
+    let (first, second) = body.split_at(2 * MIB);
+    let mut begun =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+    begun.extend_from_slice(first);
+    // The rest of the answer waits for the rest of the request: an answer that is over ends a body that is not.
+    let endpoint = Endpoint::behaving(
+        "a",
+        Behaviour(vec![
+            Step::Write(begun),
+            Step::ReadBody,
+            Step::Write(second.to_vec()),
+        ]),
+    );
     let fiel = before(&endpoint);
     let mut client = Client::connect(fiel.address("web"));
 
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nfirst");
     let head = client.head();
+    let mut received = client.read_exact(first.len());
     client.send("later");
-    let received = client.read_exact(body.len());
+    received.extend(client.read_exact(second.len()));
 
     assert_eq!(head.status, 200);
     assert!(received == body, "the answer is not the same");
