@@ -144,6 +144,7 @@ impl Control {
             let next = build::after_states(&newest, &changed, &self.endpoints, &self.metrics);
             self.store.publish(next);
         }
+        self.endpoints.log_moves();
     }
 
     fn tick(&mut self, running: Duration) {

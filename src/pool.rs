@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use crate::balance::apportion::reduce;
 use crate::balance::rotation::{Rotation, Take};
 use crate::config::model;
 use crate::endpoint::{Endpoint, State};
@@ -224,7 +223,7 @@ fn carry_on(members: &[Member], weights: &[u64], previous: Option<&Pool>) -> Arc
             .iter()
             .enumerate()
             .all(|(index, old)| *old == Some(index));
-    if in_place && *previous.rotation.weights() == *reduce(weights) {
+    if in_place && previous.rotation.runs_on(weights) {
         return Arc::clone(&previous.rotation);
     }
     Arc::new(Rotation::following(
@@ -233,3 +232,6 @@ fn carry_on(members: &[Member], weights: &[u64], previous: Option<&Pool>) -> Arc
         Arc::clone(&previous.rotation),
     ))
 }
+
+#[cfg(test)]
+mod tests;

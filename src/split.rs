@@ -4,7 +4,6 @@ pub mod share;
 
 use std::sync::Arc;
 
-use crate::balance::apportion::reduce;
 use crate::balance::rotation::{Rotation, Take};
 use crate::config::model::PoolId;
 use crate::metrics::Traffic;
@@ -51,7 +50,10 @@ pub enum Turn<'split> {
     /// The split is an old one: the newest snapshot has the one that counts on.
     Outdated,
     /// Nobody may take this request.
-    Nobody,
+    Nobody {
+        /// The slot of the schedule, where the refusal has its share in one.
+        position: Option<u64>,
+    },
 }
 
 impl Split {
@@ -92,10 +94,12 @@ impl Split {
                     entry,
                     position: Some(pick.position),
                 },
-                None => Turn::Nobody,
+                None => Turn::Nobody {
+                    position: Some(pick.position),
+                },
             },
             Take::Closed => Turn::Outdated,
-            Take::Empty => Turn::Nobody,
+            Take::Empty => Turn::Nobody { position: None },
         }
     }
 
@@ -137,7 +141,15 @@ fn chances(entries: &[Entry], standings: &[Standing]) -> Vec<u64> {
     let able: Vec<bool> = standings.iter().map(takes).collect();
     let placed = effective(&weights, &strict, &able);
     let mut chances = placed.entries;
-    chances.push(placed.unplaced);
+    let mut refused = 0;
+    for (entry, unplaced) in placed.unplaced.into_iter().enumerate() {
+        match standings[entry] {
+            // Its unready endpoints are tried for what is its own and nobody else takes, never for another's share.
+            Standing::LastResort => chances[entry] += unplaced,
+            Standing::Able | Standing::Unjudged | Standing::Unable => refused += unplaced,
+        }
+    }
+    chances.push(refused);
     chances
 }
 
@@ -160,7 +172,7 @@ fn carry_on(entries: &[Entry], weights: &[u64], previous: Option<&Split>) -> Arc
             .iter()
             .enumerate()
             .all(|(index, old)| *old == Some(index));
-    if in_place && *previous.rotation.weights() == *reduce(weights) {
+    if in_place && previous.rotation.runs_on(weights) {
         return Arc::clone(&previous.rotation);
     }
     Arc::new(Rotation::following(
@@ -169,3 +181,6 @@ fn carry_on(entries: &[Entry], weights: &[u64], previous: Option<&Split>) -> Arc
         Arc::clone(&previous.rotation),
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,6 +164,12 @@ impl Rotation {
         &self.weights
     }
 
+    /// Whether it runs on these weights: the same proportions, entry by entry.
+    #[must_use]
+    pub fn runs_on(&self, weights: &[u64]) -> bool {
+        *self.weights == *reduce(weights)
+    }
+
     /// How every entry stands, all at the same position. Starts the rotation where nobody has.
     #[must_use]
     pub fn tally(&self) -> Vec<Tally> {

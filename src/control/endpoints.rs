@@ -10,7 +10,7 @@ use crate::change::{DrainOrder, EndpointKey, Finding, Found, ProbeKind, Verdict}
 use crate::config::Config;
 use crate::config::model;
 use crate::endpoint::liveness::{self, Standing};
-use crate::endpoint::{Endpoint, Health, Probes, State};
+use crate::endpoint::{Endpoint, Health, Held, Probes, State};
 use crate::pool::Judged;
 use crate::probe::{Plan, Target};
 use crate::snapshot::build;
@@ -24,6 +24,17 @@ pub(crate) struct Endpoints {
     workers: usize,
     /// Numbers failures of liveness in their order.
     failures: u64,
+    /// Changes of state that have not been logged yet.
+    moves: Vec<Move>,
+}
+
+/// A change of an endpoint's state.
+#[derive(Debug)]
+struct Move {
+    endpoint: Arc<Endpoint>,
+    from: State,
+    to: State,
+    reason: Box<str>,
 }
 
 #[derive(Debug)]
@@ -44,6 +55,7 @@ impl Endpoints {
             held: BTreeMap::new(),
             workers,
             failures: 0,
+            moves: Vec::new(),
         }
     }
 
@@ -78,12 +90,16 @@ impl Endpoints {
     fn configure_one(&mut self, key: EndpointKey, probes: Probes, now: SystemTime) {
         match self.known.get_mut(&key) {
             Some(known) => {
+                let before = known.health.state(Held::Free);
                 known.configured = true;
                 known.health.configure(probes);
+                if known.health.state(Held::Free) != before {
+                    known.reason = "configured".into();
+                }
             }
             None => {
                 let health = Health::new(probes);
-                let state = health.state(crate::endpoint::Held::Free);
+                let state = health.state(Held::Free);
                 let endpoint = Arc::new(Endpoint::new(key.clone(), state, self.workers, now));
                 self.known.insert(
                     key,
@@ -100,11 +116,11 @@ impl Endpoints {
     }
 
     fn mark_leaving(&mut self, now: SystemTime) {
-        for known in self.known.values().filter(|known| !known.configured) {
-            if known.endpoint.state() != State::Draining {
-                known
-                    .endpoint
-                    .set_state(State::Draining, "left the configuration", now);
+        for known in self.known.values_mut().filter(|known| !known.configured) {
+            let before = known.endpoint.state();
+            if before != State::Draining {
+                known.reason = "left the configuration".into();
+                self.moves.push(known.enter(before, State::Draining, now));
             }
         }
     }
@@ -172,7 +188,7 @@ impl Endpoints {
         }
     }
 
-    /// Derives the states of a pool's endpoints, and tells whether one has changed. Each change is logged once.
+    /// Derives the states of a pool's endpoints, and tells whether one has changed.
     pub(crate) fn rule(&mut self, pool: &model::Pool, now: SystemTime) -> bool {
         let standings: Vec<Standing> = pool
             .endpoints
@@ -193,18 +209,31 @@ impl Endpoints {
                 continue;
             }
             moved = true;
-            known.endpoint.set_state(after, &known.reason, now);
-            tracing::info!(
-                pool = %pool.name,
-                endpoint = %known.endpoint.label(),
-                from = before.word(),
-                to = after.word(),
-                reason = %known.reason,
-                "Endpoint changed its state"
-            );
+            self.moves.push(known.enter(before, after, now));
         }
         self.hold(pool, ruling.held_count);
         moved
+    }
+
+    /// Logs the changes of state since the last call, each once. Called when the snapshot that follows from them is
+    /// published, so that what the log says is in force.
+    pub(crate) fn log_moves(&mut self) {
+        for Move {
+            endpoint,
+            from,
+            to,
+            reason,
+        } in self.moves.drain(..)
+        {
+            tracing::info!(
+                pool = %endpoint.key().pool,
+                endpoint = %endpoint.label(),
+                from = from.word(),
+                to = to.word(),
+                %reason,
+                "Endpoint changed its state"
+            );
+        }
     }
 
     fn hold(&mut self, pool: &model::Pool, count: usize) {
@@ -249,6 +278,17 @@ impl Endpoints {
 }
 
 impl Known {
+    /// Puts the endpoint into another state, for the reason known.
+    fn enter(&self, from: State, to: State, now: SystemTime) -> Move {
+        self.endpoint.set_state(to, &self.reason, now);
+        Move {
+            endpoint: Arc::clone(&self.endpoint),
+            from,
+            to,
+            reason: self.reason.clone(),
+        }
+    }
+
     fn standing(&self) -> Standing {
         if self.health.is_drained_by_hand() {
             return Standing::Sound;

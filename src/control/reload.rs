@@ -122,6 +122,7 @@ impl Control {
         );
         let generation = next.generation;
         self.store.publish(next);
+        self.endpoints.log_moves();
         self.prober.follow(self.endpoints.plan(&config));
         let held = self.endpoints.held();
         let bound = self.relocate(moves).await;

@@ -190,7 +190,10 @@ impl Attempts {
                     self.chosen = None;
                     return Ok(Arc::clone(pool));
                 }
-                Turn::Nobody => break,
+                Turn::Nobody { position } => {
+                    ledger.positioned(position);
+                    break;
+                }
                 Turn::Outdated => {
                     let name = Arc::clone(&route.spec.name);
                     if !self.renew(&name) {

@@ -123,6 +123,11 @@ impl Ledger {
     /// The request's slot in the schedule of its split.
     pub(crate) fn placed(&mut self, position: Option<u64>) {
         self.account.traffic.picked(self.context.worker);
+        self.positioned(position);
+    }
+
+    /// The slot in the schedule of the split in which nobody may take the request.
+    pub(crate) fn positioned(&mut self, position: Option<u64>) {
         if let Some(record) = &mut self.record {
             record.position = position;
         }

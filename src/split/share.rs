@@ -2,7 +2,8 @@
 //!
 //! A pool without a ready endpoint gives its share to the others in proportion to their weights, but only to those
 //! with at least a tenth of its own weight: a canary is no spare for the stable version. A strict entry neither gives
-//! nor takes. What nobody may take stays unplaced and is scheduled like an entry, so that refusals are exact as well.
+//! nor takes. What nobody may take stays unplaced and is told entry by entry, so that whoever schedules it can be exact
+//! about that as well.
 //! Several pools may be down at once; each gives by its own weight, to the configured weights of those that are ready,
 //! so nothing depends on the order in which they went.
 
@@ -14,8 +15,8 @@ use crate::units::Weight;
 pub struct Effective {
     /// One for each entry, in the order given; zero is never chosen.
     pub entries: Vec<u64>,
-    /// The weight that nobody may take.
-    pub unplaced: u64,
+    /// The part of each entry's own weight that nobody may take, in the same unit.
+    pub unplaced: Vec<u64>,
 }
 
 /// An entry takes over from one that is down when its weight, times this, is not below the other's.
@@ -55,7 +56,8 @@ struct Flow {
     /// Entries that may take, the largest first. Whoever is down gives to the first so many of them.
     takers: Vec<usize>,
     gifts: Vec<Gift>,
-    unplaced: u128,
+    /// The part of each entry's weight that has no taker: all of it, or nothing.
+    unplaced: Vec<u128>,
 }
 
 /// The weight of all who give to the same takers.
@@ -73,12 +75,12 @@ impl Flow {
         let mut takers: Vec<usize> = (0..weights.len()).filter(takes).collect();
         takers.sort_by_key(|&entry| std::cmp::Reverse(weights[entry]));
         let mut given = vec![0; takers.len() + 1];
-        let mut unplaced = 0;
+        let mut unplaced = vec![0; weights.len()];
         for entry in (0..weights.len()).filter(|&entry| !ready[entry]) {
             let spares = |&taker: &usize| weights[taker] * SPARE >= weights[entry];
             match takers.partition_point(spares) {
                 spares if spares > 0 && !strict[entry] => given[spares] += weights[entry],
-                _ => unplaced += weights[entry],
+                _ => unplaced[entry] = weights[entry],
             }
         }
         let mut among = 0;
@@ -143,44 +145,51 @@ impl Flow {
             }
             entries[taker] = weights[taker].checked_mul(times)?;
         }
+        let unplaced = self.unplaced.iter().map(|weight| weight.checked_mul(unit));
         Some(Shares {
             entries,
-            unplaced: self.unplaced.checked_mul(unit)?,
+            unplaced: unplaced.collect::<Option<_>>()?,
         })
     }
 }
 
 struct Shares {
     entries: Vec<u128>,
-    unplaced: u128,
+    unplaced: Vec<u128>,
 }
 
 impl Shares {
     fn fitted(mut self) -> Effective {
-        let common = self.entries.iter().copied().fold(self.unplaced, gcd).max(1);
-        self.each(|share| *share /= common);
-        let sum = |shares: &Self| shares.entries.iter().sum::<u128>() + shares.unplaced;
-        let before = sum(&self);
+        let common = self.all().copied().fold(0, gcd).max(1);
+        self.all_mut().for_each(|share| *share /= common);
+        let before = self.sum();
         if before > MAX_SUM {
             let shift = before.ilog2() - MAX_SUM.ilog2() + 1;
-            self.each(|share| *share = (*share >> shift).max((*share).min(1)));
+            self.all_mut()
+                .for_each(|share| *share = (*share >> shift).max((*share).min(1)));
             // The rounding, at most one unit an entry, goes to the largest, which has by far the most of them.
-            let missing = (before >> shift).cast_signed() - sum(&self).cast_signed();
-            let all = self.entries.iter_mut().chain([&mut self.unplaced]);
-            if let Some(largest) = all.max() {
+            let missing = (before >> shift).cast_signed() - self.sum().cast_signed();
+            if let Some(largest) = self.all_mut().max() {
                 *largest = largest.saturating_add_signed(missing);
             }
         }
         let narrow = |share: u128| u64::try_from(share).expect("the sum is within 60 bits");
         Effective {
             entries: self.entries.into_iter().map(narrow).collect(),
-            unplaced: narrow(self.unplaced),
+            unplaced: self.unplaced.into_iter().map(narrow).collect(),
         }
     }
 
-    fn each(&mut self, change: impl Fn(&mut u128)) {
-        self.entries.iter_mut().for_each(&change);
-        change(&mut self.unplaced);
+    fn sum(&self) -> u128 {
+        self.all().sum()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &u128> {
+        self.entries.iter().chain(&self.unplaced)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut u128> {
+        self.entries.iter_mut().chain(&mut self.unplaced)
     }
 }
 
@@ -206,33 +215,35 @@ mod tests {
     #[test]
     fn shares_of_what_is_not_ready_go_where_they_may() {
         // Weights, strict entries, entries without anything ready, expected entries, expected unplaced.
-        type Case<'a> = (&'a [u64], &'a [usize], &'a [usize], &'a [u64], u64);
+        type Case<'a> = (&'a [u64], &'a [usize], &'a [usize], &'a [u64], &'a [u64]);
         let cases: &[Case<'_>] = &[
-            (&[], &[], &[], &[], 0),
-            (&[5], &[], &[], &[1], 0),
-            (&[5], &[], &[0], &[0], 1),
-            (&[0, 0], &[], &[0], &[0, 0], 0),
-            (&[99_900, 100], &[], &[], &[999, 1], 0),
+            (&[], &[], &[], &[], &[]),
+            (&[5], &[], &[], &[1], &[0]),
+            (&[5], &[], &[0], &[0], &[1]),
+            (&[0, 0], &[], &[0], &[0, 0], &[0, 0]),
+            (&[99_900, 100], &[], &[], &[999, 1], &[0, 0]),
             // A canary gives to the stable version, which does not give to the canary.
-            (&[95, 5], &[], &[1], &[1, 0], 0),
-            (&[95, 5], &[], &[0], &[0, 1], 19),
-            (&[90, 9], &[], &[0], &[0, 1], 0),
+            (&[95, 5], &[], &[1], &[1, 0], &[0, 0]),
+            (&[95, 5], &[], &[0], &[0, 1], &[19, 0]),
+            (&[90, 9], &[], &[0], &[0, 1], &[0, 0]),
             // In proportion, and not to the canary.
-            (&[80, 15, 5], &[], &[0], &[0, 19, 1], 0),
-            (&[60, 30, 10, 5], &[], &[0], &[0, 15, 5, 1], 0),
-            (&[60, 30, 10, 5], &[], &[1], &[12, 0, 2, 1], 0),
+            (&[80, 15, 5], &[], &[0], &[0, 19, 1], &[0, 0, 0]),
+            (&[60, 30, 10, 5], &[], &[0], &[0, 15, 5, 1], &[0; 4]),
+            (&[60, 30, 10, 5], &[], &[1], &[12, 0, 2, 1], &[0; 4]),
             // Strict entries neither give nor take.
-            (&[50, 50], &[1], &[1], &[1, 0], 1),
-            (&[50, 50], &[1], &[0], &[0, 1], 1),
-            (&[40, 40, 20], &[2], &[1], &[4, 0, 1], 0),
+            (&[50, 50], &[1], &[1], &[1, 0], &[0, 1]),
+            (&[50, 50], &[1], &[0], &[0, 1], &[1, 0]),
+            (&[40, 40, 20], &[2], &[1], &[4, 0, 1], &[0, 0, 0]),
             // Several at once: each by its own weight, to those that are ready.
-            (&[40, 30, 20, 10], &[], &[0, 1], &[0, 0, 2, 1], 0),
-            (&[1_000, 100, 10], &[], &[0, 1], &[0, 0, 11], 100),
-            (&[1_000, 500, 60], &[], &[0, 1], &[0, 0, 14], 25),
-            (&[10, 20], &[], &[0, 1], &[0, 0], 1),
+            (&[40, 30, 20, 10], &[], &[0, 1], &[0, 0, 2, 1], &[0; 4]),
+            (&[1_000, 100, 10], &[], &[0, 1], &[0, 0, 11], &[100, 0, 0]),
+            (&[1_000, 500, 60], &[], &[0, 1], &[0, 0, 14], &[25, 0, 0]),
+            // What is unplaced stays apart by whose it was.
+            (&[1_000, 600, 10], &[], &[0, 1], &[0, 0, 1], &[100, 60, 0]),
+            (&[10, 20], &[], &[0, 1], &[0, 0], &[1, 2]),
             // A weight of zero is nobody's spare and gives nothing.
-            (&[10, 0], &[], &[0], &[0, 0], 1),
-            (&[10, 0], &[], &[1], &[1, 0], 0),
+            (&[10, 0], &[], &[0], &[0, 0], &[1, 0]),
+            (&[10, 0], &[], &[1], &[1, 0], &[0, 0]),
         ];
         for &(given, strict, down, entries, unplaced) in cases {
             let given = weights(given);
@@ -241,7 +252,7 @@ mod tests {
             let got = effective(&given, &strict, &ready);
             let want = Effective {
                 entries: entries.to_vec(),
-                unplaced,
+                unplaced: unplaced.to_vec(),
             };
             assert_eq!(got, want, "{given:?} strict {strict:?} ready {ready:?}");
         }
@@ -258,7 +269,7 @@ mod tests {
         let given = weights(&thousandths);
         let ready: Vec<bool> = (0..given.len()).map(|i| i % 2 == 0).collect();
         let got = effective(&given, &vec![false; given.len()], &ready);
-        let sum = got.entries.iter().sum::<u64>() + got.unplaced;
+        let sum = sum(&got);
         assert!((1 << 58..=1 << 60).contains(&sum), "{sum}");
         let total: u64 = thousandths.iter().sum();
         for (entry, &weight) in thousandths.iter().enumerate() {
@@ -271,6 +282,11 @@ mod tests {
                 );
             }
         }
+    }
+
+    fn sum(got: &Effective) -> u128 {
+        let all = got.entries.iter().chain(&got.unplaced);
+        all.map(|&share| u128::from(share)).sum()
     }
 
     fn split() -> impl Strategy<Value = Vec<(u64, bool, bool)>> {
@@ -293,16 +309,19 @@ mod tests {
         fn the_sum_is_kept_and_only_those_change_that_may(split in split()) {
             let got = run(&split);
             let total: u128 = split.iter().map(|entry| u128::from(entry.0)).sum();
-            let sum = got.entries.iter().map(|&share| u128::from(share)).sum::<u128>() + u128::from(got.unplaced);
+            let sum = sum(&got);
             prop_assert_eq!(total == 0, sum == 0);
             prop_assert!(sum <= MAX_SUM);
-            for (&(weight, strict, ready), &share) in split.iter().zip(&got.entries) {
+            for (entry, &(weight, strict, ready)) in split.iter().enumerate() {
+                let (share, unplaced) = (got.entries[entry], got.unplaced[entry]);
                 // share / sum against weight / total, both whole.
                 let (share, weight) = (u128::from(share) * total, u128::from(weight) * sum);
+                let unplaced = u128::from(unplaced) * total;
                 match (ready, strict) {
-                    (false, _) => prop_assert_eq!(share, 0),
-                    (true, true) => prop_assert_eq!(share, weight),
-                    (true, false) => prop_assert!(share >= weight),
+                    (false, true) => prop_assert_eq!((share, unplaced), (0, weight)),
+                    (false, false) => prop_assert!(share == 0 && (unplaced == 0 || unplaced == weight)),
+                    (true, true) => prop_assert_eq!((share, unplaced), (weight, 0)),
+                    (true, false) => prop_assert!(share >= weight && unplaced == 0),
                 }
             }
         }
@@ -311,7 +330,7 @@ mod tests {
         fn each_taker_gets_the_proportion_of_each_gift(split in split()) {
             let got = run(&split);
             let total: f64 = split.iter().map(|entry| entry.0 as f64).sum();
-            let sum = got.entries.iter().sum::<u64>() as f64 + got.unplaced as f64;
+            let sum = sum(&got) as f64;
             prop_assume!(total > 0.0);
             for (index, &(weight, strict, ready)) in split.iter().enumerate() {
                 let mut want = if ready { weight as f64 } else { 0.0 };
@@ -336,6 +355,7 @@ mod tests {
             let reversed: Vec<_> = split.iter().rev().copied().collect();
             let mut backwards = run(&reversed);
             backwards.entries.reverse();
+            backwards.unplaced.reverse();
             prop_assert_eq!(forwards, backwards);
         }
     }

@@ -193,6 +193,26 @@ impl Fiel {
         })
     }
 
+    /// Waits until this endpoint has come into this state for the `count`th time, and gives back the lines that say so.
+    pub(crate) fn wait_for_state(
+        &self,
+        endpoint: SocketAddr,
+        state: &str,
+        count: usize,
+    ) -> Vec<String> {
+        let what = format!("{endpoint} to be {state}, time {count}");
+        self.expect(&what, |seen| {
+            let changes = changes_to(&seen.log, endpoint, state);
+            (changes.len() >= count).then_some(changes)
+        })
+    }
+
+    /// How this endpoint has come into this state so far, one line a change.
+    pub(crate) fn changes_to(&self, endpoint: SocketAddr, state: &str) -> Vec<String> {
+        self.seen
+            .read(|seen| changes_to(&seen.log, endpoint, state))
+    }
+
     /// All lines of standard output so far.
     pub(crate) fn output(&self) -> Vec<String> {
         self.seen.read(|seen| seen.output.clone())
@@ -268,6 +288,17 @@ fn reap(mut child: Child, seen: Arc<Watched<Seen>>) -> JoinHandle<()> {
         while waitid(WaitId::Pid(pid), options).is_err_and(|error| error == Errno::INTR) {}
         seen.change(|seen| seen.exit = Some(child.wait().unwrap()));
     })
+}
+
+/// The lines that tell of changes of this endpoint's state to that one.
+fn changes_to(log: &[String], endpoint: SocketAddr, state: &str) -> Vec<String> {
+    let (endpoint, state) = (endpoint.to_string(), state.to_owned());
+    let is_one = |line: &&String| {
+        line.contains("Endpoint changed its state")
+            && field(line, "endpoint").as_ref() == Some(&endpoint)
+            && field(line, "to").as_ref() == Some(&state)
+    };
+    log.iter().filter(is_one).cloned().collect()
 }
 
 /// The value of a field in a log line, without quotes.

@@ -1,0 +1,238 @@
+use std::time::SystemTime;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::change::EndpointKey;
+use crate::config::model::WhenNoneReady::{self, Fail, UseAll};
+use crate::metrics::Metrics;
+use State::{Dead, Draining, Ready, Starting, Unready};
+
+/// The endpoints of a pool and what stays with it over its rebuilding.
+struct Stage {
+    spec: Arc<model::Pool>,
+    endpoints: Vec<Arc<Endpoint>>,
+    /// In thousandths, and whether it is a backup.
+    roles: Vec<(u64, bool)>,
+    metrics: Arc<Metrics>,
+}
+
+impl Stage {
+    fn new(roles: &[(u64, bool)], when_none_ready: WhenNoneReady) -> Self {
+        let name: Arc<str> = "p".into();
+        let endpoint = |index: usize| {
+            let key = EndpointKey {
+                pool: Arc::clone(&name),
+                address: ([127, 0, 0, 1], u16::try_from(index + 1).unwrap()).into(),
+            };
+            Arc::new(Endpoint::new(key, Starting, 1, SystemTime::UNIX_EPOCH))
+        };
+        Self {
+            spec: Arc::new(model::Pool {
+                name: Arc::clone(&name),
+                version: None,
+                deployment: None,
+                endpoints: Vec::new(),
+                connect: model::Connect::default(),
+                startup_probe: None,
+                readiness_probe: None,
+                liveness_probe: None,
+                when_none_ready,
+                drain_timeout: None,
+            }),
+            endpoints: (0..roles.len()).map(endpoint).collect(),
+            roles: roles.to_vec(),
+            metrics: Metrics::new(1),
+        }
+    }
+
+    fn build(&self, states: &[State], judged: Judged, previous: Option<&Pool>) -> Pool {
+        let member = |(index, &state): (usize, &State)| Member {
+            endpoint: Arc::clone(&self.endpoints[index]),
+            weight: Weight::from_thousandths(self.roles[index].0),
+            backup: self.roles[index].1,
+            state,
+        };
+        let pool = Pool::build(
+            Arc::clone(&self.spec),
+            states.iter().enumerate().map(member).collect(),
+            judged,
+            self.metrics.pool("p"),
+            previous,
+        );
+        pool.rotation().start();
+        pool
+    }
+
+    /// The index of the endpoint that the next request gets.
+    fn picked(&self, pool: &Pool) -> Option<usize> {
+        match pool.pick() {
+            Picked::Endpoint(endpoint) => self
+                .endpoints
+                .iter()
+                .position(|known| Arc::ptr_eq(known, endpoint)),
+            Picked::Nobody => None,
+            Picked::Outdated => panic!("nothing follows this pool"),
+        }
+    }
+}
+
+#[test]
+fn who_may_be_chosen_and_what_that_makes_of_the_pool() {
+    let roles = [(1_000, false), (1_000, false), (1_000, true)];
+    type Case<'a> = ([State; 3], WhenNoneReady, Judged, Standing, &'a [usize]);
+    let cases: &[Case<'_>] = &[
+        (
+            [Ready, Ready, Ready],
+            Fail,
+            Judged::Yes,
+            Standing::Able,
+            &[0, 1],
+        ),
+        (
+            [Ready, Dead, Ready],
+            Fail,
+            Judged::Yes,
+            Standing::Able,
+            &[0],
+        ),
+        (
+            [Unready, Starting, Ready],
+            UseAll,
+            Judged::Yes,
+            Standing::Able,
+            &[2],
+        ),
+        (
+            [Unready, Dead, Unready],
+            Fail,
+            Judged::Yes,
+            Standing::Unable,
+            &[],
+        ),
+        (
+            [Unready, Dead, Unready],
+            UseAll,
+            Judged::Yes,
+            Standing::LastResort,
+            &[0],
+        ),
+        (
+            [Dead, Starting, Unready],
+            UseAll,
+            Judged::Yes,
+            Standing::LastResort,
+            &[2],
+        ),
+        (
+            [Dead, Starting, Draining],
+            UseAll,
+            Judged::Yes,
+            Standing::Unable,
+            &[],
+        ),
+        (
+            [Unready, Unready, Unready],
+            UseAll,
+            Judged::NotYet,
+            Standing::Unjudged,
+            &[],
+        ),
+        (
+            [Ready, Unready, Unready],
+            Fail,
+            Judged::NotYet,
+            Standing::Able,
+            &[0],
+        ),
+    ];
+    for (states, when_none_ready, judged, standing, expected) in cases {
+        let stage = Stage::new(&roles, *when_none_ready);
+        let pool = stage.build(states, *judged, None);
+        let mut picked: Vec<usize> = (0..6).filter_map(|_| stage.picked(&pool)).collect();
+        picked.sort_unstable();
+        picked.dedup();
+        assert_eq!(pool.standing(), *standing, "{states:?}");
+        assert_eq!(picked, *expected, "{states:?} {when_none_ready:?}");
+    }
+}
+
+#[test]
+fn a_further_try_goes_to_an_endpoint_that_was_not_tried_where_there_is_one() {
+    let stage = Stage::new(&[(1, false), (1, false), (1, false)], Fail);
+    let pool = stage.build(&[Ready, Unready, Ready], Judged::Yes, None);
+    for random in 0..7 {
+        let tried = [Arc::clone(&stage.endpoints[0])];
+        let again = pool.pick_again(&tried, random).unwrap();
+        assert!(Arc::ptr_eq(again, &stage.endpoints[2]), "{random}");
+        let tried = [0, 2].map(|index| Arc::clone(&stage.endpoints[index]));
+        let again = pool.pick_again(&tried, random).unwrap();
+        assert!(!Arc::ptr_eq(again, &stage.endpoints[1]), "{random}");
+    }
+    let none = stage.build(&[Dead, Unready, Dead], Judged::Yes, None);
+    assert!(none.pick_again(&[], 0).is_none());
+}
+
+#[test]
+fn a_change_that_touches_no_chance_keeps_the_very_same_order() {
+    let stage = Stage::new(&[(1, false), (2, false), (3, false)], Fail);
+    let before = stage.build(&[Ready, Ready, Unready], Judged::Yes, None);
+    let after = stage.build(&[Ready, Ready, Dead], Judged::Yes, Some(&before));
+    assert!(Arc::ptr_eq(before.rotation(), after.rotation()));
+}
+
+fn state() -> impl Strategy<Value = State> {
+    prop_oneof![5 => Just(Ready), 2 => Just(Unready), 1 => Just(Dead), 1 => Just(Starting)]
+}
+
+/// Weights and roles, and then again and again: the states, and how many requests come while they last.
+#[expect(clippy::type_complexity, reason = "the parts of a made-up history")]
+fn history() -> impl Strategy<Value = (Vec<(u64, bool)>, Vec<(Vec<State>, usize)>)> {
+    (1_usize..6).prop_flat_map(|count| {
+        let role = (0_u64..5_000, prop::bool::weighted(0.2));
+        let phase = (prop::collection::vec(state(), count), 0_usize..120);
+        (
+            prop::collection::vec(role, count),
+            prop::collection::vec(phase, 1..12),
+        )
+    })
+}
+
+proptest! {
+    #[test]
+    fn over_any_history_only_those_are_chosen_that_may_be_and_nothing_makes_a_burst(
+        (roles, history) in history(),
+        uses_all in any::<bool>(),
+    ) {
+        let stage = Stage::new(&roles, if uses_all { UseAll } else { Fail });
+        let mut current: Option<Pool> = None;
+        let mut before_all_else = true;
+        for (states, requests) in history {
+            let pool = stage.build(&states, Judged::Yes, current.as_ref());
+            let (chances, standing) = chances(pool.members(), stage.spec.when_none_ready, Judged::Yes);
+            let sum = chances.iter().sum::<u64>() as f64;
+            prop_assert_eq!(sum > 0.0, matches!(standing, Standing::Able | Standing::LastResort));
+            let choosable = chances.iter().filter(|chance| **chance > 0).count();
+            let mut got = vec![0_u64; roles.len()];
+            for n in 1..=requests {
+                let picked = stage.picked(&pool);
+                prop_assert_eq!(picked.is_some(), sum > 0.0);
+                let Some(picked) = picked else { continue };
+                prop_assert!(chances[picked] > 0, "{picked} of {chances:?}");
+                got[picked] += 1;
+                // From the beginning within the bound of the sequence; later what is carried over comes to it.
+                let bound = match (before_all_else, choosable) {
+                    (true, 0..=2) => 0.5 + 1e-9,
+                    (true, _) => 1.0,
+                    (false, _) => 3.0,
+                };
+                for (got, &chance) in got.iter().zip(&chances) {
+                    let off = *got as f64 - n as f64 * chance as f64 / sum;
+                    prop_assert!(off.abs() <= bound, "{off} after {n} of {chances:?}");
+                }
+            }
+            before_all_else = false;
+            current = Some(pool);
+        }
+    }
+}
