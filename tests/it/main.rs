@@ -4,11 +4,12 @@
 // `cfg(test)` always holds here; it tells the lints that `unwrap` is at home.
 #[cfg(test)]
 mod cli;
-mod probes;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod probes;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
