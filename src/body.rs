@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -141,12 +142,14 @@ impl Body for RequestBody {
         let this = self.get_mut();
         let polled = match &mut this.source {
             Source::Empty => Poll::Ready(None),
-            Source::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Source::Incoming(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|error| BodyFault(fault(&error)).into()),
             Source::Other(body) => body.as_mut().poll_frame(cx),
         };
         match this.take_note(&polled) {
             Ok(()) => polled,
-            Err(kind) => Poll::Ready(Some(Err(Box::new(BodyRefused(kind))))),
+            Err(kind) => Poll::Ready(Some(Err(Box::new(BodyFault(kind))))),
         }
     }
 
@@ -188,24 +191,33 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// The proxy itself ended a request's body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyRefused(pub(crate) Kind);
+/// What was wrong with a body that hyper could not read on: its grammar, or else its client has gone.
+fn fault(error: &hyper::Error) -> Kind {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::MalformedRequest,
+        Some(_) | None => Kind::ClientGone,
+    }
+}
 
-impl fmt::Display for BodyRefused {
+/// A request's body ended before its time, by its client or by the limits on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyFault(pub(crate) Kind);
+
+impl fmt::Display for BodyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.reason())
     }
 }
 
-impl StdError for BodyRefused {}
+impl StdError for BodyFault {}
 
-/// The kind of a failure that [`RequestBody`] itself raised, wherever it lies in a chain of causes.
-pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<Kind> {
+/// The kind of a failure that a [`RequestBody`] raised, wherever it lies in a chain of causes.
+pub(crate) fn body_fault(error: &(dyn StdError + 'static)) -> Option<Kind> {
     let mut link = Some(error);
     while let Some(error) = link {
-        if let Some(refused) = error.downcast_ref::<BodyRefused>() {
-            return Some(refused.0);
+        if let Some(fault) = error.downcast_ref::<BodyFault>() {
+            return Some(fault.0);
         }
         link = error.source();
     }

@@ -10,6 +10,7 @@ pub(crate) mod context;
 mod expect;
 mod outbound;
 pub(crate) mod outcome;
+mod route_answer;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CONNECTION, CONTENT_TYPE, LOCATION};
+use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
@@ -27,19 +28,18 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::Clock;
-use crate::config::model::{self, Action, Redirect, Respond, RouteId};
+use crate::config::model::{self, Action, RouteId};
 use crate::error::Kind;
 use crate::header::framing::{self, Framing};
-use crate::header::{self, forwarded, hop, ids, keep_alive};
-use crate::request::asked::Asked;
+use crate::header::{self, hop, ids, keep_alive};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outbound::Outbound;
-use crate::request::outcome::{Ledger, ResponseBody};
+use crate::request::outcome::{Ledger, ResponseBody, Silence};
+use crate::request::route_answer::{redirect, respond};
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
 use crate::response::{Body, local_reply};
-use crate::route::rewrite::{self, Redirected};
 use crate::snapshot::View;
 use crate::upstream::Answer;
 
@@ -106,6 +106,8 @@ enum Stage {
     Answer(Response<Body>),
     /// An endpoint is being asked.
     Attempts(Attempts),
+    /// An endpoint has answered; the client is to be told something else first.
+    Won(Box<(Attempts, Won)>),
     /// The answer was taken.
     Over,
 }
@@ -128,7 +130,7 @@ impl ResponseFuture {
         };
         let stage = match walk(context, client, &mut ledger, &mut told, head, body, now) {
             Ok(stage) => stage,
-            Err(kind) => Stage::Answer(refuse(kind, &told, &mut ledger)),
+            Err(kind) => Stage::Answer(refuse(kind, client, &told, &mut ledger)),
         };
         Self {
             client: Rc::clone(client),
@@ -148,42 +150,60 @@ impl Future for ResponseFuture {
         let Some(ledger) = &mut this.ledger else {
             return Poll::Pending;
         };
-        let mut answer = match std::mem::replace(&mut this.stage, Stage::Over) {
-            Stage::Answer(answer) => answer,
+        let (attempts, won) = match std::mem::replace(&mut this.stage, Stage::Over) {
+            Stage::Answer(answer) => return this.finish(answer),
             Stage::Attempts(mut attempts) => match attempts.poll(cx, ledger) {
                 Poll::Pending => {
                     this.stage = Stage::Attempts(attempts);
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(won)) => {
-                    match relay(won, attempts.spec(), &this.client, &this.told, ledger, cx) {
-                        Ok(Relayed::Answer(answer)) => answer,
-                        Ok(Relayed::Switch(head, tunnel)) => {
-                            return Poll::Ready(Ok(this.switch(head, tunnel)));
-                        }
-                        Err(kind) => refuse(kind, &this.told, ledger),
-                    }
+                Poll::Ready(Ok(won)) if won.overtakes_100() => {
+                    // hyper sends no 100 once the answer is here, and the client would keep its body for ever: let
+                    // hyper see first that the body is wanted.
+                    this.stage = Stage::Won(Box::new((attempts, won)));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
-                Poll::Ready(Err(error)) => refuse(error.kind(), &this.told, ledger),
+                Poll::Ready(Ok(won)) => (attempts, won),
+                Poll::Ready(Err(error)) => {
+                    let answer = refuse(error.kind(), &this.client, &this.told, ledger);
+                    return this.finish(answer);
+                }
             },
+            Stage::Won(won) => *won,
             Stage::Over => return Poll::Pending,
         };
-        if this.context.closing.get() || this.client.closing.get() {
-            answer
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        let Some(ledger) = this.ledger.take() else {
-            return Poll::Pending;
+        let answer = match relay(won, attempts.spec(), &this.client, &this.told, ledger, cx) {
+            Ok(Relayed::Answer(answer)) => answer,
+            Ok(Relayed::Switch(head, tunnel)) => {
+                return Poll::Ready(Ok(this.switch(head, tunnel)));
+            }
+            Err(kind) => refuse(kind, &this.client, &this.told, ledger),
         };
-        let (client, method) = (&this.client, &this.told.method);
-        Poll::Ready(Ok(
-            answer.map(|body| ResponseBody::new(body, ledger, client, method))
-        ))
+        this.finish(answer)
     }
 }
 
 impl ResponseFuture {
+    /// Hands the answer over, with the request's book in its body.
+    fn finish(
+        &mut self,
+        mut answer: Response<Body>,
+    ) -> Poll<Result<Response<ResponseBody>, Infallible>> {
+        if self.context.closing.get() || self.client.closing.get() {
+            answer
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let Some(ledger) = self.ledger.take() else {
+            return Poll::Pending;
+        };
+        let silence = Silence::of(&self.told.method, &answer);
+        Poll::Ready(Ok(
+            answer.map(|body| ResponseBody::new(body, ledger, &self.client, silence))
+        ))
+    }
+
     /// Answers with the endpoint's 101 and leaves the tunnel for the connection to run.
     fn switch(
         &mut self,
@@ -201,6 +221,7 @@ impl Drop for ResponseFuture {
     fn drop(&mut self) {
         if let Some(ledger) = &mut self.ledger {
             self.client.serving.set(false);
+            self.client.clocks.stop(Clock::Total);
             if self.client.panicked.get() {
                 ledger.refused(StatusCode::INTERNAL_SERVER_ERROR, Kind::Panicked);
             }
@@ -226,9 +247,10 @@ fn walk(
     body: RequestBody,
     now: Instant,
 ) -> Result<Stage, Kind> {
-    let shape = asked::settle(&mut head, &client.listener.limits)?;
+    let settled = asked::settle(&mut head, &client.listener.limits);
     let asked = asked::read(client, &told.request_id, &head);
     ledger.note(client, &head, &asked);
+    let shape = settled?;
     let view = context.reader.newest();
     let found = view
         .table
@@ -238,6 +260,7 @@ fn walk(
     ledger.book_on(context.account(&route.traffic, || {
         (Some(Arc::clone(&route.spec.name)), None, None)
     }));
+    client.write_limit.set(route.spec.timeouts.idle);
     let limit = route
         .spec
         .max_body_bytes
@@ -341,9 +364,9 @@ fn relay(
     line.promise(keep_alive::timeout(&head.headers));
     header::forward_response(&mut head.headers, head.version, &route.response_headers);
     ledger.answered(head.status, connect);
-    let request_side = match sent.is_none_or(|sent| sent.has_ended()) {
-        true => RequestSide::Ended,
-        false => RequestSide::Flows,
+    let request_side = match sent {
+        Some(sent) if !sent.has_ended() => RequestSide::Flows(sent),
+        Some(_) | None => RequestSide::Ended,
     };
     let idle = route.timeouts.idle;
     let mut relay = Relay::new(
@@ -367,48 +390,10 @@ fn versioned(mut head: http::response::Parts) -> http::response::Parts {
     head
 }
 
-fn refuse(kind: Kind, told: &Told, ledger: &mut Ledger) -> Response<Body> {
+fn refuse(kind: Kind, client: &Client, told: &Told, ledger: &mut Ledger) -> Response<Body> {
+    client.clocks.stop(Clock::Total);
     let answer = local_reply::response(kind, told.request_id.as_bytes());
     ledger.refused(answer.status(), kind);
-    answer
-}
-
-fn redirect(
-    rule: &Redirect,
-    route: &model::Route,
-    head: &Parts,
-    asked: &Asked<'_>,
-    client: &Client,
-) -> Result<Response<Body>, Kind> {
-    let scheme = forwarded::scheme(&head.headers, &client.peer, client.scheme);
-    let location = rewrite::location(
-        rule,
-        &Redirected {
-            scheme: scheme.as_str(),
-            host: (!asked.host.is_empty()).then_some(asked.host),
-            port: asked.port,
-            path: &asked.path,
-            query: head.uri.query(),
-        },
-    )?;
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = rule.status;
-    answer.headers_mut().insert(LOCATION, location);
-    header::edit::apply(answer.headers_mut(), &route.response_headers);
-    Ok(answer)
-}
-
-fn respond(rule: &Respond, route: &model::Route) -> Response<Body> {
-    let mut answer = Response::new(match rule.body.is_empty() {
-        true => Body::empty(),
-        false => Body::full(rule.body.clone()),
-    });
-    *answer.status_mut() = rule.status;
-    if !rule.body.is_empty() {
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        answer.headers_mut().insert(CONTENT_TYPE, text);
-    }
-    header::edit::apply(answer.headers_mut(), &route.response_headers);
     answer
 }
 

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::config::model::HalfClose;
 use crate::metrics::{ListenerTraffic, WorkerId};
 use crate::request::context::Client;
 
@@ -91,8 +92,20 @@ impl Edge {
         }
     }
 
+    /// A part of a head came along with the request before it.
+    pub(super) fn begin_head(&self) {
+        self.phase.set(Phase::Head);
+        let clocks = &self.client.clocks;
+        let limit = self.client.listener.limits.header_timeout;
+        clocks.stop(Clock::Idle);
+        clocks.start(Clock::Head, Instant::now(), limit);
+    }
+
     pub(super) fn begin_tunnel(&self) {
         self.phase.set(Phase::Tunnel);
+        // A tunnel has a clock of its own for both ways.
+        self.client.write_limit.set(None);
+        self.client.clocks.stop(Clock::Write);
     }
 
     /// What hyper answered to a head that it could not read, if it did.
@@ -135,12 +148,7 @@ impl Edge {
     fn came(&self, octets: usize) {
         self.traffic.bytes_in(self.worker, octets as u64);
         if self.phase.get() == Phase::Idle {
-            self.phase.set(Phase::Head);
-            let limits = &self.client.listener.limits;
-            self.client.clocks.stop(Clock::Idle);
-            self.client
-                .clocks
-                .start(Clock::Head, Instant::now(), limits.header_timeout);
+            self.begin_head();
         }
     }
 
@@ -225,6 +233,20 @@ impl EdgeIo {
     pub(super) fn into_socket(self) -> TcpStream {
         self.tcp
     }
+
+    /// Finds out that a client has gone by a reset while its answer is awaited. hyper does not read then where a FIN
+    /// means nothing; a reset behind a FIN is noticed when something is written.
+    fn look_for_reset(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        let delivers = self.edge.client.listener.half_close == HalfClose::Deliver;
+        if delivers
+            && self.edge.phase() == Phase::Served
+            && self.tcp.poll_read_ready(cx).is_ready()
+            && let Some(error) = self.tcp.take_error()?
+        {
+            return Err(error);
+        }
+        Ok(())
+    }
 }
 
 impl AsyncRead for EdgeIo {
@@ -280,9 +302,13 @@ impl AsyncWrite for EdgeIo {
         self.tcp.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes when its own buffer is empty; a TCP socket has none.
+        if self.edge.client.nothing_unwritten() {
+            cx.waker().wake_by_ref();
+        }
         self.edge.flushed();
+        self.look_for_reset(cx)?;
         Poll::Ready(Ok(()))
     }
 

@@ -228,31 +228,41 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let edge = &member.edge;
-    let served = Served::new(
-        service,
-        Rc::clone(edge),
-        std::sync::Arc::clone(&context.metrics),
-    );
-    let io = TokioIo::new(EdgeIo::new(tcp, Rc::clone(edge)));
-    let mut hyper = builder(edge).serve_connection(io, served);
-    let mut asked_to_end = false;
-    let end = poll_fn(|cx| drive(&mut hyper, member, &mut asked_to_end, cx)).await;
-    let parts = hyper.into_parts();
-    let mut io = parts.io.into_inner();
+    let mut io = EdgeIo::new(tcp, Rc::clone(edge));
+    let (end, read) = loop {
+        let served = Served::new(
+            service.clone(),
+            Rc::clone(edge),
+            std::sync::Arc::clone(&context.metrics),
+        );
+        let mut hyper = builder(edge).serve_connection(TokioIo::new(io), served);
+        let mut asked_to_end = false;
+        let end = poll_fn(|cx| drive(&mut hyper, member, &mut asked_to_end, cx)).await;
+        let parts = hyper.into_parts();
+        io = parts.io.into_inner();
+        match end {
+            End::Resting if is_blank(&parts.read_buf) => return Some(io.into_socket()),
+            End::Resting => {
+                // A part of the next head came along with the last request, and nothing more since.
+                edge.begin_head();
+                io.rewind(parts.read_buf);
+            }
+            end => break (end, parts.read_buf),
+        }
+    };
     match end {
-        End::Resting if parts.read_buf.is_empty() => return Some(io.into_socket()),
         End::Resting | End::Cut => {}
         End::HeadTooSlow => refuse(io.into_socket(), edge, context, Kind::HeadersTooSlow).await,
         End::Done(result) => {
             if let Some(tunnel) = edge.client.take_tunnel() {
                 edge.begin_tunnel();
-                io.rewind(parts.read_buf);
+                io.rewind(read);
                 if let Err(error) = tunnel.run(io, Rc::clone(&edge.client.clocks)).await {
                     tracing::debug!(client = %edge.client.address, %error, "Tunnel broke off");
                 }
             } else if let Err(error) = result {
                 tracing::debug!(client = %edge.client.address, error = %Chain(&error), "Connection broke off");
-                if let Some(kind) = unread(&error, edge) {
+                if let Some(kind) = unread(&error, edge, &read) {
                     refuse(io.into_socket(), edge, context, kind).await;
                 }
             } else if edge.client.abandoned.get() {
@@ -309,6 +319,10 @@ where
 {
     let edge = &member.edge;
     let clocks = &edge.client.clocks;
+    // Bodies look at these when hyper asks for them. It does not while the client leaves unread what was written: what
+    // has rung before and still rings is not going to be looked at.
+    let is_late = || clocks.rang(Clock::Total) || clocks.rang(Clock::Body);
+    let late = is_late();
     if let Poll::Ready(result) = Pin::new(&mut *hyper).poll(cx) {
         return Poll::Ready(End::Done(result));
     }
@@ -330,6 +344,9 @@ where
     if clocks.rang(Clock::Write) || (clocks.rang(Clock::Idle) && edge.phase() == Phase::Idle) {
         return Poll::Ready(End::Cut);
     }
+    if late && is_late() {
+        return Poll::Ready(End::Cut);
+    }
     if clocks.rang(Clock::Rest) {
         clocks.stop(Clock::Rest);
         if edge.is_resting() {
@@ -340,8 +357,13 @@ where
     Poll::Pending
 }
 
-/// Why a head could not be read, if that is what ended the connection.
-fn unread(error: &hyper::Error, edge: &Edge) -> Option<Kind> {
+/// Whether nothing but empty lines was read, which may stand behind a body (RFC 9112 §2.2).
+fn is_blank(read: &[u8]) -> bool {
+    read.iter().all(|octet| matches!(octet, b'\r' | b'\n'))
+}
+
+/// Why a head could not be read, if that is what ended the connection; `read` begins with it.
+fn unread(error: &hyper::Error, edge: &Edge, read: &[u8]) -> Option<Kind> {
     if error.is_parse_version_h2() {
         return Some(Kind::VersionUnknown);
     }
@@ -349,8 +371,31 @@ fn unread(error: &hyper::Error, edge: &Edge) -> Option<Kind> {
         414 => Some(Kind::TargetTooLong),
         431 => Some(Kind::HeadersTooLarge),
         // hyper has no question for this one; the text is part of its tests.
-        _ if error.to_string().contains("version") => Some(Kind::VersionUnknown),
+        _ if error.to_string().contains("version") && names_version(read) => {
+            Some(Kind::VersionUnknown)
+        }
         _ => Some(Kind::MalformedRequest),
+    }
+}
+
+/// Whether a head begins as a request of some version does, known or not: with three words, the last of them a version
+/// (RFC 9112 §2.3, §3).
+fn names_version(head: &[u8]) -> bool {
+    let line = head
+        .trim_ascii_start()
+        .split(|octet| *octet == b'\n')
+        .next();
+    let mut words = line
+        .unwrap_or_default()
+        .trim_ascii_end()
+        .split(|octet| *octet == b' ')
+        .skip(2);
+    let (version, rest) = (words.next(), words.next());
+    match version {
+        Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]) => {
+            rest.is_none() && major.is_ascii_digit() && minor.is_ascii_digit()
+        }
+        Some(_) | None => false,
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::model::{self, RouteId};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Kind, Progress};
+use crate::error::{Error, Kind, Progress, Side};
 use crate::policy::retry::{self, Decision, Failed};
 use crate::pool::{Picked, Pool, Standing};
 use crate::request::context::{Client, WorkerContext};
@@ -59,6 +59,13 @@ pub(super) struct Won {
     pub(super) answer: Answer,
     pub(super) engaged: Engaged,
     pub(super) body: Option<Rc<BodySlot>>,
+}
+
+impl Won {
+    /// Whether the endpoint answered while the client is only now being told to send its body; said once.
+    pub(super) fn overtakes_100(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| body.was_released())
+    }
 }
 
 impl Attempts {
@@ -132,7 +139,7 @@ impl Attempts {
         ledger: &mut Ledger,
     ) -> Poll<Result<Won, Error>> {
         let clocks = Rc::clone(&self.client.clocks);
-        if clocks.rang(Clock::Response) {
+        if clocks.rang(Clock::Response) || clocks.rang(Clock::Total) {
             let progress = self.progress();
             self.fail_all(Kind::ResponseTimeout);
             return Poll::Ready(Err(Error::new(Kind::ResponseTimeout, progress)));
@@ -145,12 +152,12 @@ impl Attempts {
             )));
         }
         if clocks.rang(Clock::Try)
-            && let Some(late) = self.under_way.pop()
+            && let Some(mut late) = self.under_way.pop()
         {
             let failure = AttemptFailure {
                 error: Error::new(Kind::TryTimeout, late.attempt.progress()),
                 stale: false,
-                dispatch: None,
+                dispatch: late.attempt.reclaim(),
             };
             self.lost(&late, failure, ledger)?;
             // The new try has not been polled yet: come again at once.
@@ -355,6 +362,7 @@ impl Attempts {
         let newest = self.context.reader.newest();
         let pool = newest.pool_named(&endpoint.key().pool).cloned();
         if decision != Decision::Reconnect
+            && error.side() == Side::Endpoint
             && let Some(pool) = &pool
         {
             pool.traffic().failed(worker, kind.reason());

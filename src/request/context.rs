@@ -111,6 +111,13 @@ impl WorkerContext {
     }
 }
 
+/// Whether somebody waits for everything to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    NotAwaited,
+    Awaited,
+}
+
 /// A client's connection, as its requests see it.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -131,6 +138,7 @@ pub(crate) struct Client {
     pub(crate) write_limit: Cell<Option<Duration>>,
     /// The socket tells when everything is written; without one, a response is over with its body.
     pub(crate) tells_flush: Cell<bool>,
+    flush: Cell<Flush>,
     tail: RefCell<Option<Box<Ledger>>>,
     tunnel: RefCell<Option<Tunnel>>,
 }
@@ -150,6 +158,7 @@ impl Client {
             abandoned: Rc::default(),
             write_limit: Cell::new(Timeouts::default().idle),
             tells_flush: Cell::new(false),
+            flush: Cell::new(Flush::NotAwaited),
             tail: RefCell::default(),
             tunnel: RefCell::default(),
         }
@@ -165,6 +174,23 @@ impl Client {
         if self.tells_flush.get() {
             drop(self.tail.replace(Some(ledger)));
         }
+    }
+
+    /// A body waits from now on until what was handed over before is written.
+    pub(super) fn await_flush(&self) {
+        if self.tells_flush.get() {
+            self.flush.set(Flush::Awaited);
+        }
+    }
+
+    /// Whether that is still to come.
+    pub(super) fn awaits_flush(&self) -> bool {
+        self.flush.get() == Flush::Awaited
+    }
+
+    /// Nothing is left to write; tells whether a body waited for that.
+    pub(crate) fn nothing_unwritten(&self) -> bool {
+        self.flush.replace(Flush::NotAwaited) == Flush::Awaited
     }
 
     /// Everything handed over has been written.

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{Method, StatusCode, Version};
+use http::header::CONTENT_LENGTH;
+use http::{Method, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -45,6 +46,8 @@ enum State {
     Open,
     /// The answer has been handed over whole.
     Whole,
+    /// The answer has broken off.
+    Broken,
     /// Booked already, or not to be booked.
     Closed,
 }
@@ -261,8 +264,35 @@ pub struct ResponseBody {
     body: Body,
     ledger: Option<Box<Ledger>>,
     client: Rc<Client>,
-    /// Nobody will ask for the body, as after HEAD.
-    silent: bool,
+    silence: Silence,
+    /// How the body broke off, held until what came before is written.
+    broken: Option<Error>,
+}
+
+/// Whether anybody will ask for a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// It is sent.
+    None,
+    /// It is not sent, as after HEAD.
+    Silent,
+    /// It is not sent, and the head still tells how long it would be: a 304 (RFC 9110 §8.6). hyper keeps that length
+    /// only where it takes the body for one that is to come.
+    Veiled,
+}
+
+impl Silence {
+    pub(crate) fn of<B>(method: &Method, answer: &Response<B>) -> Self {
+        if *method == Method::HEAD {
+            Self::Silent
+        } else if answer.status() == StatusCode::NOT_MODIFIED
+            && answer.headers().contains_key(CONTENT_LENGTH)
+        {
+            Self::Veiled
+        } else {
+            Self::None
+        }
+    }
 }
 
 impl ResponseBody {
@@ -270,13 +300,14 @@ impl ResponseBody {
         body: Body,
         ledger: Box<Ledger>,
         client: &Rc<Client>,
-        method: &Method,
+        silence: Silence,
     ) -> Self {
         Self {
             body,
             ledger: Some(ledger),
             client: Rc::clone(client),
-            silent: method == Method::HEAD,
+            silence,
+            broken: None,
         }
     }
 
@@ -287,7 +318,8 @@ impl ResponseBody {
             body,
             ledger: None,
             client: Rc::clone(client),
-            silent: true,
+            silence: Silence::Silent,
+            broken: None,
         }
     }
 
@@ -304,7 +336,13 @@ impl ResponseBody {
                 }
             }
             Poll::Ready(None) => ledger.state = State::Whole,
-            Poll::Ready(Some(Err(error))) => ledger.reason = Some(error.kind().reason()),
+            Poll::Ready(Some(Err(error))) => {
+                if error.kind() == Kind::ClientGone {
+                    ledger.client_left();
+                }
+                ledger.reason = Some(error.kind().reason());
+                ledger.state = State::Broken;
+            }
             Poll::Pending => {}
         }
     }
@@ -319,17 +357,31 @@ impl http_body::Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        let polled = this.body.poll_frame(cx);
-        this.note(&polled);
-        polled
+        if this.broken.is_none() {
+            let polled = this.body.poll_frame(cx);
+            this.note(&polled);
+            match polled {
+                // hyper throws away what it has not written when a body fails: the client is to see all that came.
+                Poll::Ready(Some(Err(error))) => this.broken = Some(error),
+                polled => return polled,
+            }
+            this.client.await_flush();
+        }
+        if this.client.awaits_flush() {
+            return Poll::Pending;
+        }
+        Poll::Ready(this.broken.take().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.silence != Silence::Veiled && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match self.silence {
+            Silence::Veiled => SizeHint::new(),
+            Silence::None | Silence::Silent => self.body.size_hint(),
+        }
     }
 }
 
@@ -339,7 +391,8 @@ impl Drop for ResponseBody {
         let Some(mut ledger) = self.ledger.take() else {
             return;
         };
-        if self.silent || self.body.is_end_stream() {
+        let over = self.silence != Silence::None || self.body.is_end_stream();
+        if over && ledger.state == State::Open {
             ledger.state = State::Whole;
         }
         if ledger.state == State::Whole {

@@ -15,13 +15,14 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Clocks};
 use crate::error::{Error, Kind, Progress};
-use crate::upstream::{Drive, Engaged, Line};
+use crate::upstream::{BodySlot, Drive, Engaged, Line};
 
 /// The body of an endpoint's response.
 #[derive(Debug)]
 pub(crate) struct Relay {
     body: Incoming,
     drive: Drive,
+    request: RequestSide,
     clocks: Rc<Clocks>,
     idle: Option<Duration>,
     over: bool,
@@ -30,12 +31,22 @@ pub(crate) struct Relay {
 }
 
 /// What becomes of the connection to the endpoint meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum RequestSide {
     /// The request has been sent whole.
     Ended,
     /// Its body still flows.
-    Flows,
+    Flows(Rc<BodySlot>),
+}
+
+impl RequestSide {
+    /// Why an answer broke off: because the request's own body did, or by the endpoint.
+    fn fault(&self) -> Kind {
+        match self {
+            Self::Ended => Kind::ResponseCut,
+            Self::Flows(body) => body.fault().unwrap_or(Kind::ResponseCut),
+        }
+    }
 }
 
 impl Relay {
@@ -50,11 +61,12 @@ impl Relay {
     ) -> Self {
         let drive = match request {
             RequestSide::Ended => Drive::Inline(line),
-            RequestSide::Flows => line.detach(),
+            RequestSide::Flows(_) => line.detach(),
         };
         Self {
             body,
             drive,
+            request,
             clocks,
             idle,
             over: false,
@@ -75,6 +87,9 @@ impl Relay {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if self.over {
             return Poll::Ready(None);
+        }
+        if self.clocks.rang(Clock::Total) {
+            return self.too_slow(Kind::ResponseTooSlow);
         }
         let polled = match &mut self.drive {
             Drive::Inline(line) => {
@@ -102,7 +117,7 @@ impl Relay {
             Poll::Ready(Some(Err(cause))) => {
                 self.give_up();
                 Poll::Ready(Some(Err(Error::because(
-                    Kind::ResponseCut,
+                    self.request.fault(),
                     Progress::Answered,
                     cause,
                 ))))
@@ -112,18 +127,23 @@ impl Relay {
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.clocks.rang(Clock::Moving) || self.clocks.rang(Clock::Total) {
-            self.give_up();
-            return Poll::Ready(Some(Err(Error::new(
-                Kind::ResponseTooSlow,
-                Progress::Answered,
-            ))));
+        if self.clocks.rang(Clock::Moving) {
+            return self.too_slow(Kind::ResponseTooSlow);
+        }
+        if self.clocks.rang(Clock::Body) {
+            // The request's body is asked for in another task, which this clock does not wake.
+            return self.too_slow(Kind::BodyTooSlow);
         }
         if !self.clocks.runs(Clock::Moving) {
             self.clocks.start(Clock::Moving, Instant::now(), self.idle);
         }
         self.clocks.arm(cx);
         Poll::Pending
+    }
+
+    fn too_slow(&mut self, kind: Kind) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.give_up();
+        Poll::Ready(Some(Err(Error::new(kind, Progress::Answered))))
     }
 
     fn finish(&mut self, cx: &mut Context<'_>) {

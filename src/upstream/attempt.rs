@@ -15,7 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::body::{RequestBody, refusal};
+use crate::body::{RequestBody, body_fault};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::idle::Local;
@@ -114,6 +114,14 @@ impl Attempt {
         }
     }
 
+    /// Takes the request back from a try that is given up, if it was not handed to a connection yet.
+    pub(crate) fn reclaim(&mut self) -> Option<Dispatch> {
+        match &mut self.stage {
+            Stage::Connecting { dispatch, .. } => dispatch.take().map(|boxed| *boxed),
+            Stage::Exchange { .. } | Stage::Over => None,
+        }
+    }
+
     /// Drives the try.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, AttemptFailure>> {
         if let Stage::Connecting { line, dispatch } = &mut self.stage {
@@ -193,8 +201,8 @@ impl Attempt {
         } else {
             Progress::MaybeSeen
         };
-        let refused = refusal(&cause);
-        let kind = if let Some(kind) = refused {
+        let fault = body_fault(&cause);
+        let kind = if let Some(kind) = fault {
             kind
         } else if self.local.endpoint().state() == State::Dead {
             Kind::EndpointDead
@@ -205,7 +213,7 @@ impl Attempt {
         };
         AttemptFailure {
             error: Error::because(kind, progress, cause),
-            stale: line.reused && !answered && refused.is_none(),
+            stale: line.reused && !answered && fault.is_none(),
             dispatch,
         }
     }
@@ -262,6 +270,8 @@ pub(crate) struct BodySlot {
     polled: Cell<bool>,
     ended: Cell<bool>,
     gate: RefCell<Option<Gate>>,
+    released: Cell<bool>,
+    fault: Cell<Option<Kind>>,
 }
 
 /// Holds a body back until the endpoint asks for it (`Expect: 100-continue`).
@@ -279,12 +289,24 @@ impl BodySlot {
             polled: Cell::new(false),
             ended: Cell::new(false),
             gate: RefCell::new(None),
+            released: Cell::new(false),
+            fault: Cell::new(None),
         })
     }
 
     /// Holds the body back until `gate` opens.
     pub(crate) fn hold(&self, gate: Gate) {
         self.gate.replace(Some(gate));
+    }
+
+    /// Whether it was held back and has been let go since the last time this was asked.
+    pub(crate) fn was_released(&self) -> bool {
+        self.released.take()
+    }
+
+    /// Why it ended before its time, if it did.
+    pub(crate) fn fault(&self) -> Option<Kind> {
+        self.fault.get()
     }
 
     /// Whether any of it may have been sent.
@@ -314,11 +336,15 @@ impl Body for UpstreamBody {
         {
             return Poll::Pending;
         }
-        slot.gate.replace(None);
+        if slot.gate.take().is_some() {
+            slot.released.set(true);
+        }
         slot.polled.set(true);
         let polled = Pin::new(&mut *slot.body.borrow_mut()).poll_frame(cx);
-        if let Poll::Ready(None) = polled {
-            slot.ended.set(true);
+        match &polled {
+            Poll::Ready(None) => slot.ended.set(true),
+            Poll::Ready(Some(Err(error))) => slot.fault.set(body_fault(&**error)),
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         polled
     }

@@ -6,6 +6,11 @@
 mod cli;
 #[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod forwarding;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod real;

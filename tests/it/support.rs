@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod endpoint;
 pub(crate) mod fiel;
 mod message;
+pub(crate) mod terms;
 pub(crate) mod wait;
 pub(crate) mod yaml;
 

@@ -1,0 +1,58 @@
+//! How many connections there may be, and how old they may grow.
+
+use crate::support::client::End;
+use crate::support::terms::limited;
+use crate::support::wait::eventually;
+use crate::support::{Client, Endpoint};
+
+#[test]
+fn a_connection_too_many_waits_until_another_has_closed() {
+    let endpoint = Endpoint::start("a");
+    let fiel = limited("maxConnections: 2", &endpoint);
+    let mut first = Client::connect(fiel.address("web"));
+    let mut second = Client::connect(fiel.address("web"));
+    assert_eq!(
+        (first.get("/1").status, second.get("/2").status),
+        (200, 200)
+    );
+
+    let mut third = Client::connect(fiel.address("web"));
+    third.send("GET /3 HTTP/1.1\r\nHost: test\r\n\r\n");
+    // Two more rounds of the others, in which the third would have been served if it could be.
+    assert_eq!(
+        (first.get("/4").status, second.get("/5").status),
+        (200, 200)
+    );
+    assert_eq!(endpoint.requests_to("/3").len(), 0);
+    drop(first);
+
+    assert_eq!(third.response().status, 200);
+    assert_eq!(second.get("/6").status, 200);
+}
+
+#[test]
+fn an_old_connection_is_asked_to_close_with_its_answer() {
+    let endpoint = Endpoint::start("a");
+    let fiel = limited("maxConnectionAge: 100ms", &endpoint);
+    let mut client = Client::connect(fiel.address("web"));
+
+    eventually("a connection that is old", || {
+        let answer = client.get("/");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "a"));
+        (answer.header("connection") == Some("close")).then_some(())
+    });
+
+    assert_eq!(client.read_to_end(), (vec![], End::Fin));
+}
+
+#[test]
+fn a_young_connection_is_kept() {
+    let endpoint = Endpoint::start("a");
+    let fiel = limited("maxConnectionAge: 1h", &endpoint);
+    let mut client = Client::connect(fiel.address("web"));
+
+    for _ in 0..3 {
+        let answer = client.get("/");
+        assert_eq!((answer.status, answer.header("connection")), (200, None));
+    }
+}
