@@ -10,6 +10,7 @@ pub(crate) mod context;
 mod expect;
 mod outbound;
 pub(crate) mod outcome;
+mod placing;
 mod route_answer;
 
 use std::convert::Infallible;
@@ -256,7 +257,9 @@ fn walk(
         .table
         .find(&asked::facts(client, &head, &asked))
         .ok_or(Kind::NoRoute)?;
-    let route = Arc::clone(view.route(found.route));
+    // A handle of the worker's own: the route's count is not touched.
+    let shared = Rc::clone(&view);
+    let route = shared.route(found.route);
     ledger.book_on(context.account(&route.traffic, || {
         (Some(Arc::clone(&route.spec.name)), None, None)
     }));
