@@ -3,8 +3,6 @@
 //! Several tries may be under way at once; the first answer wins and the others are dropped, which closes their
 //! connections. Only the first try of a request counts in the exact shares.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,7 +21,7 @@ use crate::pool::Pool;
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outbound::Outbound;
 use crate::request::outcome::Ledger;
-use crate::request::placing::{Look, Placing, look_again, verdict_on};
+use crate::request::placing::{Look, Placing, Verdict, look_again, verdict_on};
 use crate::snapshot::View;
 use crate::upstream::{
     Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Engaged, Freshness, UpstreamBody,
@@ -41,7 +39,7 @@ pub(super) struct Attempts {
     idempotent: bool,
     under_way: SmallVec<[Try; 1]>,
     /// The pool whose first verdict is waited for, and the wait.
-    waiting: Option<(Arc<str>, Pin<Box<dyn Future<Output = ()>>>)>,
+    waiting: Option<(Arc<str>, Verdict)>,
     tried: SmallVec<[Arc<Endpoint>; 2]>,
     repeated: u32,
 }

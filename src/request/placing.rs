@@ -147,8 +147,11 @@ pub(super) fn look_again(context: &WorkerContext, name: &str) -> Look {
     }
 }
 
+/// A wait for the first verdict on a pool.
+pub(super) type Verdict = Pin<Box<dyn Future<Output = ()>>>;
+
 /// Waits until a pool has its first verdict, or is gone.
-pub(super) fn verdict_on(store: &Arc<Store>, name: Arc<str>) -> Pin<Box<dyn Future<Output = ()>>> {
+pub(super) fn verdict_on(store: &Arc<Store>, name: Arc<str>) -> Verdict {
     let store = Arc::clone(store);
     Box::pin(async move {
         let mut published = store.follow();
