@@ -326,8 +326,10 @@ mod tests {
 
         #[test]
         fn no_text_makes_a_parser_panic(text: String) {
-            let parsed = (Weight::parse(&text).is_ok(), parse_duration(&text).is_ok(), parse_size(&text).is_ok());
-            prop_assert!(matches!(parsed, (true | false, true | false, true | false)));
+            // Whatever they make of it, each comes back with an answer.
+            Weight::parse(&text).ok();
+            parse_duration(&text).ok();
+            parse_size(&text).ok();
         }
     }
 }

@@ -7,7 +7,7 @@
 // `cfg(test)` always holds here; it tells the lints that `unwrap` is at home.
 #![cfg(test)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,6 +51,18 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Modules whose rooms import each other all the same, and why.
+const CIRCLES: &[(&str, &str)] = &[
+    (
+        "request::",
+        "a connection holds the book of its last answer, and a book holds the worker that it is kept at",
+    ),
+    (
+        "upstream::",
+        "a worker's table holds its connections, and a connection the table that it goes back to",
+    ),
+];
+
 /// No file is longer than this without its tests: beyond it there is a seam to be found.
 const LONGEST: usize = 450;
 
@@ -79,6 +91,56 @@ fn a_room_does_not_import_its_door() {
         below.then(|| "what rooms share has a file of its own".to_owned())
     });
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let house = House::read();
+    let mut imported: BTreeMap<Module, BTreeSet<Module>> = house
+        .files
+        .iter()
+        .map(|file| {
+            let homes = file.imports.iter().map(|import| house.home(import));
+            let others = homes.filter(|home| *home != file.module);
+            (file.module.clone(), others.collect())
+        })
+        .collect();
+    // Who imports nobody is in no circle, and without these others import nobody; circles, and who leads into one,
+    // are left over.
+    loop {
+        let before = imported.len();
+        let free: Vec<Module> = imported
+            .iter()
+            .filter(|(_, homes)| homes.iter().all(|home| !imported.contains_key(home)))
+            .map(|(module, _)| module.clone())
+            .collect();
+        for module in free {
+            imported.remove(&module);
+        }
+        if imported.len() == before {
+            break;
+        }
+    }
+    // The other way round, those who only lead into one are taken off.
+    loop {
+        let wanted: BTreeSet<Module> = imported.values().flatten().cloned().collect();
+        let before = imported.len();
+        imported.retain(|module, _| wanted.contains(module));
+        if imported.len() == before {
+            break;
+        }
+    }
+    let left: BTreeSet<String> = imported.keys().map(|module| module.0.join("::")).collect();
+    let known = |module: &&String| {
+        let of = |(circle, _): &(&str, &str)| module.starts_with(circle);
+        CIRCLES.iter().any(of)
+    };
+    let new: Vec<&String> = left.iter().filter(|module| !known(module)).collect();
+    assert!(new.is_empty(), "circles among {new:?}");
+    for (circle, why) in CIRCLES {
+        let stands = left.iter().any(|module| module.starts_with(circle));
+        assert!(stands, "{circle} has no circle any more ({why})");
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ use serde_saphyr::{Location, Options, Spanned};
 
 use crate::config::problem::{Problem, quoted};
 use crate::config::source::{Place, Source};
-use crate::config::{substitute, syntax};
+use crate::config::substitute;
+use crate::config::syntax::{self, MAX_DEPTH, place_of};
 
 /// A value with its place. What an alias repeats has the place of the alias.
 pub(crate) struct Piece {
@@ -80,8 +81,6 @@ pub(crate) struct Document {
     pub(crate) filled_in: Vec<String>,
 }
 
-/// Deeper nesting is refused; the deepest key of the contract lies at 8.
-pub(crate) const MAX_DEPTH: usize = 32;
 /// Aliases may repeat at most this many pieces in all.
 const MAX_REPEATED: usize = 100_000;
 
@@ -301,20 +300,4 @@ impl Builder<'_> {
     fn place(&self, location: &Location) -> Place {
         place_of(self.source, location)
     }
-}
-
-/// The octets of a location of serde-saphyr.
-pub(crate) fn place_of(source: &Source, location: &Location) -> Place {
-    let span = location.span();
-    match (span.byte_offset(), span.byte_len()) {
-        (Some(start), length) => Place {
-            start: octets(start),
-            length: length.map_or(0, octets),
-        },
-        _ => source.place_of(octets(location.line()), octets(location.column())),
-    }
-}
-
-fn octets(number: impl Into<u64>) -> usize {
-    usize::try_from(number.into()).unwrap_or(usize::MAX)
 }

@@ -126,6 +126,11 @@ mod tests {
             ("/%%61a", "/%25aa"),
             ("/%%32F", "/%252F"),
             ("/%25%36%31", "/%2561"),
+            ("/%%32%65%%32%65/x", "/%252e%252e/x"),
+            ("/%%61%61", "/%25aa"),
+            ("/%2%65%2%65/x", "/%252e%252e/x"),
+            ("/%%%2e%2e/x", "/%25%25../x"),
+            ("/%25%32%65%25%32%65/x", "/%252e%252e/x"),
             ("/.well-known/x", "/.well-known/x"),
             ("/...", "/..."),
             ("/\u{e9}%C3%a9", "/\u{e9}%C3%A9"),
@@ -137,6 +142,53 @@ mod tests {
     #[test]
     fn a_path_without_anything_to_mend_is_borrowed() {
         assert!(matches!(canonical("/api/v1/users.json"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn nothing_can_be_put_together_to_an_escape_or_a_dot_segment(
+            path in "/(%|%|%2|%%|%25|%2[eEfF]|%5c|%3[25]|%6[15]|[0-9a-fA-F]|[./;g]){0,24}",
+        ) {
+            let once = canonical(&path).into_owned();
+            prop_assert_eq!(canonical(&once), once.as_str(), "{:?}", path);
+            prop_assert!(!once.split('/').any(|segment| segment == "." || segment == ".."), "{once:?}");
+            // Read octet by octet, once, both stand for the same but for the segments that are gone: so no escape of
+            // the outcome was none before.
+            if !has_dots_or_empty(&path) {
+                prop_assert_eq!(stands_for(&once), stands_for(&path), "{:?} of {:?}", once, path);
+            }
+        }
+    }
+
+    /// Whether a segment goes away, written plainly or not.
+    fn has_dots_or_empty(path: &str) -> bool {
+        let decoded = |segment: &str| stands_for(segment).into_iter().collect::<String>();
+        path.split('/')
+            .skip(1)
+            .any(|segment| matches!(decoded(segment).as_str(), "" | "." | ".."))
+    }
+
+    /// What a path stands for, piece by piece: an octet as such, or a reserved one that is encoded.
+    fn stands_for(path: &str) -> Vec<String> {
+        let mut pieces = Vec::new();
+        let mut rest = path;
+        while let Some(first) = rest.chars().next() {
+            let hex = rest.get(1..3).filter(|_| first == '%');
+            let octet = hex
+                .filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+                .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+            let (piece, length) = match octet.map(char::from) {
+                Some(letter) if super::is_unreserved(letter) => (letter.to_string(), 3),
+                Some(letter) => (format!("<{:02X}>", u32::from(letter)), 3),
+                None if first == '%' => ("<25>".to_owned(), 1),
+                None => (first.to_string(), first.len_utf8()),
+            };
+            pieces.push(piece);
+            rest = &rest[length..];
+        }
+        pieces
     }
 
     proptest! {

@@ -357,7 +357,7 @@ fn probe(probe: Option<&Probe>) -> Value {
         } => (
             "httpGet",
             object([
-                ("host", json!(host.as_deref())),
+                ("host", json!(host)),
                 ("port", json!(port)),
                 ("path", json!(&**path)),
                 ("scheme", json!("HTTP")),
@@ -374,7 +374,7 @@ fn probe(probe: Option<&Probe>) -> Value {
         ),
         ProbeAction::TcpSocket { host, port } => (
             "tcpSocket",
-            object([("host", json!(host.as_deref())), ("port", json!(port))]),
+            object([("host", json!(host)), ("port", json!(port))]),
         ),
     };
     json!({

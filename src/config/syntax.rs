@@ -3,11 +3,13 @@
 //! Errors of its scanner come as texts only; the cause is guessed from what stands at the place. A wrong guess costs
 //! a less fitting remedy, never a wrong place.
 
-use serde_saphyr::Error;
+use serde_saphyr::{Error, Location};
 
-use crate::config::document::{MAX_DEPTH, place_of};
 use crate::config::problem::Problem;
 use crate::config::source::{Place, Source};
+
+/// Deeper nesting is refused; the deepest key of the contract lies at 8.
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// The problem behind an error of the parser.
 pub(crate) fn explain(source: &Source, error: &Error) -> Problem {
@@ -116,4 +118,20 @@ fn scanner(source: &Source, place: Place, text: &str) -> Problem {
         "check the indentation and the quotes here and in the line before"
     };
     source.problem(place, format!("this is not YAML: {text}"), remedy)
+}
+
+/// The octets of a location of serde-saphyr.
+pub(crate) fn place_of(source: &Source, location: &Location) -> Place {
+    let span = location.span();
+    match (span.byte_offset(), span.byte_len()) {
+        (Some(start), length) => Place {
+            start: octets(start),
+            length: length.map_or(0, octets),
+        },
+        _ => source.place_of(octets(location.line()), octets(location.column())),
+    }
+}
+
+fn octets(number: impl Into<u64>) -> usize {
+    usize::try_from(number.into()).unwrap_or(usize::MAX)
 }

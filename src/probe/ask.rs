@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::model::ProbeAction;
 use crate::probe::answer::Answer;
 use crate::probe::http::{self, Get};
-use crate::probe::plan::{Aim, Destination};
+use crate::probe::plan::Aim;
 use crate::probe::tcp;
 use crate::units::print_duration;
 
@@ -29,13 +29,10 @@ enum Means {
 impl Question {
     /// Makes a probe ready.
     pub(crate) fn new(aim: &Aim) -> Self {
-        let means = match (&aim.to, &aim.probe.action) {
-            (Destination::Name(name), _) => {
-                Means::None(Answer::failure(format!("host {name} is not an IP address")))
-            }
-            (Destination::Address(to), ProbeAction::TcpSocket { .. }) => Means::Tcp(*to),
-            (Destination::Address(to), ProbeAction::HttpGet { path, headers, .. }) => {
-                match Get::try_new(*to, path, headers) {
+        let means = match &aim.probe.action {
+            ProbeAction::TcpSocket { .. } => Means::Tcp(aim.to),
+            ProbeAction::HttpGet { path, headers, .. } => {
+                match Get::try_new(aim.to, path, headers) {
                     Ok(get) => Means::Http(Box::new(get)),
                     Err(_) => Means::None(Answer::failure(format!("path {path} is not valid"))),
                 }

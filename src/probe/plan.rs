@@ -1,6 +1,6 @@
 //! What is to be probed, and which of it is the same probing.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -84,16 +84,7 @@ pub(crate) struct Aim {
     /// What is done, and when.
     pub(crate) probe: Arc<Probe>,
     /// Where to.
-    pub(crate) to: Destination,
-}
-
-/// Where a probe goes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Destination {
-    /// To this address.
-    Address(SocketAddr),
-    /// Nowhere: its host is a name, which only an address may be here. The check of a configuration refuses it.
-    Name(Arc<str>),
+    pub(crate) to: SocketAddr,
 }
 
 impl Identity {
@@ -102,7 +93,7 @@ impl Identity {
         let address = target.endpoint.address();
         let aim = |probe: &Option<Arc<Probe>>| {
             probe.as_ref().map(|probe| Aim {
-                to: Destination::of(&probe.action, address),
+                to: destination(&probe.action, address),
                 probe: Arc::clone(probe),
             })
         };
@@ -123,23 +114,13 @@ impl Identity {
     }
 }
 
-impl Destination {
-    fn of(action: &ProbeAction, endpoint: SocketAddr) -> Self {
-        let (ProbeAction::HttpGet { host, port, .. } | ProbeAction::TcpSocket { host, port }) =
-            action;
-        let port = port.unwrap_or(endpoint.port());
-        let Some(host) = host else {
-            return Self::Address(SocketAddr::new(endpoint.ip(), port));
-        };
-        let literal = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(host);
-        match literal.parse::<IpAddr>() {
-            Ok(ip) => Self::Address(SocketAddr::new(ip, port)),
-            Err(_) => Self::Name(Arc::clone(host)),
-        }
-    }
+/// Where a probe goes: the endpoint, but for what the probe puts in its place.
+fn destination(action: &ProbeAction, endpoint: SocketAddr) -> SocketAddr {
+    let (ProbeAction::HttpGet { host, port, .. } | ProbeAction::TcpSocket { host, port }) = action;
+    SocketAddr::new(
+        host.unwrap_or(endpoint.ip()),
+        port.unwrap_or(endpoint.port()),
+    )
 }
 
 #[cfg(test)]
@@ -154,27 +135,13 @@ mod tests {
             (None, Some(9), "10.0.0.1:9"),
             (Some("10.0.0.2"), None, "10.0.0.2:8080"),
             (Some("::1"), Some(9), "[::1]:9"),
-            (Some("[::1]"), None, "[::1]:8080"),
         ];
         for (host, port, expected) in cases {
             let action = ProbeAction::TcpSocket {
-                host: host.map(Arc::from),
+                host: host.map(|host: &str| host.parse().unwrap()),
                 port,
             };
-            assert_eq!(
-                Destination::of(&action, endpoint),
-                Destination::Address(expected.parse().unwrap())
-            );
+            assert_eq!(destination(&action, endpoint), expected.parse().unwrap());
         }
-    }
-
-    #[test]
-    fn a_host_that_is_a_name_goes_nowhere() {
-        let action = ProbeAction::TcpSocket {
-            host: Some("shop.internal".into()),
-            port: None,
-        };
-        let to = Destination::of(&action, "10.0.0.1:80".parse().unwrap());
-        assert_eq!(to, Destination::Name("shop.internal".into()));
     }
 }

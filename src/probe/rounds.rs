@@ -270,7 +270,6 @@ where
         };
         for kind in KINDS {
             let runs = subject.course.runs(kind);
-            let later = kind == ProbeKind::Liveness && subject.course.liveness_waits();
             let began = subject.began;
             let Some(arm) = subject.arm_mut(kind) else {
                 continue;
@@ -283,15 +282,10 @@ where
                         subject: id,
                         kind,
                         turn: arm.turn,
-                        order: if later { Order::Later } else { Order::First },
+                        order: Order::First,
                     };
                     let from = now.max(began + arm.initial_delay);
-                    if later {
-                        let planned = from + self.schedule.part_of(arm.period);
-                        self.schedule.enter_turn(planned, slot);
-                    } else {
-                        self.schedule.enter_first(from, slot);
-                    }
+                    self.schedule.enter_first(from, slot);
                 }
                 (Presence::Planned, false) => {
                     arm.turn += 1;

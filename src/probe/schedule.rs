@@ -91,15 +91,10 @@ impl<T> Schedule<T> {
         self.turns.retain(|Reverse(entry)| belongs(&entry.item));
     }
 
-    /// A part of the period, to spread the first turns of those that began together: from 0 to below 1 of it.
-    pub(crate) fn part_of(&mut self, period: Duration) -> Duration {
-        period.mul_f64(self.random.f64())
-    }
-
     /// How long after the first probe the first turn comes: a period on average, from half of one to one and a half,
     /// so that the turns of many that began together are spread evenly over a period.
     pub(crate) fn first_turn_after(&mut self, period: Duration) -> Duration {
-        period / 2 + self.part_of(period)
+        period / 2 + period.mul_f64(self.random.f64())
     }
 
     fn next_of_firsts(&self) -> Option<Duration> {
@@ -265,7 +260,7 @@ mod tests {
     fn the_same_seed_spreads_alike() {
         let parts = |seed| {
             let mut schedule: Schedule<()> = Schedule::new(seed);
-            [(); 8].map(|()| schedule.part_of(ms(1_000)))
+            [(); 8].map(|()| schedule.first_turn_after(ms(1_000)))
         };
         assert_eq!(parts(3), parts(3));
         assert_ne!(parts(3), parts(4));

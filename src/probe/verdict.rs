@@ -115,11 +115,6 @@ impl Course {
         self.track(kind).and_then(|track| track.finding)
     }
 
-    /// Whether liveness is left to its later turns at the start, because another probe says more.
-    pub(crate) fn liveness_waits(&self) -> bool {
-        self.startup.is_some() || self.readiness.is_some()
-    }
-
     fn is_started(&self) -> bool {
         passed(self.startup.as_ref())
     }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use crate::config::model::{Match, PathPattern};
 use crate::header::network;
-use crate::route::entry::ConditionRank;
+use crate::route::rank::ConditionRank;
 
 /// What of a request decides its route.
 #[derive(Clone, Copy, Debug)]

@@ -1,15 +1,4 @@
-//! What is more specific: match summaries with a derived order, and the candidates that share a host and a path.
-//!
-//! Routes are compared in this order, and the first difference decides:
-//!
-//! 1. the host: exact, then the longer wildcard, then the shorter, then none;
-//! 2. the path: exact, then a regular expression, then the longer prefix, then the shorter, then any;
-//! 3. a method is given;
-//! 4. the number of header conditions;
-//! 5. the number of query conditions;
-//! 6. the length of the longest client network that holds the client (none given is the least);
-//! 7. a listener is given;
-//! 8. the place in the file: the earlier one wins, and only here it counts.
+//! The candidates that share a host and a path, the most specific first.
 //!
 //! Relies on `condition` for what a request meets. Does not know how hosts and paths are looked up.
 
@@ -17,74 +6,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::config::model::{Match, Route, RouteId};
+use crate::config::model::{Route, RouteId};
 use crate::route::condition::{self, Facts};
-use crate::route::{host, path};
-
-/// How specifically a route matches one request; the greatest wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Summary {
-    /// By its host.
-    pub host: HostRank,
-    /// By its path.
-    pub path: PathRank,
-    /// By its other conditions.
-    pub conditions: ConditionRank,
-}
-
-/// How specific the host of a match is, the least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HostRank {
-    /// No host is asked for.
-    Unrestricted,
-    /// A wildcard with a suffix of so many octets. Of two suffixes of one host the longer has more labels.
-    Wildcard(usize),
-    /// This very host.
-    Exact,
-}
-
-/// How specific the path of a match is, the least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PathRank {
-    /// Any path.
-    Any,
-    /// A prefix of so many octets.
-    Prefix(usize),
-    /// A regular expression; two of them are equally specific, whatever they say.
-    Regex,
-    /// This very path.
-    Exact,
-}
-
-/// How specific the other conditions of a match are; the fields are compared from the first to the last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConditionRank {
-    /// A method is given.
-    pub method: bool,
-    /// The number of header conditions.
-    pub headers: u16,
-    /// The number of query conditions.
-    pub query: u16,
-    /// The length of the longest network that holds the client.
-    pub client: Option<u8>,
-    /// A listener is given.
-    pub listener: bool,
-}
-
-impl Summary {
-    /// How specifically this match takes that request, or `None` where it does not take it.
-    ///
-    /// This is the definition, one match at a time; the table finds the same route faster. The host is lower-case
-    /// and without a trailing dot, as [`host::normalized`] makes it.
-    #[must_use]
-    pub fn of(matches: &Match, facts: &Facts<'_>) -> Option<Self> {
-        Some(Self {
-            host: host::rank(&matches.hosts, facts.host)?,
-            path: path::rank(&matches.path, facts.path)?,
-            conditions: condition::rank(matches, facts)?,
-        })
-    }
-}
+use crate::route::rank::ConditionRank;
 
 /// One route where it is looked for.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::config::model::HostPattern;
-use crate::route::entry::HostRank;
+use crate::route::rank::HostRank;
 
 /// A host in lower case, made on the stack when it is no longer than a domain name can be.
 pub type HostBuffer = SmallVec<[u8; 256]>;

@@ -11,7 +11,8 @@ use rustc_hash::FxHashMap;
 
 use crate::config::model::{PathPattern, Route, RouteId};
 use crate::route::condition::Facts;
-use crate::route::entry::{Bucket, PathRank};
+use crate::route::entry::Bucket;
+use crate::route::rank::PathRank;
 
 /// What of the path was matched, which is what a rewrite replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Built once for a snapshot, read by all workers, never changed. Finding a route takes 20 ns among one host and among
 //! ten thousand; 31 ns where a thousand hosts are asked for in turn, which is what the processor's caches miss; 31 and
 //! 51 ns with prefixes (`cargo bench --bench route`). The levels are asked from the most specific to the least, so that
-//! the first answer is the greatest [`Summary`](crate::route::entry::Summary); a level whose conditions are not met
+//! the first answer is the greatest [`Summary`](crate::route::summary::Summary); a level whose conditions are not met
 //! passes the request on to the next.
 
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Table {
         Self { hosts }
     }
 
-    /// The most specific route that takes the request; see [`entry`](crate::route::entry) for the order.
+    /// The most specific route that takes the request; see [`summary`](crate::route::summary) for the order.
     ///
     /// Does not allocate, but for hosts of more than 256 octets that are not in lower case.
     #[must_use]

@@ -10,8 +10,8 @@ use crate::config::model::{
     Action, HeaderEdits, HostPattern, Match, PathPattern, Pattern, Respond, Retry, Rewrite, Route,
     RouteId, Timeouts,
 };
-use crate::route::entry::Summary;
 use crate::route::host::{self, HostBuffer};
+use crate::route::summary::Summary;
 use crate::route::{Facts, Found, PathMatch, Table};
 
 fn route(matches: Match) -> Arc<Route> {

@@ -140,7 +140,7 @@ fn redirect(findings: &mut Findings<'_>, at: At<'_>) -> Option<Redirect> {
     let host = fields.get("host").map(|at| findings.authority(at));
     let path = fields
         .get("path")
-        .map(|at| findings.path(at).map(Arc::from));
+        .map(|at| findings.path_and_query(at).map(Arc::from));
     let status = match fields.get("status") {
         Some(at) => redirect_status(findings, at),
         None => StatusCode::PERMANENT_REDIRECT,

@@ -3,9 +3,12 @@
 //! Values are never repeated in messages, and those that may be secrets are marked as sensitive, which `redact` and
 //! every debug print respect.
 
+use std::collections::HashMap;
+
 use http::{HeaderName, HeaderValue};
 
 use crate::config::check::findings::{At, Findings};
+use crate::config::document::Entry;
 use crate::config::problem::quoted;
 use crate::config::source::Place;
 
@@ -107,4 +110,38 @@ pub(crate) fn names_a_secret(name: &str) -> bool {
     ]
     .iter()
     .any(|word| name.contains(word))
+}
+
+/// Names of fields and their values; names differ by more than case.
+pub(crate) fn field_map(
+    findings: &mut Findings<'_>,
+    at: At<'_>,
+    use_of: FieldUse,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut fields = Vec::new();
+    let mut places: HashMap<HeaderName, Place> = HashMap::new();
+    for Entry { key, place, value } in findings.entries(at).unwrap_or_default() {
+        let what = key.as_str();
+        let name = findings.field_name(*place, what, use_of);
+        let value = findings.field_value(At { what, piece: value }, what);
+        let Some(name) = name else {
+            continue;
+        };
+        if let Some(&first) = places.get(&name) {
+            let line = findings.line(first);
+            let message = format!(
+                "the header {} stands here twice, first in line {line}",
+                quoted(what)
+            );
+            findings.problem(
+                *place,
+                message,
+                "keep one of them; case does not count in names of headers",
+            );
+            continue;
+        }
+        places.insert(name.clone(), *place);
+        fields.extend(value.map(|value| (name, value)));
+    }
+    fields
 }

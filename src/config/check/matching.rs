@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
-use crate::config::check::field::FieldUse;
+use crate::config::check::field::{FieldUse, field_map};
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::listener::Listeners;
-use crate::config::check::route::field_map;
 use crate::config::document::{Entry, Value};
 use crate::config::keys::{MATCH, PATH};
 use crate::config::model::{Match, PathPattern, Pattern};

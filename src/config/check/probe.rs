@@ -2,6 +2,7 @@
 //!
 //! Beyond those rules, seconds may carry decimals, and a missing port is the endpoint's own.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,10 +158,23 @@ fn target(
     findings: &mut Findings<'_>,
     fields: &Fields<'_>,
     ports: &NamedPorts,
-) -> (Option<Arc<str>>, Option<u16>) {
-    let host = fields.get("host").and_then(|at| findings.host(at));
+) -> (Option<IpAddr>, Option<u16>) {
+    let host = fields.get("host").and_then(|at| host(findings, at));
     let port = fields.get("port").and_then(|at| port(findings, at, ports));
     (host, port)
+}
+
+/// An IP address, in brackets or not: names are asked for nowhere yet.
+fn host(findings: &mut Findings<'_>, at: At<'_>) -> Option<IpAddr> {
+    let text = findings.host(at)?;
+    let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    let address = bare.unwrap_or(&text).parse().ok();
+    if address.is_none() {
+        let words = format!("the host name {} in a probe", quoted(&text));
+        let remedy = "write an IP address, or remove it for the endpoint's own; what `Host` says goes under httpHeaders";
+        findings.later(at.piece.place, &words, remedy);
+    }
+    address
 }
 
 /// A number, or a name in the pool's `ports`.

@@ -101,7 +101,7 @@ pub(crate) fn endless(findings: &mut Findings<'_>, routes: &[Placed], listeners:
         let Action::Redirect(redirect) = &placed.route.action else {
             continue;
         };
-        let may_go_elsewhere = redirect.path.as_deref().is_some_and(|path| {
+        let may_go_elsewhere = path_of(redirect).is_some_and(|path| {
             routes
                 .iter()
                 .filter(|other| !std::ptr::eq(*other, placed))
@@ -141,11 +141,17 @@ fn comes_back(matches: &Match, redirect: &Redirect, listeners: &Listeners) -> bo
             return false;
         }
     }
-    match &redirect.path {
+    match path_of(redirect) {
         // What the query of the new target is, the file does not say.
         Some(path) => matches.query.is_empty() && takes_path(&matches.path, path),
         None => true,
     }
+}
+
+/// The path that a redirect leads to, without its query.
+fn path_of(redirect: &Redirect) -> Option<&str> {
+    let path = redirect.path.as_deref()?;
+    Some(path.split_once('?').map_or(path, |(path, _)| path))
 }
 
 fn takes_host(pattern: &HostPattern, host: &str) -> bool {

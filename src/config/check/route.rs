@@ -5,15 +5,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 use crate::config::check::action::action;
-use crate::config::check::field::FieldUse;
+use crate::config::check::field::{FieldUse, field_map};
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::check::listener::{Listeners, required_name, unique};
 use crate::config::check::matching::matches;
 use crate::config::check::pool::Pools;
-use crate::config::document::{Entry, Piece, Value};
+use crate::config::document::{Piece, Value};
 use crate::config::keys::{EDITS, RETRY, RETRY_ON, REWRITE, ROUTE, TIMEOUTS};
 use crate::config::model::{HeaderEdits, Match, Retry, Rewrite, Route, Timeouts};
 use crate::config::problem::quoted;
@@ -239,38 +239,4 @@ fn edits(findings: &mut Findings<'_>, at: At<'_>, use_of: FieldUse) -> HeaderEdi
         }
     }
     edits
-}
-
-/// Names of fields and their values; names differ by more than case.
-pub(crate) fn field_map(
-    findings: &mut Findings<'_>,
-    at: At<'_>,
-    use_of: FieldUse,
-) -> Vec<(HeaderName, HeaderValue)> {
-    let mut fields = Vec::new();
-    let mut places: HashMap<HeaderName, Place> = HashMap::new();
-    for Entry { key, place, value } in findings.entries(at).unwrap_or_default() {
-        let what = key.as_str();
-        let name = findings.field_name(*place, what, use_of);
-        let value = findings.field_value(At { what, piece: value }, what);
-        let Some(name) = name else {
-            continue;
-        };
-        if let Some(&first) = places.get(&name) {
-            let line = findings.line(first);
-            let message = format!(
-                "the header {} stands here twice, first in line {line}",
-                quoted(what)
-            );
-            findings.problem(
-                *place,
-                message,
-                "keep one of them; case does not count in names of headers",
-            );
-            continue;
-        }
-        places.insert(name.clone(), *place);
-        fields.extend(value.map(|value| (name, value)));
-    }
-    fields
 }

@@ -8,6 +8,7 @@ use http::Method;
 use crate::config::check::findings::{At, Findings};
 use crate::config::path::canonical;
 use crate::config::problem::quoted;
+use crate::config::source::Place;
 use crate::config::suggest;
 
 impl Findings<'_> {
@@ -15,6 +16,35 @@ impl Findings<'_> {
     pub(crate) fn path<'n>(&mut self, at: At<'n>) -> Option<&'n str> {
         let text = self.text(at)?;
         let place = at.piece.place;
+        if let Some(cut) = text.find(['?', '#']) {
+            let what = quoted(text);
+            let remedy = format!(
+                "write {}; a query is matched under match.query",
+                quoted(&text[..cut])
+            );
+            let message = format!("the path {what} holds a query or a fragment");
+            self.problem(place, message, remedy);
+            return None;
+        }
+        self.canonical_path(place, text)
+    }
+
+    /// A canonical path that may bring a query along, as it stands in `Location`.
+    pub(crate) fn path_and_query<'n>(&mut self, at: At<'n>) -> Option<&'n str> {
+        let text = self.text(at)?;
+        let place = at.piece.place;
+        if let Some((before, _)) = text.split_once('#') {
+            let message = format!("the path {} holds a fragment", quoted(text));
+            self.problem(place, message, format!("write {}", quoted(before)));
+            return None;
+        }
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        self.canonical_path(place, path)?;
+        self.sendable(place, &format!("the query {}", quoted(query)), query)?;
+        Some(text)
+    }
+
+    fn canonical_path<'n>(&mut self, place: Place, text: &'n str) -> Option<&'n str> {
         let what = quoted(text);
         if !text.starts_with('/') {
             let remedy = format!("write {}", quoted(&format!("/{text}")));
@@ -25,23 +55,7 @@ impl Findings<'_> {
             );
             return None;
         }
-        if let Some(cut) = text.find(['?', '#']) {
-            let remedy = format!(
-                "write {}; a query is matched under match.query",
-                quoted(&text[..cut])
-            );
-            let message = format!("the path {what} holds a query or a fragment");
-            self.problem(place, message, remedy);
-            return None;
-        }
-        if text
-            .bytes()
-            .any(|byte| byte <= b' ' || byte == 0x7f || byte >= 0x80)
-        {
-            let message = format!("the path {what} holds a character that no request can hold");
-            self.problem(place, message, "percent-encode it, as in %20 for a space");
-            return None;
-        }
+        self.sendable(place, &format!("the path {what}"), text)?;
         let bad_escape = text.match_indices('%').any(|(start, _)| {
             let digits = text.as_bytes().get(start + 1..start + 3);
             !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
@@ -58,6 +72,16 @@ impl Findings<'_> {
             return None;
         }
         Some(text)
+    }
+
+    /// Whether a text may stand in a request line.
+    fn sendable(&mut self, place: Place, what: &str, text: &str) -> Option<()> {
+        if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Some(());
+        }
+        let message = format!("{what} holds a character that no request can hold");
+        self.problem(place, message, "percent-encode it, as in %20 for a space");
+        None
     }
 
     /// A request method.

@@ -1,7 +1,7 @@
 //! Pools, their endpoints and their probes, as configured.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +101,7 @@ pub enum ProbeAction {
     /// A GET request; 200 to 399 is success.
     HttpGet {
         /// In place of the endpoint's IP address.
-        host: Option<Arc<str>>,
+        host: Option<IpAddr>,
         /// In place of the endpoint's port.
         port: Option<u16>,
         /// The path with its query. Default `/`.
@@ -112,7 +112,7 @@ pub enum ProbeAction {
     /// A connection; being accepted is success.
     TcpSocket {
         /// In place of the endpoint's IP address.
-        host: Option<Arc<str>>,
+        host: Option<IpAddr>,
         /// In place of the endpoint's port.
         port: Option<u16>,
     },

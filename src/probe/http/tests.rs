@@ -12,7 +12,7 @@ use super::*;
 use crate::config::model::{Probe, ProbeAction};
 use crate::probe::ask::Question;
 use crate::probe::counts::ProbeResult::{self, Failure, Success};
-use crate::probe::plan::{Aim, Destination};
+use crate::probe::plan::Aim;
 
 /// An endpoint that takes one connection, reads a request's head, writes this and closes. Gives the head.
 async fn answering(bytes: impl Into<Vec<u8>>) -> (SocketAddr, JoinHandle<String>) {
@@ -51,7 +51,7 @@ fn get() -> ProbeAction {
 
 async fn asked(to: SocketAddr, action: ProbeAction, timeout: Duration) -> (ProbeResult, String) {
     let question = Question::new(&Aim {
-        to: Destination::Address(to),
+        to,
         probe: Arc::new(Probe {
             action,
             initial_delay: Duration::ZERO,

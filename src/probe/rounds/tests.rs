@@ -202,6 +202,41 @@ async fn a_new_endpoint_is_probed_at_once_and_then_once_a_period_without_drift()
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_first_probe_of_each_kind_goes_out_as_soon_as_it_may_however_long_its_period() {
+    let house = House::new(1, 16);
+    let hourly = [READINESS, LIVENESS].map(|port| probe(port, s(3_600)));
+    let started = [STARTUP, READINESS, LIVENESS].map(|port| probe(port, s(3_600)));
+    house.follow(vec![
+        target(&endpoint("shop", 1), &hourly),
+        target(&endpoint("shop", 2), &started),
+    ]);
+    sleep(ms(100)).await;
+
+    for (port, count) in [(STARTUP, 1), (READINESS, 2), (LIVENESS, 2)] {
+        let sent = house.sent_to(port);
+        assert_eq!(sent.len(), count, "to port {port} at {sent:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_probes_of_all_kinds_together_keep_to_a_thousand_a_second() {
+    let house = House::new(1, 10_000);
+    let probes = [READINESS, LIVENESS].map(|port| probe(port, s(3_600)));
+    let targets = (0..1_000).map(|number| target(&endpoint("shop", number), &probes));
+    house.follow(targets.collect());
+    sleep(s(3)).await;
+
+    let mut sent = [house.sent_to(READINESS), house.sent_to(LIVENESS)].concat();
+    sent.sort_unstable();
+    assert_eq!(sent.len(), 2_000);
+    let in_first_second = sent.iter().filter(|at| **at < 1_000).count();
+    assert!(
+        (900..=1_000).contains(&in_first_second),
+        "{in_first_second}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_thousand_endpoints_leave_on_time_and_evenly() {
     let house = House::new(7, 20_000);
     let targets = (0..10_000)
