@@ -233,7 +233,7 @@ where
         let served = Served::new(
             service.clone(),
             Rc::clone(edge),
-            std::sync::Arc::clone(&context.metrics),
+            Rc::clone(context),
         );
         let mut hyper = builder(edge).serve_connection(TokioIo::new(io), served);
         let mut asked_to_end = false;

@@ -13,6 +13,7 @@ use crate::access_log::Logger;
 use crate::body::RequestBody;
 use crate::clock::Clocks;
 use crate::config::model::{Listener, Timeouts};
+use crate::error::Kind;
 use crate::header::forwarded::{Peer, Scheme};
 use crate::metrics::Metrics;
 use crate::metrics::Traffic;
@@ -118,6 +119,23 @@ enum Flush {
     Awaited,
 }
 
+/// How far the answer to a request has come, seen from outside of all layers around the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answering {
+    /// Nobody watches: the proxy is called without a connection of its own.
+    Unwatched,
+    /// The layers or the proxy are at it.
+    Pending,
+    /// The head of an answer was given.
+    Begun,
+    /// It failed outside of the proxy or by a panic; the head of the answer says so.
+    Failed(Kind),
+    /// The same, when its head had been given.
+    BrokenOff(Kind),
+    /// The client left before there was an answer.
+    Abandoned,
+}
+
 /// A client's connection, as its requests see it.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -126,12 +144,12 @@ pub(crate) struct Client {
     pub(crate) peer: Peer,
     pub(crate) scheme: Scheme,
     pub(crate) clocks: Rc<Clocks>,
-    /// A request is being served: from its head read to its response's body handed over.
-    pub(crate) serving: Cell<bool>,
     /// The next answer asks the client to close.
     pub(crate) closing: Cell<bool>,
-    /// A panic was caught while its request was served.
-    pub(crate) panicked: Cell<bool>,
+    /// How far the answer to its present request has come, as whoever serves the connection sees it.
+    pub(crate) answering: Cell<Answering>,
+    /// Its present request has come to the proxy, through whatever layers there are.
+    pub(crate) reached: Cell<bool>,
     /// A request's body was not read to its end.
     pub(crate) abandoned: Rc<Cell<bool>>,
     /// How long the client may leave what is written to it unread; the route's `timeouts.idle`.
@@ -152,9 +170,9 @@ impl Client {
             peer,
             scheme,
             clocks: Rc::default(),
-            serving: Cell::new(false),
             closing: Cell::new(false),
-            panicked: Cell::new(false),
+            answering: Cell::new(Answering::Unwatched),
+            reached: Cell::new(false),
             abandoned: Rc::default(),
             write_limit: Cell::new(Timeouts::default().idle),
             tells_flush: Cell::new(false),

@@ -18,7 +18,7 @@ use crate::access_log::{Record, Text};
 use crate::error::{Error, Kind};
 use crate::header::ids;
 use crate::request::asked::Asked;
-use crate::request::context::{Account, Client, WorkerContext};
+use crate::request::context::{Account, Answering, Client, WorkerContext};
 use crate::response::Body;
 
 /// The status under which a request is booked whose client left first.
@@ -173,6 +173,12 @@ impl Ledger {
         self.answered_by_route(status, kind.reason());
     }
 
+    /// The answer ends before its time, its head being with the client.
+    fn broke_off(&mut self, kind: Kind) {
+        self.reason = Some(kind.reason());
+        self.state = State::Broken;
+    }
+
     /// The client went before everything was written.
     pub(crate) fn client_left(&mut self) {
         self.status = CLIENT_LEFT;
@@ -209,7 +215,11 @@ impl Ledger {
             return;
         }
         if self.state == State::Open && self.reason.is_none() {
-            self.client_left();
+            match std::thread::panicking() {
+                // A layer around the proxy held the request when it panicked, or the proxy itself did.
+                true => self.refused(StatusCode::INTERNAL_SERVER_ERROR, Kind::Panicked),
+                false => self.client_left(),
+            }
         }
         self.state = State::Closed;
         let worker = self.context.worker;
@@ -387,13 +397,21 @@ impl http_body::Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        self.client.serving.set(false);
         let Some(mut ledger) = self.ledger.take() else {
             return;
         };
-        let over = self.silence != Silence::None || self.body.is_end_stream();
-        if over && ledger.state == State::Open {
-            ledger.state = State::Whole;
+        let answering = self.client.answering.get();
+        // A layer that drops the body before it has answered, and in peace, answers with a body of its own.
+        let unwanted = answering == Answering::Pending && !std::thread::panicking();
+        let over = self.silence != Silence::None || self.body.is_end_stream() || unwanted;
+        match answering {
+            Answering::Failed(kind) => ledger.refused(StatusCode::INTERNAL_SERVER_ERROR, kind),
+            Answering::BrokenOff(kind) => ledger.broke_off(kind),
+            _ if over && ledger.state == State::Open => ledger.state = State::Whole,
+            Answering::Unwatched
+            | Answering::Pending
+            | Answering::Begun
+            | Answering::Abandoned => {}
         }
         if ledger.state == State::Whole {
             self.client.handed_over(ledger);
