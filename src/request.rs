@@ -33,7 +33,7 @@ use crate::error::Kind;
 use crate::header::framing::{self, Framing};
 use crate::header::{self, hop, ids, keep_alive};
 use crate::request::attempts::{Attempts, Won};
-use crate::request::context::{Answering, Client, WorkerContext};
+use crate::request::context::{Client, WorkerContext};
 use crate::request::outbound::Outbound;
 use crate::request::outcome::{Ledger, ResponseBody, Silence};
 use crate::request::route_answer::{redirect, respond};
@@ -219,11 +219,9 @@ impl ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let Some(ledger) = &mut self.ledger {
+        if let Some(ledger) = self.ledger.take() {
             self.client.clocks.stop(Clock::Total);
-            if let Answering::Failed(kind) = self.client.answering.get() {
-                ledger.refused(StatusCode::INTERNAL_SERVER_ERROR, kind);
-            }
+            ledger.drop_unanswered(&self.client);
         }
     }
 }

@@ -86,8 +86,7 @@ impl Edge {
         self.phase.set(Phase::Served);
         self.unflushed.set(true);
         self.serving.set(true);
-        self.client.answering.set(Answering::Pending);
-        self.client.reached.set(false);
+        self.client.answers(Answering::Pending);
         self.requests.set(self.requests.get() + 1);
         for clock in [Clock::Idle, Clock::Head, Clock::Rest] {
             self.client.clocks.stop(clock);
@@ -101,8 +100,8 @@ impl Edge {
     /// The answer's body has been handed over, or nobody waits for an answer any more.
     fn end_request(&self) {
         self.serving.set(false);
-        if self.client.answering.get() == Answering::Pending {
-            self.client.answering.set(Answering::Abandoned);
+        if self.client.answering() == Answering::Pending {
+            self.client.answers(Answering::Abandoned);
         }
     }
 
@@ -225,11 +224,6 @@ impl Serving {
     pub(super) fn begin(edge: &Rc<Edge>) -> Self {
         edge.begin_request();
         Self(Rc::clone(edge))
-    }
-
-    /// How far the answer has come.
-    pub(super) fn answering(&self, now: Answering) {
-        self.0.client.answering.set(now);
     }
 
     /// Whose request it is.

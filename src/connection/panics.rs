@@ -141,7 +141,7 @@ where
             Ok(Poll::Ready(Ok(answer))) => {
                 let serving = this.serving.take();
                 if let Some(serving) = &serving {
-                    serving.answering(Answering::Begun);
+                    serving.client().answers(Answering::Begun(answer.status()));
                 }
                 let context = Rc::clone(this.context);
                 return Poll::Ready(Ok(answer.map(|body| AnswerBody {
@@ -165,7 +165,7 @@ where
             // hyper does not ask again after an answer.
             return Poll::Pending;
         };
-        serving.answering(Answering::Failed(kind));
+        serving.client().answers(Answering::Failed(kind));
         // What the failure left half done is dropped here, and booked.
         this.stage.set(Stage::Refused { error: None });
         let own = answer_to_failure(this.context, serving.client(), kind);
@@ -229,7 +229,9 @@ where
             this.context.metrics.panicked();
             tracing::error!(error = %Caught, "Response broke off inside the proxy");
             if let Some(serving) = this.serving {
-                serving.answering(Answering::BrokenOff(Kind::Panicked));
+                serving
+                    .client()
+                    .answers(Answering::BrokenOff(Kind::Panicked));
             }
             this.inner.set(Inner::Gone);
             Poll::Ready(Some(Err(Box::new(Caught))))

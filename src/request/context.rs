@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::body::Incoming;
 use rustc_hash::FxHashMap;
 
@@ -126,8 +127,8 @@ pub(crate) enum Answering {
     Unwatched,
     /// The layers or the proxy are at it.
     Pending,
-    /// The head of an answer was given.
-    Begun,
+    /// The head of an answer was given, with this status.
+    Begun(StatusCode),
     /// It failed outside of the proxy or by a panic; the head of the answer says so.
     Failed(Kind),
     /// The same, when its head had been given.
@@ -147,7 +148,7 @@ pub(crate) struct Client {
     /// The next answer asks the client to close.
     pub(crate) closing: Cell<bool>,
     /// How far the answer to its present request has come, as whoever serves the connection sees it.
-    pub(crate) answering: Cell<Answering>,
+    answering: Cell<Answering>,
     /// Its present request has come to the proxy, through whatever layers there are.
     pub(crate) reached: Cell<bool>,
     /// A request's body was not read to its end.
@@ -158,6 +159,8 @@ pub(crate) struct Client {
     pub(crate) tells_flush: Cell<bool>,
     flush: Cell<Flush>,
     tail: RefCell<Option<Box<Ledger>>>,
+    /// The book of a request that a layer gave up, until the layer has answered instead.
+    given_up: RefCell<Option<Box<Ledger>>>,
     tunnel: RefCell<Option<Tunnel>>,
 }
 
@@ -178,6 +181,7 @@ impl Client {
             tells_flush: Cell::new(false),
             flush: Cell::new(Flush::NotAwaited),
             tail: RefCell::default(),
+            given_up: RefCell::default(),
             tunnel: RefCell::default(),
         }
     }
@@ -192,6 +196,26 @@ impl Client {
         if self.tells_flush.get() {
             drop(self.tail.replace(Some(ledger)));
         }
+    }
+
+    /// How far the answer has come.
+    pub(crate) fn answering(&self) -> Answering {
+        self.answering.get()
+    }
+
+    /// The answer has come so far.
+    pub(crate) fn answers(&self, now: Answering) {
+        self.answering.set(now);
+        if now == Answering::Pending {
+            self.reached.set(false);
+        } else if let Some(mut ledger) = self.given_up.take() {
+            ledger.answered_by_layer(now);
+        }
+    }
+
+    /// A layer has dropped a request, or the answer to it, and owes the client another answer.
+    pub(super) fn give_up(&self, ledger: Box<Ledger>) {
+        drop(self.given_up.replace(Some(ledger)));
     }
 
     /// A body waits from now on until what was handed over before is written.

@@ -173,6 +173,30 @@ impl Ledger {
         self.answered_by_route(status, kind.reason());
     }
 
+    /// The request, or the answer to it, was dropped before the client had been given a head.
+    pub(super) fn drop_unanswered(mut self: Box<Self>, client: &Client) {
+        match client.answering() {
+            // The panic that drops it is told by `close`.
+            Answering::Pending if !std::thread::panicking() => client.give_up(self),
+            answering => self.answered_by_layer(answering),
+        }
+    }
+
+    /// A layer has answered instead of the proxy.
+    pub(super) fn answered_by_layer(&mut self, answering: Answering) {
+        match answering {
+            Answering::Failed(kind) => self.refused(StatusCode::INTERNAL_SERVER_ERROR, kind),
+            Answering::Begun(status) => {
+                self.status = status.as_u16();
+                self.state = State::Whole;
+            }
+            Answering::Pending
+            | Answering::Unwatched
+            | Answering::BrokenOff(_)
+            | Answering::Abandoned => {}
+        }
+    }
+
     /// The answer ends before its time, its head being with the client.
     fn broke_off(&mut self, kind: Kind) {
         self.reason = Some(kind.reason());
@@ -400,18 +424,17 @@ impl Drop for ResponseBody {
         let Some(mut ledger) = self.ledger.take() else {
             return;
         };
-        let answering = self.client.answering.get();
-        // A layer that drops the body before it has answered, and in peace, answers with a body of its own.
-        let unwanted = answering == Answering::Pending && !std::thread::panicking();
-        let over = self.silence != Silence::None || self.body.is_end_stream() || unwanted;
-        match answering {
-            Answering::Failed(kind) => ledger.refused(StatusCode::INTERNAL_SERVER_ERROR, kind),
+        let over = self.silence != Silence::None || self.body.is_end_stream();
+        match self.client.answering() {
+            Answering::Pending | Answering::Failed(_) => {
+                return ledger.drop_unanswered(&self.client);
+            }
             Answering::BrokenOff(kind) => ledger.broke_off(kind),
-            _ if over && ledger.state == State::Open => ledger.state = State::Whole,
-            Answering::Unwatched
-            | Answering::Pending
-            | Answering::Begun
-            | Answering::Abandoned => {}
+            Answering::Unwatched | Answering::Begun(_) | Answering::Abandoned => {
+                if over && ledger.state == State::Open {
+                    ledger.state = State::Whole;
+                }
+            }
         }
         if ledger.state == State::Whole {
             self.client.handed_over(ledger);
