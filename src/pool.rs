@@ -52,10 +52,10 @@ pub enum Standing {
 }
 
 /// What a pick comes to.
-#[derive(Debug)]
-pub enum Picked<'pool> {
-    /// This endpoint takes the request.
-    Endpoint(&'pool Arc<Endpoint>),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picked {
+    /// The member with this place in [`Pool::members`] takes the request.
+    Member(usize),
     /// The pool is an old one: the newest snapshot has the one that counts on.
     Outdated,
     /// Nobody may take it.
@@ -94,12 +94,12 @@ impl Pool {
 
     /// The endpoint for the next first try.
     #[must_use]
-    pub fn pick(&self) -> Picked<'_> {
+    pub fn pick(&self) -> Picked {
         if let Some(only) = self.only {
-            return Picked::Endpoint(&self.members[only].endpoint);
+            return Picked::Member(only);
         }
         match self.rotation.take() {
-            Take::Picked(pick) => Picked::Endpoint(&self.members[pick.entry].endpoint),
+            Take::Picked(pick) => Picked::Member(pick.entry),
             Take::Closed => Picked::Outdated,
             Take::Empty => Picked::Nobody,
         }

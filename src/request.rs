@@ -10,6 +10,7 @@ pub(crate) mod context;
 mod expect;
 mod outbound;
 pub(crate) mod outcome;
+mod placing;
 mod route_answer;
 
 use std::convert::Infallible;
@@ -18,7 +19,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::header::CONNECTION;
 use http::request::Parts;
@@ -88,6 +89,8 @@ pub struct ResponseFuture {
     ledger: Option<Box<Ledger>>,
     told: Told,
     stage: Stage,
+    /// An endpoint's answer that waits because the client is to be told something else first.
+    won: Option<Box<Won>>,
 }
 
 /// What of a request its answer depends on.
@@ -102,14 +105,10 @@ struct Told {
     reason = "the usual case is the large one, and a box would cost each request an allocation"
 )]
 enum Stage {
-    /// The proxy has an answer of its own.
-    Answer(Response<Body>),
+    /// The proxy has an answer of its own; `None` once it was taken.
+    Answer(Option<Response<Body>>),
     /// An endpoint is being asked.
     Attempts(Attempts),
-    /// An endpoint has answered; the client is to be told something else first.
-    Won(Box<(Attempts, Won)>),
-    /// The answer was taken.
-    Over,
 }
 
 impl ResponseFuture {
@@ -130,7 +129,7 @@ impl ResponseFuture {
         };
         let stage = match walk(context, client, &mut ledger, &mut told, head, body, now) {
             Ok(stage) => stage,
-            Err(kind) => Stage::Answer(refuse(kind, client, &told, &mut ledger)),
+            Err(kind) => Stage::Answer(Some(refuse(kind, client, &told, &mut ledger))),
         };
         Self {
             client: Rc::clone(client),
@@ -138,6 +137,7 @@ impl ResponseFuture {
             ledger: Some(ledger),
             told,
             stage,
+            won: None,
         }
     }
 }
@@ -150,37 +150,41 @@ impl Future for ResponseFuture {
         let Some(ledger) = &mut this.ledger else {
             return Poll::Pending;
         };
-        let (attempts, won) = match std::mem::replace(&mut this.stage, Stage::Over) {
-            Stage::Answer(answer) => return this.finish(answer),
-            Stage::Attempts(mut attempts) => match attempts.poll(cx, ledger) {
-                Poll::Pending => {
-                    this.stage = Stage::Attempts(attempts);
-                    return Poll::Pending;
+        // Driven where it lies: it is large, and moving it at each poll would show.
+        let answer = match &mut this.stage {
+            Stage::Answer(answer) => answer.take(),
+            Stage::Attempts(attempts) => {
+                let won = match this.won.take() {
+                    Some(won) => Ok(*won),
+                    None => ready!(attempts.poll(cx, ledger)),
+                };
+                match won {
+                    Ok(won) if won.overtakes_100() => {
+                        // hyper sends no 100 once the answer is here, and the client would keep its body for ever: let
+                        // hyper see first that the body is wanted.
+                        this.won = Some(Box::new(won));
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Ok(won) => {
+                        let spec = attempts.spec();
+                        match relay(won, spec, &this.client, &this.told, ledger, cx) {
+                            Ok(Relayed::Answer(answer)) => Some(answer),
+                            Ok(Relayed::Switch(head, tunnel)) => {
+                                return Poll::Ready(Ok(this.switch(head, tunnel)));
+                            }
+                            Err(kind) => Some(refuse(kind, &this.client, &this.told, ledger)),
+                        }
+                    }
+                    Err(error) => Some(refuse(error.kind(), &this.client, &this.told, ledger)),
                 }
-                Poll::Ready(Ok(won)) if won.overtakes_100() => {
-                    // hyper sends no 100 once the answer is here, and the client would keep its body for ever: let
-                    // hyper see first that the body is wanted.
-                    this.stage = Stage::Won(Box::new((attempts, won)));
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(won)) => (attempts, won),
-                Poll::Ready(Err(error)) => {
-                    let answer = refuse(error.kind(), &this.client, &this.told, ledger);
-                    return this.finish(answer);
-                }
-            },
-            Stage::Won(won) => *won,
-            Stage::Over => return Poll::Pending,
-        };
-        let answer = match relay(won, attempts.spec(), &this.client, &this.told, ledger, cx) {
-            Ok(Relayed::Answer(answer)) => answer,
-            Ok(Relayed::Switch(head, tunnel)) => {
-                return Poll::Ready(Ok(this.switch(head, tunnel)));
             }
-            Err(kind) => refuse(kind, &this.client, &this.told, ledger),
         };
-        this.finish(answer)
+        this.stage = Stage::Answer(None);
+        match answer {
+            Some(answer) => this.finish(answer),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -253,7 +257,9 @@ fn walk(
         .table
         .find(&asked::facts(client, &head, &asked))
         .ok_or(Kind::NoRoute)?;
-    let route = Arc::clone(view.route(found.route));
+    // A handle of the worker's own: the route's count is not touched.
+    let shared = Rc::clone(&view);
+    let route = shared.route(found.route);
     ledger.book_on(context.account(&route.traffic, || {
         (Some(Arc::clone(&route.spec.name)), None, None)
     }));
@@ -267,13 +273,13 @@ fn walk(
         Action::Redirect(rule) => {
             redirect(rule, &route.spec, &head, &asked, client).map(|answer| {
                 ledger.answered_by_route(answer.status(), "redirect");
-                Stage::Answer(answer)
+                Stage::Answer(Some(answer))
             })
         }
         Action::Respond(rule) => {
             let answer = respond(rule, &route.spec);
             ledger.answered_by_route(answer.status(), "respond");
-            Ok(Stage::Answer(answer))
+            Ok(Stage::Answer(Some(answer)))
         }
         Action::Split(_) => {
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;

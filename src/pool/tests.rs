@@ -69,10 +69,10 @@ impl Stage {
     /// The index of the endpoint that the next request gets.
     fn picked(&self, pool: &Pool) -> Option<usize> {
         match pool.pick() {
-            Picked::Endpoint(endpoint) => self
+            Picked::Member(member) => self
                 .endpoints
                 .iter()
-                .position(|known| Arc::ptr_eq(known, endpoint)),
+                .position(|known| Arc::ptr_eq(known, &pool.members()[member].endpoint)),
             Picked::Nobody => None,
             Picked::Outdated => panic!("nothing follows this pool"),
         }

@@ -3,8 +3,6 @@
 //! Several tries may be under way at once; the first answer wins and the others are dropped, which closes their
 //! connections. Only the first try of a request counts in the exact shares.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,12 +17,12 @@ use crate::config::model::{self, RouteId};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Progress, Side};
 use crate::policy::retry::{self, Decision, Failed};
-use crate::pool::{Picked, Pool, Standing};
+use crate::pool::Pool;
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outbound::Outbound;
 use crate::request::outcome::Ledger;
+use crate::request::placing::{Look, Placing, Verdict, look_again, verdict_on};
 use crate::snapshot::View;
-use crate::split::Turn;
 use crate::upstream::{
     Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Engaged, Freshness, UpstreamBody,
 };
@@ -36,14 +34,12 @@ const VERDICT_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Attempts {
     context: Rc<WorkerContext>,
     client: Rc<Client>,
-    /// The newest snapshot at the last choice, with the route in it.
-    view: View,
-    route: RouteId,
-    chosen: Option<Arc<str>>,
+    placing: Placing,
     outbound: Option<Outbound>,
     idempotent: bool,
     under_way: SmallVec<[Try; 1]>,
-    waiting: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// The pool whose first verdict is waited for, and the wait.
+    waiting: Option<(Arc<str>, Verdict)>,
     tried: SmallVec<[Arc<Endpoint>; 2]>,
     repeated: u32,
 }
@@ -79,9 +75,7 @@ impl Attempts {
         Self {
             context: Rc::clone(context),
             client: Rc::clone(client),
-            view,
-            route,
-            chosen: None,
+            placing: Placing::new(view, route),
             idempotent: retry::is_idempotent(&outbound.method),
             outbound: Some(outbound),
             under_way: SmallVec::new(),
@@ -93,13 +87,13 @@ impl Attempts {
 
     /// The configuration of the route in force for this request.
     pub(super) fn spec(&self) -> &Arc<model::Route> {
-        &self.view.route(self.route).spec
+        self.placing.spec()
     }
 
     /// Chooses the pool and the endpoint of the first try, and begins it.
     pub(super) fn begin(&mut self, ledger: &mut Ledger, now: Instant) -> Result<(), Error> {
-        let pool = self.turn(ledger)?;
-        self.first(&pool, ledger, now)
+        let look = self.placing.place(&self.context, ledger);
+        self.begin_at(look, ledger, now)
     }
 
     /// Drives what is under way until an answer has won or nothing is left to try.
@@ -108,11 +102,11 @@ impl Attempts {
         cx: &mut Context<'_>,
         ledger: &mut Ledger,
     ) -> Poll<Result<Won, Error>> {
-        if let Some(waiting) = &mut self.waiting
-            && waiting.as_mut().poll(cx).is_ready()
+        if let Some((_, verdict)) = &mut self.waiting
+            && verdict.as_mut().poll(cx).is_ready()
+            && let Some((pool, _)) = self.waiting.take()
         {
-            self.waiting = None;
-            self.after_verdict(ledger)?;
+            self.after_verdict(&pool, ledger)?;
         }
         let mut index = 0;
         while let Some(tried) = self.under_way.get_mut(index) {
@@ -168,117 +162,28 @@ impl Attempts {
         Poll::Pending
     }
 
-    /// Whose turn it is by the exact shares.
-    fn turn(&mut self, ledger: &mut Ledger) -> Result<Arc<Pool>, Error> {
-        // A schedule is closed only after its successor was published, so the newest snapshot has one that counts on;
-        // more than one round is needed only where it is closed in its turn meanwhile.
-        for _ in 0..64 {
-            let view = Rc::clone(&self.view);
-            let route = view.route(self.route);
-            let Some(split) = route.split() else { break };
-            match split.take() {
-                Turn::Entry { entry, position } => {
-                    let pool = view.pool(entry.pool);
-                    ledger.book_on(self.context.account(&entry.traffic, || {
-                        (
-                            Some(Arc::clone(&route.spec.name)),
-                            Some(Arc::clone(&entry.name)),
-                            pool.spec().version.clone(),
-                        )
-                    }));
-                    ledger.placed(position);
-                    self.chosen = None;
-                    return Ok(Arc::clone(pool));
-                }
-                Turn::Nobody { position } => {
-                    ledger.positioned(position);
-                    break;
-                }
-                Turn::Outdated => {
-                    let name = Arc::clone(&route.spec.name);
-                    if !self.renew(&name) {
-                        break;
-                    }
-                }
+    fn begin_at(&mut self, look: Look, ledger: &mut Ledger, now: Instant) -> Result<(), Error> {
+        match look {
+            Look::At(spot) => {
+                self.try_at(spot.endpoint(), spot.pool(), Freshness::Any, ledger, now);
+                Ok(())
             }
-        }
-        Err(Error::new(Kind::NoReadyEndpoint, Progress::NothingSent))
-    }
-
-    /// Takes up the newest snapshot; false if it no longer has this route.
-    fn renew(&mut self, name: &str) -> bool {
-        self.view = self.context.reader.newest();
-        let found = self
-            .view
-            .routes
-            .iter()
-            .position(|route| &*route.spec.name == name);
-        if let Some(index) = found {
-            self.route = RouteId(index);
-        }
-        found.is_some()
-    }
-
-    fn first(&mut self, pool: &Arc<Pool>, ledger: &mut Ledger, now: Instant) -> Result<(), Error> {
-        let mut pool = Arc::clone(pool);
-        for _ in 0..64 {
-            match pool.pick() {
-                Picked::Endpoint(endpoint) => {
-                    let endpoint = Arc::clone(endpoint);
-                    self.try_at(&endpoint, &pool, Freshness::Any, ledger, now);
-                    return Ok(());
-                }
-                Picked::Outdated => {
-                    let newest = self.context.reader.newest();
-                    let Some(same) = newest.pool_named(&pool.spec().name) else {
-                        break;
-                    };
-                    pool = Arc::clone(same);
-                }
-                Picked::Nobody if pool.standing() == Standing::Unjudged => {
-                    self.await_verdict(&pool, now);
-                    return Ok(());
-                }
-                Picked::Nobody => break,
+            Look::Unjudged(name) => {
+                let clocks = &self.client.clocks;
+                clocks.start(Clock::Verdict, now, Some(VERDICT_WAIT));
+                let verdict = verdict_on(&self.context.store, Arc::clone(&name));
+                self.waiting = Some((name, verdict));
+                Ok(())
             }
+            Look::Nobody => Err(Error::new(Kind::NoReadyEndpoint, Progress::NothingSent)),
         }
-        Err(Error::new(Kind::NoReadyEndpoint, Progress::NothingSent))
     }
 
-    fn await_verdict(&mut self, pool: &Arc<Pool>, now: Instant) {
-        self.client
-            .clocks
-            .start(Clock::Verdict, now, Some(VERDICT_WAIT));
-        self.chosen = Some(Arc::clone(&pool.spec().name));
-        let store = Arc::clone(&self.context.store);
-        let name = Arc::clone(&pool.spec().name);
-        self.waiting = Some(Box::pin(async move {
-            let mut published = store.follow();
-            loop {
-                let judged = store
-                    .newest()
-                    .pool_named(&name)
-                    .is_none_or(|pool| pool.standing() != Standing::Unjudged);
-                if judged || published.changed().await.is_err() {
-                    return;
-                }
-            }
-        }));
-    }
-
-    fn after_verdict(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
+    fn after_verdict(&mut self, pool: &str, ledger: &mut Ledger) -> Result<(), Error> {
         self.client.clocks.stop(Clock::Verdict);
-        let newest = self.context.reader.newest();
-        let pool = self
-            .chosen
-            .take()
-            .and_then(|name| newest.pool_named(&name).cloned());
         let now = Instant::now();
         ledger.queued_until(now);
-        match pool {
-            Some(pool) => self.first(&pool, ledger, now),
-            None => Err(Error::new(Kind::NoReadyEndpoint, Progress::NothingSent)),
-        }
+        self.begin_at(look_again(&self.context, pool), ledger, now)
     }
 
     fn try_at(
@@ -427,10 +332,7 @@ impl Attempts {
     fn fail_all(&mut self, kind: Kind) {
         let worker = self.context.worker;
         for late in self.under_way.drain(..) {
-            let name = &late.attempt.endpoint().key().pool;
-            if let Some(pool) = self.view.pool_named(name) {
-                pool.traffic().failed(worker, kind.reason());
-            }
+            late.engaged.traffic().failed(worker, kind.reason());
         }
         self.waiting = None;
         self.stop_clocks();

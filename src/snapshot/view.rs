@@ -69,10 +69,19 @@ impl Snapshot {
         self.routes.iter().find(|route| &*route.spec.name == name)
     }
 
+    /// Where the pool of this name is. For the rare reader who comes from an older snapshot.
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<PoolId> {
+        self.pools
+            .iter()
+            .position(|pool| &*pool.spec().name == name)
+            .map(PoolId)
+    }
+
     /// The pool of this name. For the rare reader who comes from an older snapshot.
     #[must_use]
     pub fn pool_named(&self, name: &str) -> Option<&Arc<Pool>> {
-        self.pools.iter().find(|pool| &*pool.spec().name == name)
+        self.place_of(name).map(|place| self.pool(place))
     }
 }
 
