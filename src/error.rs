@@ -46,6 +46,8 @@ pub enum Kind {
     NoReadyEndpoint,
     /// A panic was caught while the request was served.
     Panicked,
+    /// A layer around the proxy gave an error instead of an answer.
+    LayerFailed,
     /// The proxy ended before the request did.
     ShuttingDown,
     /// The head of the response did not arrive within `timeouts.response`.
@@ -151,9 +153,11 @@ impl Kind {
             | Self::ClientGone
             | Self::VersionUnknown
             | Self::MethodRefused => Side::Client,
-            Self::NoRoute | Self::NoReadyEndpoint | Self::Panicked | Self::ShuttingDown => {
-                Side::Proxy
-            }
+            Self::NoRoute
+            | Self::NoReadyEndpoint
+            | Self::Panicked
+            | Self::LayerFailed
+            | Self::ShuttingDown => Side::Proxy,
             Self::ResponseTimeout
             | Self::TryTimeout
             | Self::ConnectRefused
@@ -185,6 +189,7 @@ impl Kind {
             Self::NoRoute => "no_route",
             Self::NoReadyEndpoint => "no_ready_endpoint",
             Self::Panicked => "panicked",
+            Self::LayerFailed => "layer_failed",
             Self::ShuttingDown => "shutting_down",
             Self::ResponseTimeout => "response_timeout",
             Self::TryTimeout => "try_timeout",

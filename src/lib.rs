@@ -17,7 +17,8 @@
 //! # Ok::<(), fiel::run::RunError>(())
 //! ```
 //!
-//! It blocks until a signal ends it, and drains as `fiel run` does. `examples/embed` has a layer that answers by itself.
+//! It blocks until a signal ends it, and drains as `fiel run` does; [`run::run_until`] ends when you want it to. [`Local`]
+//! makes a [`Proxy`] for connections that are not fiel's. `examples/embed` has a layer that answers by itself.
 //! `ARCHITECTURE.md` has the map of the modules and what holds between them; [`request`] is the page to read first.
 
 pub mod access_log;
@@ -35,6 +36,7 @@ pub mod endpoint;
 pub mod error;
 pub mod header;
 mod listener;
+pub mod local;
 pub mod log;
 pub mod metrics;
 pub mod phase;
@@ -53,4 +55,5 @@ pub mod units;
 mod upstream;
 mod worker;
 
+pub use local::Local;
 pub use request::Proxy;

@@ -117,7 +117,7 @@ impl ResponseFuture {
         client: &Rc<Client>,
         request: Request<RequestBody>,
     ) -> Self {
-        client.serving.set(true);
+        client.reached.set(true);
         let now = Instant::now();
         let mut ledger = Ledger::open(context, now);
         let (mut head, body) = request.into_parts();
@@ -223,12 +223,9 @@ impl ResponseFuture {
 
 impl Drop for ResponseFuture {
     fn drop(&mut self) {
-        if let Some(ledger) = &mut self.ledger {
-            self.client.serving.set(false);
+        if let Some(ledger) = self.ledger.take() {
             self.client.clocks.stop(Clock::Total);
-            if self.client.panicked.get() {
-                ledger.refused(StatusCode::INTERNAL_SERVER_ERROR, Kind::Panicked);
-            }
+            ledger.drop_unanswered(&self.client);
         }
     }
 }
@@ -406,10 +403,24 @@ fn refuse(kind: Kind, client: &Client, told: &Told, ledger: &mut Ledger) -> Resp
 /// The body of an answer that the proxy gives where no [`Proxy`] could.
 pub(crate) type OwnBody = ResponseBody;
 
-/// The answer to a request that failed inside the proxy, or in a layer around it.
-pub(crate) fn answer_to_failure(client: &Rc<Client>) -> Response<OwnBody> {
-    client.serving.set(false);
-    local_reply::response(Kind::Panicked, b"-").map(|body| ResponseBody::unbooked(body, client))
+/// The answer to a request that failed inside the proxy, or in a layer around it. What came to the proxy it has booked;
+/// a request that did not is booked here, by the little that is known of it.
+pub(crate) fn answer_to_failure(
+    context: &Rc<WorkerContext>,
+    client: &Rc<Client>,
+    kind: Kind,
+) -> Response<OwnBody> {
+    if client.reached.get() {
+        let answer = local_reply::response(kind, b"-");
+        return answer.map(|body| ResponseBody::unbooked(body, client));
+    }
+    let request_id = ids::hexadecimal(context.random());
+    let mut ledger = Ledger::open(context, Instant::now());
+    ledger.note_unread(client, &request_id);
+    let answer = local_reply::response(kind, &request_id);
+    ledger.refused(answer.status(), kind);
+    ledger.settle();
+    answer.map(|body| ResponseBody::new(body, ledger, client, Silence::None))
 }
 
 /// Books a request whose head could not be read to its end, and makes the octets of its answer.

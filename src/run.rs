@@ -93,6 +93,28 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    run_until(path, layer, ready, pending())
+}
+
+/// The same, until `until` is over or a signal comes, whichever is first: either drains as SIGTERM does. Any signal to
+/// end that comes after it ends the whole process at once.
+///
+/// # Errors
+/// When it could not come up; nothing is left behind then.
+pub fn run_until<L, B>(
+    path: &Path,
+    layer: L,
+    ready: impl FnOnce(&Running),
+    until: impl Future<Output = ()>,
+) -> Result<(), RunError>
+where
+    L: Layer<Proxy> + Clone + Send + 'static,
+    L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+    <L::Service as Service<Request<RequestBody>>>::Error:
+        Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let seen = Seen::now(path);
     let loaded = config::load(path).map_err(RunError::Config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -102,7 +124,7 @@ where
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         let house = House::build(path, seen, loaded, layer).await?;
-        house.live(ready).await
+        house.live(ready, until).await
     })
 }
 
@@ -261,7 +283,11 @@ impl House {
         })
     }
 
-    async fn live(self, ready: impl FnOnce(&Running)) -> Result<(), RunError> {
+    async fn live(
+        self,
+        ready: impl FnOnce(&Running),
+        until: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
         let Self {
             running,
             store,
@@ -274,7 +300,10 @@ impl House {
         tracing::info!(workers = workers.len(), "Ready");
         ready(&running);
         let control = tokio::task::spawn_local(control.run());
-        let ending = signals.ending(&changes).await;
+        let ending = tokio::select! {
+            ending = signals.ending(&changes) => ending,
+            () = until => Ending::Orderly,
+        };
         let end = end(ending, &store, &phase, workers, control, &changes);
         tokio::select! {
             () = end => Ok(()),

@@ -1,6 +1,7 @@
 //! A worker: one thread, one runtime, its clients' connections and its own connections to endpoints.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +119,10 @@ impl Worker {
             tokio::select! {
                 handed = self.inbox.recv(), if accepting => match handed {
                     Some(handed) => {
-                        connections.spawn_local(welcome(handed, &layer, &context, &registry));
+                        let welcomed = self.guard(|| welcome(handed, &layer, &context, &registry));
+                        if let Some(connection) = welcomed {
+                            connections.spawn_local(connection);
+                        }
                     }
                     None => accepting = false,
                 },
@@ -126,9 +130,11 @@ impl Worker {
                 changed = published.changed() => {
                     if changed.is_ok() {
                         published.mark_unchanged();
-                        context.follow();
-                        let view = context.reader.newest();
-                        registry.retire(|listener| is_gone(listener, &view));
+                        self.guard(|| {
+                            context.follow();
+                            let view = context.reader.newest();
+                            registry.retire(|listener| is_gone(listener, &view));
+                        });
                     }
                 }
                 stage = next_stage(&mut stages) => match stage {
@@ -136,12 +142,14 @@ impl Worker {
                     Stage::Delaying => context.closing.set(true),
                     Stage::Draining => {
                         context.closing.set(true);
-                        context.upstreams.close_unused();
+                        self.guard(|| context.upstreams.close_unused());
                         registry.end_all();
                     }
                     Stage::Ending => break,
                 },
-                _ = ticks.tick() => self.tick(&context),
+                _ = ticks.tick() => {
+                    self.guard(|| self.tick(&context));
+                }
             }
             let drained = !accepting && connections.is_empty();
             if drained && self.phase.stage() >= Stage::Draining {
@@ -159,6 +167,17 @@ impl Worker {
             self.metrics.panicked();
             tracing::error!("Connection panicked");
         }
+    }
+
+    /// Does what concerns one connection or all: a panic in it, of a layer or of our own, must not end the worker.
+    fn guard<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        // What is borrowed is given back by the panic; a table that misses an entry means a connection made anew.
+        let done = catch_unwind(AssertUnwindSafe(work));
+        if done.is_err() {
+            self.metrics.panicked();
+            tracing::error!("Worker panicked and goes on");
+        }
+        done.ok()
     }
 
     fn tick(&self, context: &WorkerContext) {

@@ -29,7 +29,7 @@ const FLOORS: &[&[&str]] = &[
     &["request", "control"],
     &["connection", "admin"],
     &["worker", "shutdown"],
-    &["run"],
+    &["run", "local"],
     &["cli"],
     &["lib", "main"],
 ];

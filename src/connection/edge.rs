@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::model::HalfClose;
 use crate::metrics::{ListenerTraffic, WorkerId};
-use crate::request::context::Client;
+use crate::request::context::{Answering, Client};
 
 /// How long a connection without a request keeps the state that serves one. Making it anew costs a few microseconds, keeping
 /// it some twenty kilobytes: a client that asks ten times a second or more pays neither.
@@ -33,6 +33,8 @@ pub(crate) struct Edge {
     phase: Cell<Phase>,
     /// Something was handed to hyper that it has not written out yet.
     unflushed: Cell<bool>,
+    /// A request is being served: from its head read to its response's body handed over.
+    serving: Cell<bool>,
     /// The first octets that hyper wrote though no request was in service: its answer to an unreadable head.
     swallowed: RefCell<Vec<u8>>,
     requests: Cell<u64>,
@@ -66,6 +68,7 @@ impl Edge {
             traffic,
             phase: Cell::new(Phase::Idle),
             unflushed: Cell::new(false),
+            serving: Cell::new(false),
             swallowed: RefCell::default(),
             requests: Cell::new(0),
             opened: Instant::now(),
@@ -79,9 +82,11 @@ impl Edge {
     }
 
     /// A head has been read and its request is being served.
-    pub(super) fn begin_request(&self) {
+    fn begin_request(&self) {
         self.phase.set(Phase::Served);
         self.unflushed.set(true);
+        self.serving.set(true);
+        self.client.answers(Answering::Pending);
         self.requests.set(self.requests.get() + 1);
         for clock in [Clock::Idle, Clock::Head, Clock::Rest] {
             self.client.clocks.stop(clock);
@@ -89,6 +94,14 @@ impl Edge {
         let limit = self.client.listener.limits.max_connection_age;
         if limit.is_some_and(|limit| self.opened.elapsed() >= limit) {
             self.client.closing.set(true);
+        }
+    }
+
+    /// The answer's body has been handed over, or nobody waits for an answer any more.
+    fn end_request(&self) {
+        self.serving.set(false);
+        if self.client.answering() == Answering::Pending {
+            self.client.answers(Answering::Abandoned);
         }
     }
 
@@ -117,7 +130,7 @@ impl Edge {
 
     /// Whether nothing of a request has come and nothing of an answer is left to write.
     pub(super) fn is_resting(&self) -> bool {
-        self.phase.get() == Phase::Idle && !self.unflushed.get() && !self.client.serving.get()
+        self.phase.get() == Phase::Idle && !self.unflushed.get() && !self.serving.get()
     }
 
     /// Whether no request has come yet on a connection that is younger than this; the idle clock rings when it is not.
@@ -173,7 +186,7 @@ impl Edge {
 
     /// Everything that hyper had has been written.
     fn flushed(&self) {
-        if self.client.serving.get() || !self.unflushed.get() {
+        if self.serving.get() || !self.unflushed.get() {
             return;
         }
         self.unflushed.set(false);
@@ -198,6 +211,30 @@ impl Edge {
             total += slice.len();
         }
         total
+    }
+}
+
+/// A request in service; it ends when this is dropped. The connection holds it and not the proxy, because a layer may be
+/// at work before the proxy is called and after it has answered.
+#[derive(Debug)]
+pub(super) struct Serving(Rc<Edge>);
+
+impl Serving {
+    /// A head has been read.
+    pub(super) fn begin(edge: &Rc<Edge>) -> Self {
+        edge.begin_request();
+        Self(Rc::clone(edge))
+    }
+
+    /// Whose request it is.
+    pub(super) fn client(&self) -> &Rc<Client> {
+        &self.0.client
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.end_request();
     }
 }
 

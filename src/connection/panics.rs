@@ -1,4 +1,7 @@
 //! Serves any tower service to hyper, and keeps a panic of it inside its request.
+//!
+//! A panic is caught where the service is called and wherever its answer or the answer's body is polled. Before the
+//! head of the answer the client is told 500; after it the connection breaks off.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,19 +9,20 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tower::Service;
+use tower::util::Oneshot;
+use tower::{Service, ServiceExt as _};
 
 use crate::body::RequestBody;
-use crate::connection::edge::Edge;
-use crate::metrics::Metrics;
+use crate::connection::edge::{Edge, Serving};
+use crate::error::Kind;
+use crate::request::context::{Answering, WorkerContext};
 use crate::request::{OwnBody, answer_to_failure};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -27,15 +31,15 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 pub(super) struct Served<S> {
     service: S,
     edge: Rc<Edge>,
-    metrics: Arc<Metrics>,
+    context: Rc<WorkerContext>,
 }
 
 impl<S> Served<S> {
-    pub(super) fn new(service: S, edge: Rc<Edge>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(service: S, edge: Rc<Edge>, context: Rc<WorkerContext>) -> Self {
         Self {
             service,
             edge,
-            metrics,
+            context,
         }
     }
 }
@@ -47,83 +51,158 @@ where
 {
     type Response = Response<AnswerBody<B>>;
     type Error = std::convert::Infallible;
-    type Future = Guarded<S::Future>;
+    type Future = Guarded<S>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.edge.begin_request();
+        let serving = Serving::begin(&self.edge);
         let request = request.map(|body| self.edge.client.receive(body));
-        // A proxy is always ready; a layer that is not, sheds by its answer.
-        let mut service = self.service.clone();
-        let called = catch_unwind(AssertUnwindSafe(|| service.call(request)));
-        if called.is_err() {
-            self.metrics.panicked();
-        }
+        let called = catch_unwind(AssertUnwindSafe(|| call(self.service.clone(), request)));
         Guarded {
-            future: called.ok(),
-            edge: Rc::clone(&self.edge),
-            metrics: Arc::clone(&self.metrics),
+            stage: called.unwrap_or_else(|_| {
+                self.context.metrics.panicked();
+                Stage::Panicked
+            }),
+            serving: Some(serving),
+            context: Rc::clone(&self.context),
         }
+    }
+}
+
+/// A service that is ready, as the proxy always is, is called at once; one that a layer holds back is waited for.
+fn call<S>(mut service: S, request: Request<RequestBody>) -> Stage<S>
+where
+    S: Service<Request<RequestBody>>,
+    S::Error: Into<BoxError>,
+{
+    match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(())) => Stage::Called {
+            future: service.call(request),
+        },
+        Poll::Ready(Err(error)) => Stage::Refused {
+            error: Some(error.into()),
+        },
+        Poll::Pending => Stage::Waiting {
+            oneshot: Box::pin(service.oneshot(request)),
+        },
+    }
+}
+
+pin_project! {
+    #[project = StageParts]
+    enum Stage<S>
+    where
+        S: Service<Request<RequestBody>>,
+    {
+        /// It is at work.
+        Called { #[pin] future: S::Future },
+        /// It was not ready.
+        Waiting { oneshot: Pin<Box<Oneshot<S, Request<RequestBody>>>> },
+        /// It never will be.
+        Refused { error: Option<BoxError> },
+        /// It panicked when it was called.
+        Panicked,
     }
 }
 
 pin_project! {
     /// The answer of a service, behind a catch for panics.
-    pub(super) struct Guarded<F> {
+    pub(super) struct Guarded<S>
+    where
+        S: Service<Request<RequestBody>>,
+    {
+        // First, so that what is dropped with the request can tell why.
+        serving: Option<Serving>,
         #[pin]
-        future: Option<F>,
-        edge: Rc<Edge>,
-        metrics: Arc<Metrics>,
+        stage: Stage<S>,
+        context: Rc<WorkerContext>,
     }
 }
 
-impl<F, B, E> Future for Guarded<F>
+impl<S, B> Future for Guarded<S>
 where
-    F: Future<Output = Result<Response<B>, E>>,
-    E: Into<BoxError>,
+    S: Service<Request<RequestBody>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
 {
     type Output = Result<Response<AnswerBody<B>>, std::convert::Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let polled = this.future.as_mut().as_pin_mut().map(|future| {
-            // What the panic left half done is dropped with the future, right below.
-            catch_unwind(AssertUnwindSafe(|| future.poll(cx)))
-        });
+        let stage = this.stage.as_mut().project();
+        let polled = catch_unwind(AssertUnwindSafe(|| match stage {
+            StageParts::Called { future } => future.poll(cx).map_err(Into::into),
+            StageParts::Waiting { oneshot } => oneshot.as_mut().poll(cx).map_err(Into::into),
+            StageParts::Refused { error } => Poll::Ready(Err(error
+                .take()
+                .unwrap_or_else(|| "asked again after it had answered".into()))),
+            StageParts::Panicked => Poll::Ready(Err(BoxError::from(Caught))),
+        }));
         let failure: BoxError = match polled {
-            Some(Ok(Poll::Pending)) => return Poll::Pending,
-            Some(Ok(Poll::Ready(Ok(answer)))) => {
-                return Poll::Ready(Ok(answer.map(AnswerBody::service)));
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(answer))) => {
+                let serving = this.serving.take();
+                if let Some(serving) = &serving {
+                    serving.client().answers(Answering::Begun(answer.status()));
+                }
+                let context = Rc::clone(this.context);
+                return Poll::Ready(Ok(answer.map(|body| AnswerBody {
+                    inner: Inner::Service { body },
+                    serving,
+                    context,
+                })));
             }
-            Some(Ok(Poll::Ready(Err(error)))) => error.into(),
-            Some(Err(_)) => {
-                this.metrics.panicked();
-                this.edge.client.panicked.set(true);
-                "a panic was caught".into()
+            Ok(Poll::Ready(Err(error))) => error,
+            Err(_) => {
+                this.context.metrics.panicked();
+                Box::new(Caught)
             }
-            None => "a panic was caught".into(),
         };
         tracing::error!(error = %failure, "Request failed inside the proxy");
-        this.future.set(None);
-        Poll::Ready(Ok(
-            answer_to_failure(&this.edge.client).map(|own| AnswerBody::Own { own })
-        ))
+        let kind = match failure.is::<Caught>() {
+            true => Kind::Panicked,
+            false => Kind::LayerFailed,
+        };
+        let Some(serving) = this.serving.take() else {
+            // hyper does not ask again after an answer.
+            return Poll::Pending;
+        };
+        serving.client().answers(Answering::Failed(kind));
+        // What the failure left half done is dropped here, and booked.
+        this.stage.set(Stage::Refused { error: None });
+        let own = answer_to_failure(this.context, serving.client(), kind);
+        let context = Rc::clone(this.context);
+        Poll::Ready(Ok(own.map(|own| AnswerBody {
+            inner: Inner::Own { own },
+            serving: Some(serving),
+            context,
+        })))
+    }
+}
+
+/// Instead of what a panic says, which its hook has printed.
+#[derive(Debug, thiserror::Error)]
+#[error("a panic was caught")]
+struct Caught;
+
+pin_project! {
+    /// The body of an answer, behind a catch for panics.
+    pub(super) struct AnswerBody<B> {
+        #[pin]
+        inner: Inner<B>,
+        // Behind the body: the request ends when that is gone.
+        serving: Option<Serving>,
+        context: Rc<WorkerContext>,
     }
 }
 
 pin_project! {
-    /// The body of an answer: the service's, or the proxy's own where the service failed.
-    #[project = AnswerBodyParts]
-    pub(super) enum AnswerBody<B> {
+    #[project = InnerParts]
+    enum Inner<B> {
         /// The service's.
         Service { #[pin] body: B },
-        /// The proxy's own.
+        /// The proxy's own, where the service failed.
         Own { own: OwnBody },
-    }
-}
-
-impl<B> AnswerBody<B> {
-    fn service(body: B) -> Self {
-        Self::Service { body }
+        /// None, where the service's panicked.
+        Gone,
     }
 }
 
@@ -139,23 +218,39 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project() {
-            AnswerBodyParts::Service { body } => body.poll_frame(cx).map_err(Into::into),
-            AnswerBodyParts::Own { own } => Pin::new(own).poll_frame(cx).map_err(Into::into),
-        }
+        let mut this = self.project();
+        let inner = this.inner.as_mut().project();
+        let polled = catch_unwind(AssertUnwindSafe(|| match inner {
+            InnerParts::Service { body } => body.poll_frame(cx).map_err(Into::into),
+            InnerParts::Own { own } => Pin::new(own).poll_frame(cx).map_err(Into::into),
+            InnerParts::Gone => Poll::Ready(None),
+        }));
+        polled.unwrap_or_else(|_| {
+            this.context.metrics.panicked();
+            tracing::error!(error = %Caught, "Response broke off inside the proxy");
+            if let Some(serving) = this.serving {
+                serving
+                    .client()
+                    .answers(Answering::BrokenOff(Kind::Panicked));
+            }
+            this.inner.set(Inner::Gone);
+            Poll::Ready(Some(Err(Box::new(Caught))))
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Service { body } => body.is_end_stream(),
-            Self::Own { own } => own.is_end_stream(),
+        match &self.inner {
+            Inner::Service { body } => body.is_end_stream(),
+            Inner::Own { own } => own.is_end_stream(),
+            Inner::Gone => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Service { body } => body.size_hint(),
-            Self::Own { own } => own.size_hint(),
+        match &self.inner {
+            Inner::Service { body } => body.size_hint(),
+            Inner::Own { own } => own.size_hint(),
+            Inner::Gone => SizeHint::with_exact(0),
         }
     }
 }

@@ -230,11 +230,7 @@ where
     let edge = &member.edge;
     let mut io = EdgeIo::new(tcp, Rc::clone(edge));
     let (end, read) = loop {
-        let served = Served::new(
-            service.clone(),
-            Rc::clone(edge),
-            std::sync::Arc::clone(&context.metrics),
-        );
+        let served = Served::new(service.clone(), Rc::clone(edge), Rc::clone(context));
         let mut hyper = builder(edge).serve_connection(TokioIo::new(io), served);
         let mut asked_to_end = false;
         let end = poll_fn(|cx| drive(&mut hyper, member, &mut asked_to_end, cx)).await;

@@ -70,6 +70,7 @@ pub fn decide(rules: &Retry, failed: &Failed) -> Decision {
         | Kind::NoRoute
         | Kind::NoReadyEndpoint
         | Kind::Panicked
+        | Kind::LayerFailed
         | Kind::ShuttingDown
         | Kind::ResponseTimeout
         | Kind::MalformedResponse

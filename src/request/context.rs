@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::body::Incoming;
 use rustc_hash::FxHashMap;
 
@@ -13,6 +14,7 @@ use crate::access_log::Logger;
 use crate::body::RequestBody;
 use crate::clock::Clocks;
 use crate::config::model::{Listener, Timeouts};
+use crate::error::Kind;
 use crate::header::forwarded::{Peer, Scheme};
 use crate::metrics::Metrics;
 use crate::metrics::Traffic;
@@ -118,6 +120,23 @@ enum Flush {
     Awaited,
 }
 
+/// How far the answer to a request has come, seen from outside of all layers around the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answering {
+    /// Nobody watches: the proxy is called without a connection of its own.
+    Unwatched,
+    /// The layers or the proxy are at it.
+    Pending,
+    /// The head of an answer was given, with this status.
+    Begun(StatusCode),
+    /// It failed outside of the proxy or by a panic; the head of the answer says so.
+    Failed(Kind),
+    /// The same, when its head had been given.
+    BrokenOff(Kind),
+    /// The client left before there was an answer.
+    Abandoned,
+}
+
 /// A client's connection, as its requests see it.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -126,12 +145,12 @@ pub(crate) struct Client {
     pub(crate) peer: Peer,
     pub(crate) scheme: Scheme,
     pub(crate) clocks: Rc<Clocks>,
-    /// A request is being served: from its head read to its response's body handed over.
-    pub(crate) serving: Cell<bool>,
     /// The next answer asks the client to close.
     pub(crate) closing: Cell<bool>,
-    /// A panic was caught while its request was served.
-    pub(crate) panicked: Cell<bool>,
+    /// How far the answer to its present request has come, as whoever serves the connection sees it.
+    answering: Cell<Answering>,
+    /// Its present request has come to the proxy, through whatever layers there are.
+    pub(crate) reached: Cell<bool>,
     /// A request's body was not read to its end.
     pub(crate) abandoned: Rc<Cell<bool>>,
     /// How long the client may leave what is written to it unread; the route's `timeouts.idle`.
@@ -140,6 +159,8 @@ pub(crate) struct Client {
     pub(crate) tells_flush: Cell<bool>,
     flush: Cell<Flush>,
     tail: RefCell<Option<Box<Ledger>>>,
+    /// The book of a request that a layer gave up, until the layer has answered instead.
+    given_up: RefCell<Option<Box<Ledger>>>,
     tunnel: RefCell<Option<Tunnel>>,
 }
 
@@ -152,14 +173,15 @@ impl Client {
             peer,
             scheme,
             clocks: Rc::default(),
-            serving: Cell::new(false),
             closing: Cell::new(false),
-            panicked: Cell::new(false),
+            answering: Cell::new(Answering::Unwatched),
+            reached: Cell::new(false),
             abandoned: Rc::default(),
             write_limit: Cell::new(Timeouts::default().idle),
             tells_flush: Cell::new(false),
             flush: Cell::new(Flush::NotAwaited),
             tail: RefCell::default(),
+            given_up: RefCell::default(),
             tunnel: RefCell::default(),
         }
     }
@@ -174,6 +196,26 @@ impl Client {
         if self.tells_flush.get() {
             drop(self.tail.replace(Some(ledger)));
         }
+    }
+
+    /// How far the answer has come.
+    pub(crate) fn answering(&self) -> Answering {
+        self.answering.get()
+    }
+
+    /// The answer has come so far.
+    pub(crate) fn answers(&self, now: Answering) {
+        self.answering.set(now);
+        if now == Answering::Pending {
+            self.reached.set(false);
+        } else if let Some(mut ledger) = self.given_up.take() {
+            ledger.answered_by_layer(now);
+        }
+    }
+
+    /// A layer has dropped a request, or the answer to it, and owes the client another answer.
+    pub(super) fn give_up(&self, ledger: Box<Ledger>) {
+        drop(self.given_up.replace(Some(ledger)));
     }
 
     /// A body waits from now on until what was handed over before is written.

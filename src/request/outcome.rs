@@ -18,7 +18,7 @@ use crate::access_log::{Record, Text};
 use crate::error::{Error, Kind};
 use crate::header::ids;
 use crate::request::asked::Asked;
-use crate::request::context::{Account, Client, WorkerContext};
+use crate::request::context::{Account, Answering, Client, WorkerContext};
 use crate::response::Body;
 
 /// The status under which a request is booked whose client left first.
@@ -173,6 +173,36 @@ impl Ledger {
         self.answered_by_route(status, kind.reason());
     }
 
+    /// The request, or the answer to it, was dropped before the client had been given a head.
+    pub(super) fn drop_unanswered(mut self: Box<Self>, client: &Client) {
+        match client.answering() {
+            // The panic that drops it is told by `close`.
+            Answering::Pending if !std::thread::panicking() => client.give_up(self),
+            answering => self.answered_by_layer(answering),
+        }
+    }
+
+    /// A layer has answered instead of the proxy.
+    pub(super) fn answered_by_layer(&mut self, answering: Answering) {
+        match answering {
+            Answering::Failed(kind) => self.refused(StatusCode::INTERNAL_SERVER_ERROR, kind),
+            Answering::Begun(status) => {
+                self.status = status.as_u16();
+                self.state = State::Whole;
+            }
+            Answering::Pending
+            | Answering::Unwatched
+            | Answering::BrokenOff(_)
+            | Answering::Abandoned => {}
+        }
+    }
+
+    /// The answer ends before its time, its head being with the client.
+    fn broke_off(&mut self, kind: Kind) {
+        self.reason = Some(kind.reason());
+        self.state = State::Broken;
+    }
+
     /// The client went before everything was written.
     pub(crate) fn client_left(&mut self) {
         self.status = CLIENT_LEFT;
@@ -209,7 +239,11 @@ impl Ledger {
             return;
         }
         if self.state == State::Open && self.reason.is_none() {
-            self.client_left();
+            match std::thread::panicking() {
+                // A layer around the proxy held the request when it panicked, or the proxy itself did.
+                true => self.refused(StatusCode::INTERNAL_SERVER_ERROR, Kind::Panicked),
+                false => self.client_left(),
+            }
         }
         self.state = State::Closed;
         let worker = self.context.worker;
@@ -387,13 +421,20 @@ impl http_body::Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        self.client.serving.set(false);
         let Some(mut ledger) = self.ledger.take() else {
             return;
         };
         let over = self.silence != Silence::None || self.body.is_end_stream();
-        if over && ledger.state == State::Open {
-            ledger.state = State::Whole;
+        match self.client.answering() {
+            Answering::Pending | Answering::Failed(_) => {
+                return ledger.drop_unanswered(&self.client);
+            }
+            Answering::BrokenOff(kind) => ledger.broke_off(kind),
+            Answering::Unwatched | Answering::Begun(_) | Answering::Abandoned => {
+                if over && ledger.state == State::Open {
+                    ledger.state = State::Whole;
+                }
+            }
         }
         if ledger.state == State::Whole {
             self.client.handed_over(ledger);

@@ -48,7 +48,7 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::MethodRefused => (501, "fiel; error=http_request_denied", Closes),
         Kind::NoRoute => (404, "fiel; error=destination_not_found", Stays),
         Kind::NoReadyEndpoint => (503, "fiel; error=destination_unavailable", Stays),
-        Kind::Panicked => (500, "fiel; error=proxy_internal_error", Closes),
+        Kind::Panicked | Kind::LayerFailed => (500, "fiel; error=proxy_internal_error", Closes),
         Kind::ShuttingDown => (503, "fiel; error=destination_unavailable", Closes),
         Kind::ResponseTimeout | Kind::TryTimeout => {
             (504, "fiel; error=http_response_timeout", Stays)
