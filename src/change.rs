@@ -114,7 +114,7 @@ pub enum ReloadOutcome {
         /// Keys that keep their old value until a restart.
         restart_needed: Vec<String>,
     },
-    /// Nothing differs.
+    /// Nothing differs, or only keys that keep their old value until a restart; the report names those.
     Unchanged,
     /// The old configuration stays; these are the problems, as `fiel check` prints them.
     Rejected {

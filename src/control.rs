@@ -86,6 +86,7 @@ impl Control {
     /// Acts on a batch; what concerns the end is given back.
     fn take(&mut self, batch: &mut Vec<Change>, next: &mut Vec<Asked>) -> Orders {
         let mut pools = BTreeSet::new();
+        let mut drained = Vec::new();
         let mut orders = Orders::default();
         for change in batch.drain(..) {
             match change {
@@ -95,9 +96,7 @@ impl Control {
                     order,
                     reply,
                 } => {
-                    let found = self.drain(&endpoint, order, &mut pools);
-                    // Who asked may have gone; the order stands.
-                    reply.send(found).ok();
+                    drained.push((reply, self.drain(&endpoint, order, &mut pools)));
                 }
                 Change::Reload { cause, reply } => next.push((cause, reply)),
                 Change::ReopenLogs => self.access_log.reopen(),
@@ -106,6 +105,10 @@ impl Control {
             }
         }
         self.settle(&pools);
+        for (reply, found) in drained {
+            // Told once it is in force. Who asked may have gone; the order stands.
+            reply.send(found).ok();
+        }
         orders
     }
 

@@ -264,8 +264,10 @@ impl House {
             access_log,
             watched,
             admit: Box::new(move |config| {
-                rules.send_replace(Rules::read(&config.admin)?);
-                Ok(())
+                let (rules, read) = (rules.clone(), Rules::read(&config.admin)?);
+                Ok(Box::new(move || {
+                    rules.send_replace(read);
+                }))
             }),
             changes: taken,
         };

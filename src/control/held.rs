@@ -16,8 +16,9 @@ use crate::metrics::Metrics;
 use crate::probe::Prober;
 use crate::snapshot::Store;
 
-/// Takes up a part of a configuration that lives outside of `control`, or tells why it cannot.
-pub(crate) type Admit = Box<dyn Fn(&Config) -> io::Result<()>>;
+/// Reads what a configuration needs outside of `control`, or tells why it cannot. What it gives back takes that up,
+/// once nothing else can fail.
+pub(crate) type Admit = Box<dyn Fn(&Config) -> io::Result<Box<dyn FnOnce()>>>;
 
 /// The control task.
 pub(crate) struct Control {
@@ -32,7 +33,7 @@ pub(crate) struct Control {
     pub(crate) access_log: AccessLog,
     /// Told when a configuration has come into force, with the files that it depends on.
     pub(crate) watched: watch::Sender<Vec<PathBuf>>,
-    /// Takes up what the admin address depends on, such as its token, or tells why it cannot.
+    /// For what the admin address depends on, such as its token.
     pub(crate) admit: Admit,
     pub(crate) changes: mpsc::Receiver<Change>,
 }

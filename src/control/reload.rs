@@ -90,9 +90,11 @@ impl Control {
         let before = self.store.newest();
         let (config, restart_needed) = keep_what_needs_a_restart(asked, &before.config);
         let now = SystemTime::now();
-        (self.admit)(&config)
+        let admit = (self.admit)(&config)
             .map_err(|error| format!("could not read the admin token: {error}\n"))?;
         if config == *before.config {
+            // What a file holds may be new all the same.
+            admit();
             self.board.update(|report| {
                 report.last_error = None;
                 report.restart_needed.clone_from(&restart_needed);
@@ -101,16 +103,14 @@ impl Control {
             self.metrics.reloaded(Reload::Unchanged, now);
             tracing::info!(?cause, "Configuration is unchanged");
             name_what_waits(&restart_needed);
-            return Ok(match restart_needed.is_empty() {
-                true => ReloadOutcome::Unchanged,
-                false => ReloadOutcome::Applied { restart_needed },
-            });
+            return Ok(ReloadOutcome::Unchanged);
         }
         let moves = Moves::between(&before.config, &config)?;
         if config.access_log != before.config.access_log {
             let changed = self.access_log.reconfigure(&config.access_log);
             changed.map_err(|error| format!("could not open the access log: {error}\n"))?;
         }
+        admit();
         let config = Arc::new(config);
         self.endpoints.configure(&config, now);
         let next = build::whole(
