@@ -162,6 +162,7 @@ impl Control {
         }
         let held = self.endpoints.held();
         self.board.update(|report| report.held = held);
+        self.look_whether_settled(false);
         if !changed.is_empty() {
             let next = build::after_states(&newest, &changed, &self.endpoints, &self.metrics);
             self.store.publish(next);
@@ -169,15 +170,18 @@ impl Control {
         self.endpoints.log_moves();
     }
 
+    /// `/readyz` waits for the first verdicts, but not for ever.
+    fn look_whether_settled(&mut self, waited_long_enough: bool) {
+        if self.settled == Settled::NotYet && (waited_long_enough || self.endpoints.all_judged()) {
+            self.settled = Settled::Yes;
+            self.board.update(|report| report.settled = Settled::Yes);
+        }
+    }
+
     fn tick(&mut self, running: Duration) {
         let leaving = self.endpoints.forget_the_idle();
-        let settled = running >= SETTLING || self.endpoints.all_judged();
-        self.board.update(|report| {
-            report.leaving = leaving;
-            if settled {
-                report.settled = Settled::Yes;
-            }
-        });
+        self.board.update(|report| report.leaving = leaving);
+        self.look_whether_settled(running >= SETTLING);
         if !self.prober.is_running() {
             tracing::error!("Prober has ended");
         }

@@ -204,6 +204,10 @@ impl House {
         let prober = Prober::start(changes.clone(), Arc::clone(&counts), fastrand::u64(..))
             .map_err(starting("the prober"))?;
         prober.follow(endpoints.plan(&config));
+        let settled = match endpoints.all_judged() {
+            true => Settled::Yes,
+            false => Settled::NotYet,
+        };
         let board = Board::new(Report {
             hash: loaded.hash,
             loaded_at: now,
@@ -213,7 +217,7 @@ impl House {
             bound: addresses.iter().cloned().collect::<BTreeMap<_, _>>(),
             leaving: Vec::new(),
             held: BTreeMap::new(),
-            settled: Settled::NotYet,
+            settled,
         });
         for (bound, address) in bound {
             tracing::info!(listener = %bound.listener.name, %address, "Listening");
@@ -269,6 +273,7 @@ impl House {
                     rules.send_replace(read);
                 }))
             }),
+            settled,
             changes: taken,
         };
         Ok(Self {

@@ -10,7 +10,7 @@ use crate::access_log::AccessLog;
 use crate::change::{Change, ReloadCause, ReloadOutcome};
 use crate::config::{Config, Loaded, Problems};
 use crate::control::endpoints::Endpoints;
-use crate::control::report::Board;
+use crate::control::report::{Board, Settled};
 use crate::listener::Acceptor;
 use crate::metrics::Metrics;
 use crate::probe::Prober;
@@ -35,6 +35,8 @@ pub(crate) struct Control {
     pub(crate) watched: watch::Sender<Vec<PathBuf>>,
     /// For what the admin address depends on, such as its token.
     pub(crate) admit: Admit,
+    /// Whether probes have had their first say.
+    pub(crate) settled: Settled,
     pub(crate) changes: mpsc::Receiver<Change>,
 }
 

@@ -3,6 +3,8 @@
 
 // `cfg(test)` always holds here; it tells the lints that `unwrap` is at home.
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod drain;
@@ -10,6 +12,8 @@ mod drain;
 mod forwarding;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod endpoint;
 pub(crate) mod fiel;
 mod message;
+pub(crate) mod scrape;
 pub(crate) mod terms;
 pub(crate) mod wait;
 pub(crate) mod yaml;
@@ -14,5 +15,6 @@ pub(crate) mod yaml;
 pub(crate) use self::client::Client;
 pub(crate) use self::endpoint::{Behaviour, Endpoint, Step};
 pub(crate) use self::fiel::Fiel;
+pub(crate) use self::scrape::Scrape;
 
 mod tests;

@@ -25,7 +25,8 @@ pub(crate) struct Family {
 impl Scrape {
     /// Scrapes now.
     pub(crate) fn of(fiel: &Fiel) -> Self {
-        let answer = client::get(fiel.admin(), "/metrics");
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let answer = client::request(fiel.admin(), request);
         assert_eq!(answer.status, 200, "{}", answer.text());
         Self {
             text: answer.text(),
