@@ -56,4 +56,4 @@ mod upstream;
 mod worker;
 
 pub use local::Local;
-pub use request::Proxy;
+pub use request::{Proxy, ResponseBody, ResponseFuture};

@@ -13,6 +13,8 @@ pub(crate) mod outcome;
 mod placing;
 mod route_answer;
 
+pub use outcome::ResponseBody;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -36,7 +38,7 @@ use crate::header::{self, hop, ids, keep_alive};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outbound::Outbound;
-use crate::request::outcome::{Ledger, ResponseBody, Silence};
+use crate::request::outcome::{Ledger, Silence};
 use crate::request::route_answer::{redirect, respond};
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;

@@ -7,6 +7,7 @@
 #[path = "layers/trouble.rs"]
 mod trouble;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,11 +18,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fiel::Proxy;
+use fiel::ResponseBody;
 use fiel::body::RequestBody;
 use fiel::run::{RunError, Running, run_until};
 use http::{Request, Response};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+use tower::util::MapResponseLayer;
 use tower::{Layer, Service};
 
 use self::trouble::{AnyError, Trouble};
@@ -44,6 +47,32 @@ fn a_layer_that_panics_is_answered_500_counted_and_booked() {
         let line = house.end().remove(0);
         assert_eq!(line["status"], 500, "{path}: {line}");
         assert_eq!(line["reason"], "panicked", "{path}: {line}");
+    }
+}
+
+#[test]
+fn long_lived_connections_are_spread_evenly_over_workers() {
+    for workers in [2, 4] {
+        let tell_thread = MapResponseLayer::new(|mut answer: Response<ResponseBody>| {
+            let name = thread::current().name().unwrap_or_default().to_owned();
+            answer
+                .headers_mut()
+                .insert("x-thread", name.parse().unwrap());
+            answer
+        });
+        let house = House::of_workers(workers, tell_thread);
+        let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(house.web())).collect();
+        let mut connections: BTreeMap<String, usize> = BTreeMap::new();
+
+        for client in &mut clients {
+            let head = client.get("/").head;
+            let thread = head.lines().find(|line| line.starts_with("x-thread: "));
+            *connections.entry(thread.unwrap().to_owned()).or_default() += 1;
+        }
+
+        let counts: Vec<usize> = connections.into_values().collect();
+        assert_eq!(counts, vec![8 / workers; workers]);
+        house.end();
     }
 }
 
@@ -227,10 +256,21 @@ impl House {
         B: http_body::Body<Data = Bytes> + 'static,
         B::Error: Into<AnyError>,
     {
+        Self::of_workers(1, layer)
+    }
+
+    fn of_workers<L, B>(workers: usize, layer: L) -> Self
+    where
+        L: Layer<Proxy> + Clone + Send + 'static,
+        L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+        <L::Service as Service<Request<RequestBody>>>::Error: Into<AnyError>,
+        B: http_body::Body<Data = Bytes> + 'static,
+        B::Error: Into<AnyError>,
+    {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("fiel.yaml");
         let yaml = format!(
-            "workers: 1
+            "workers: {workers}
 admin: {{ bind: 127.0.0.1:0 }}
 accessLog: {{ output: {{ file: {:?} }} }}
 listeners: [ {{ name: web, bind: 127.0.0.1:0 }} ]
