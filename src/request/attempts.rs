@@ -350,3 +350,6 @@ impl Drop for Attempts {
         self.stop_clocks();
     }
 }
+
+#[cfg(test)]
+mod tests;
