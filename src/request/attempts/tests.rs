@@ -76,7 +76,7 @@ pools: {{ app: {{ endpoints: [ \"{}\", \"{}\" ] }} }}\n",
     };
     let answering = async {
         let (mut socket, _) = answers.accept().await.unwrap();
-        socket.read(&mut [0; 1024]).await.unwrap();
+        assert!(socket.read(&mut [0; 1024]).await.unwrap() > 0);
         socket
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             .await
