@@ -26,6 +26,7 @@ use std::task::{Context, Poll, ready};
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use tokio::time::Instant;
 use tower::Service;
 
@@ -253,7 +254,11 @@ fn walk(
     let settled = asked::settle(&mut head, &client.listener.limits);
     let asked = asked::read(client, &told.request_id, &head);
     ledger.note(client, &head, &asked);
-    let shape = settled?;
+    let mut shape = settled?;
+    if shape.framing == Framing::Empty && !body.is_end_stream() {
+        // A body that a layer made, or that came by another protocol, knows its end without a length in the head.
+        shape.framing = Framing::Chunked;
+    }
     let view = context.reader.newest();
     let found = view
         .table
