@@ -1,13 +1,22 @@
-//! What a request costs, side by side with nginx in the same run: processor time, memory, time to the first answer.
+//! What a request costs, side by side with others in the same run: processor time, latency, memory, time to the first answer.
 //!
 //! Two shared cores drift, so absolute numbers mean little: peers run in turns, round after round, and what is told is
-//! each peer's median and its ratio to nginx. The peer is pinned to the first core, load and endpoint to the last.
-//! Processor time is what the scheduler has accounted to all threads of all of a peer's processes.
+//! each peer's median and, round by round, fiel's ratio to the better of nginx and haproxy. The peer is pinned to the first
+//! core, load and endpoint to the last. Processor time is what the scheduler has accounted to all threads of all of a
+//! peer's processes. Every round's answers are checked: a wrong one ends the run.
 //!
-//! Run with `cargo bench --bench compare`; it needs `nginx` and `wrk` (Debian packages of these names) on the path.
-//! `cargo bench --bench compare -- ROW...` runs only those rows; `ROUNDS` and `SECONDS` set how often and how long.
+//! Run with `cargo bench --bench compare`; it needs `nginx` and `wrk` (Debian packages of these names) on the path and takes
+//! `haproxy`, `envoy`, `traefik` and `caddy` along where they are. `cargo bench --bench compare -- ROW...` runs only those rows
+//! (`-- list` names them); `ROUNDS` and `SECONDS` set how often and how long, `PEERS=fiel,nginx` who takes part, and
+//! `SVG=FILE` draws the bars.
 
+mod chart;
+mod figures;
+mod fleet;
+mod house;
+mod load;
 mod peer;
+mod relay;
 mod rows;
 mod steady;
 
@@ -15,17 +24,30 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // `cargo bench` passes a flag of its own.
-    let wanted: Vec<String> = std::env::args()
+    let words: Vec<String> = std::env::args()
         .skip(1)
         .filter(|word| !word.starts_with("--"))
         .collect();
+    if let [relay, listen, endpoint] = words.as_slice()
+        && relay == relay::COMMAND
+    {
+        return ended(relay::run(listen, endpoint));
+    }
+    if words == ["list"] {
+        rows::names().for_each(|name| println!("{name}"));
+        return ExitCode::SUCCESS;
+    }
     for tool in ["nginx", "wrk", "taskset"] {
         if !peer::is_installed(tool) {
             println!("{tool} is not installed: nothing is compared");
             return ExitCode::SUCCESS;
         }
     }
-    match rows::run(&wanted) {
+    ended(rows::run(&words))
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

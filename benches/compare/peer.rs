@@ -9,12 +9,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
+/// Where a proxy runs, and where all the rest does.
+pub(crate) const PROXY_CORE: usize = 0;
+pub(crate) const LOAD_CORE: usize = 1;
+
 /// How long a process may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process with its children, ended with the value.
 #[derive(Debug)]
 pub(crate) struct Process {
+    pub(crate) name: &'static str,
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) admin: Option<SocketAddr>,
@@ -24,7 +29,12 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a command on a core and waits until the address answers a request.
-    pub(crate) fn start(command: &[&str], core: usize, address: SocketAddr) -> Result<Self> {
+    pub(crate) fn start(
+        name: &'static str,
+        command: &[String],
+        core: usize,
+        address: SocketAddr,
+    ) -> Result<Self> {
         let core = core.to_string();
         let began = Instant::now();
         let child = Command::new("taskset")
@@ -36,6 +46,7 @@ impl Process {
             .spawn()
             .with_context(|| format!("could not start {command:?}"))?;
         let mut process = Self {
+            name,
             child,
             address,
             admin: None,
@@ -158,12 +169,36 @@ fn status(address: SocketAddr, path: &str) -> Result<u16> {
     Ok(std::str::from_utf8(code)?.parse()?)
 }
 
-fn ask(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
+/// How many octets the body of the answer to a path has.
+pub(crate) fn body_length(address: SocketAddr, path: &str) -> Result<u64> {
+    let mut socket = request(address, path)?;
+    let mut piece = vec![0; 256 << 10];
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let octets = socket.read(&mut piece)?;
+        anyhow::ensure!(octets > 0, "the head was cut");
+        head.extend_from_slice(&piece[..octets]);
+    }
+    let end = head.windows(4).position(|end| end == b"\r\n\r\n");
+    let mut received = (head.len() - end.context("no end of the head")? - 4) as u64;
+    loop {
+        match socket.read(&mut piece)? {
+            0 => return Ok(received),
+            octets => received += octets as u64,
+        }
+    }
+}
+
+fn request(address: SocketAddr, path: &str) -> Result<TcpStream> {
     let mut socket = TcpStream::connect(address)?;
-    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    socket.write_all(
-        format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").as_bytes(),
-    )?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n");
+    socket.write_all(head.as_bytes())?;
+    Ok(socket)
+}
+
+fn ask(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
+    let mut socket = request(address, path)?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer)?;
     Ok(answer)

@@ -1,0 +1,381 @@
+//! The proxies that are compared, each configured for the same work: forward to the endpoint, keep connections on both
+//! sides, set `X-Forwarded-*` and a request id as fiel does by itself.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::peer::{LOAD_CORE, PROXY_CORE, Process, free_address, is_installed};
+use crate::relay;
+
+/// Octets of `/big`.
+pub(crate) const BIG: u64 = 1 << 30;
+
+/// Who can take part, in the order of the tables.
+pub(crate) const NAMES: [&str; 7] = [
+    "relay", "fiel", "nginx", "haproxy", "envoy", "traefik", "caddy",
+];
+
+/// What a proxy is configured for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) logged: bool,
+    /// Routes by host, the last one for all other hosts.
+    pub(crate) routes: usize,
+    /// Routes of 95:5 over two pools instead of one pool.
+    pub(crate) split: bool,
+    /// Endpoints of the pool, all of them the one endpoint under different loopback addresses.
+    pub(crate) endpoints: usize,
+    /// The endpoints are probed once a second.
+    pub(crate) probed: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            logged: false,
+            routes: 1,
+            split: false,
+            endpoints: 1,
+            probed: false,
+        }
+    }
+}
+
+/// What all peers share.
+pub(crate) struct Fleet<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) endpoint: Process,
+}
+
+impl<'a> Fleet<'a> {
+    /// Starts the endpoint.
+    pub(crate) fn start(folder: &'a Path) -> Result<Self> {
+        let endpoint = endpoint(folder)?;
+        Ok(Self { folder, endpoint })
+    }
+
+    /// Starts a peer, unless it is not installed or does not know such work.
+    pub(crate) fn peer(&self, name: &str, settings: &Settings) -> Result<Option<Process>> {
+        let plain = settings.routes == 1 && settings.endpoints == 1 && !settings.split;
+        let plain = plain && !settings.logged && !settings.probed;
+        match name {
+            "fiel" => self.fiel(settings).map(|(fiel, _)| Some(fiel)),
+            "nginx" if !settings.probed => self.nginx(settings).map(Some),
+            "haproxy" if is_installed("haproxy") && !settings.logged => {
+                self.haproxy(settings).map(Some)
+            }
+            "relay" if plain => self.relay().map(Some),
+            "envoy" if plain && is_installed("envoy") => self.envoy().map(Some),
+            "traefik" if plain && is_installed("traefik") => self.traefik().map(Some),
+            "caddy" if plain && is_installed("caddy") => self.caddy().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// fiel and its file.
+    pub(crate) fn fiel(&self, settings: &Settings) -> Result<(Process, PathBuf)> {
+        let mut yaml = String::new();
+        let pools: &[&str] = if settings.split {
+            &["app", "next"]
+        } else {
+            &["app"]
+        };
+        let split = if settings.split {
+            "{ pool: app, weight: 95 }, { pool: next, weight: 5 }"
+        } else {
+            "{ pool: app }"
+        };
+        yaml.push_str("routes:\n");
+        for route in 1..settings.routes {
+            writeln!(
+                yaml,
+                "  - {{ name: r{route}, match: {{ hosts: [host-{route}.example] }}, split: [ {split} ] }}"
+            )?;
+        }
+        writeln!(yaml, "  - {{ name: all, split: [ {split} ] }}\npools:")?;
+        for pool in pools {
+            writeln!(yaml, "  {pool}:\n    endpoints:")?;
+            for endpoint in 0..settings.endpoints {
+                writeln!(yaml, "      - \"{}\"", self.address(endpoint))?;
+            }
+            if settings.probed {
+                yaml.push_str("    readinessProbe: { tcpSocket: {}, periodSeconds: 1 }\n");
+            }
+        }
+        self.fiel_of(&yaml, settings.logged)
+    }
+
+    /// fiel with these routes and pools.
+    pub(crate) fn fiel_of(&self, rest: &str, logged: bool) -> Result<(Process, PathBuf)> {
+        let (address, admin) = (free_address()?, free_address()?);
+        let output = if logged {
+            format!(
+                "{{ file: \"{}\" }}",
+                self.folder.join("fiel-access.log").display()
+            )
+        } else {
+            "\"off\"".to_owned()
+        };
+        let yaml = format!(
+            "workers: 1\nadmin: {{ bind: \"{admin}\" }}\naccessLog: {{ output: {output} }}\n\
+             listeners: [ {{ name: web, bind: \"{address}\" }} ]\n{rest}"
+        );
+        // A file of its own: fiel would take up another one's as a reload.
+        let file = self.write(&format!("fiel-{}.yaml", address.port()), &yaml)?;
+        let command = words(&[env!("CARGO_BIN_EXE_fiel"), "run", "--config", text(&file)?]);
+        let mut process = Process::start("fiel", &command, PROXY_CORE, address)?;
+        process.admin = Some(admin);
+        Ok((process, file))
+    }
+
+    pub(crate) fn nginx(&self, settings: &Settings) -> Result<Process> {
+        let address = free_address()?;
+        let log = if settings.logged {
+            format!("access_log {}/nginx-access.log;", self.folder.display())
+        } else {
+            "access_log off;".to_owned()
+        };
+        let mut http = format!("{log} map_hash_bucket_size 128; server_names_hash_max_size 65536;");
+        for pool in ["app", "next"] {
+            write!(http, " upstream {pool} {{")?;
+            for endpoint in 0..settings.endpoints {
+                write!(http, " server {};", self.address(endpoint))?;
+            }
+            http.push_str(" keepalive 256; keepalive_requests 1000000000; }");
+        }
+        http.push_str(" split_clients $request_id $shared { 95% app; * next; }");
+        let pool = if settings.split { "$shared" } else { "app" };
+        for route in (1..settings.routes).chain([0]) {
+            let name = match route {
+                0 => format!("listen {address} backlog=4096 default_server; server_name _"),
+                route => format!("listen {address}; server_name host-{route}.example"),
+            };
+            write!(
+                http,
+                "\nserver {{ {name}; location / {{ proxy_pass http://{pool}; proxy_http_version 1.1;
+                 proxy_request_buffering off; proxy_set_header Connection \"\"; proxy_set_header Host $host;
+                 proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
+                 proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Request-Id $request_id; }} }}"
+            )?;
+        }
+        nginx(self.folder, "proxy", &http, PROXY_CORE, address)
+    }
+
+    fn haproxy(&self, settings: &Settings) -> Result<Process> {
+        let address = free_address()?;
+        let mut lines = format!(
+            "global
+  nbthread 1
+  tune.bufsize 16384
+defaults
+  mode http
+  timeout client 60s
+  timeout server 60s
+  timeout connect 5s
+  timeout http-keep-alive 600s
+  http-reuse always
+  option forwardfor
+frontend web
+  bind {address} backlog 4096
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  http-request set-header X-Request-Id %[uuid()]
+"
+        );
+        for route in 1..settings.routes {
+            writeln!(
+                lines,
+                "  use_backend app if {{ req.hdr(host) -i host-{route}.example }}"
+            )?;
+        }
+        if settings.split {
+            lines.push_str("  use_backend next if { rand(100) lt 5 }\n");
+        }
+        lines.push_str("  default_backend app\n");
+        let check = if settings.probed {
+            " check inter 1s"
+        } else {
+            ""
+        };
+        for pool in ["app", "next"] {
+            writeln!(lines, "backend {pool}\n  balance roundrobin")?;
+            for endpoint in 0..settings.endpoints {
+                writeln!(
+                    lines,
+                    "  server s{endpoint} {}{check}",
+                    self.address(endpoint)
+                )?;
+            }
+        }
+        let file = self.write(&format!("haproxy-{}.cfg", address.port()), &lines)?;
+        let command = words(&["haproxy", "-db", "-f", text(&file)?]);
+        Process::start("haproxy", &command, PROXY_CORE, address)
+    }
+
+    fn relay(&self) -> Result<Process> {
+        let address = free_address()?;
+        let this = std::env::current_exe()?;
+        let (listen, endpoint) = (address.to_string(), self.endpoint.address.to_string());
+        let command = words(&[text(&this)?, relay::COMMAND, &listen, &endpoint]);
+        Process::start("relay", &command, PROXY_CORE, address)
+    }
+
+    fn envoy(&self) -> Result<Process> {
+        let address = free_address()?;
+        let socket = |address: SocketAddr| {
+            format!(
+                "{{ socket_address: {{ address: {}, port_value: {} }} }}",
+                address.ip(),
+                address.port()
+            )
+        };
+        let yaml = format!(
+            "static_resources:
+  listeners:
+  - address: {}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: web
+          use_remote_address: true
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{ \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
+          route_config:
+            virtual_hosts:
+            - {{ name: all, domains: [\"*\"], routes: [ {{ match: {{ prefix: / }}, route: {{ cluster: app }} }} ] }}
+  clusters:
+  - name: app
+    type: STATIC
+    connect_timeout: 1s
+    load_assignment: {{ cluster_name: app, endpoints: [ {{ lb_endpoints: [ {{ endpoint: {{ address: {} }} }} ] }} ] }}
+",
+            socket(address),
+            socket(self.endpoint.address),
+        );
+        let file = self.write("envoy.yaml", &yaml)?;
+        let command = words(&[
+            "envoy",
+            "--concurrency",
+            "1",
+            "-l",
+            "error",
+            "-c",
+            text(&file)?,
+        ]);
+        Process::start("envoy", &command, PROXY_CORE, address)
+    }
+
+    fn traefik(&self) -> Result<Process> {
+        let address = free_address()?;
+        let yaml = format!(
+            "http:
+  routers: {{ all: {{ rule: \"PathPrefix(`/`)\", service: app }} }}
+  services: {{ app: {{ loadBalancer: {{ servers: [ {{ url: \"http://{}\" }} ] }} }} }}
+",
+            self.endpoint.address
+        );
+        let file = self.write("traefik.yaml", &yaml)?;
+        let command = words(&[
+            "env",
+            "GOMAXPROCS=1",
+            "traefik",
+            &format!("--entryPoints.web.address={address}"),
+            &format!("--providers.file.filename={}", text(&file)?),
+            "--log.level=ERROR",
+        ]);
+        Process::start("traefik", &command, PROXY_CORE, address)
+    }
+
+    fn caddy(&self) -> Result<Process> {
+        let address = free_address()?;
+        let caddyfile = format!(
+            "{{\n admin off\n auto_https off\n}}\nhttp://{address} {{\n reverse_proxy {}\n}}\n",
+            self.endpoint.address
+        );
+        let file = self.write("Caddyfile", &caddyfile)?;
+        let command = words(&[
+            "env",
+            "GOMAXPROCS=1",
+            "caddy",
+            "run",
+            "--adapter",
+            "caddyfile",
+            "--config",
+            text(&file)?,
+        ]);
+        Process::start("caddy", &command, PROXY_CORE, address)
+    }
+
+    /// The endpoint, under the address of this number.
+    fn address(&self, number: usize) -> String {
+        let port = self.endpoint.address.port();
+        format!(
+            "127.{}.{}.{}:{port}",
+            number / 62_500,
+            number / 250 % 250,
+            1 + number % 250
+        )
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let file = self.folder.join(name);
+        fs::write(&file, text)?;
+        Ok(file)
+    }
+}
+
+/// An nginx that answers by itself: `/` with 13 octets, `/16k`, `/big`; it reads what is uploaded and answers `/`.
+fn endpoint(folder: &Path) -> Result<Process> {
+    let address = free_address()?;
+    let big = fs::File::create(folder.join("big"))?;
+    big.set_len(BIG)?;
+    fs::write(folder.join("16k"), "x".repeat(16 << 10))?;
+    let http = format!(
+        "access_log off; client_max_body_size 0; client_body_buffer_size 128k;
+         server {{ listen 0.0.0.0:{0} backlog=4096;
+           location / {{ return 200 \"hello, world\\n\"; }}
+           location /16k {{ root {1}; }} location /big {{ root {1}; }} }}",
+        address.port(),
+        folder.display(),
+    );
+    nginx(folder, "endpoint", &http, LOAD_CORE, address)
+}
+
+fn nginx(
+    folder: &Path,
+    name: &str,
+    http: &str,
+    core: usize,
+    address: SocketAddr,
+) -> Result<Process> {
+    let file = folder.join(format!("{name}-{}.conf", address.port()));
+    fs::write(
+        &file,
+        format!(
+            "user root; worker_processes 1; daemon off; pid {0}/{name}-{1}.pid; error_log /dev/null;
+             events {{ worker_connections 40000; }} worker_rlimit_nofile 65536;
+             http {{ keepalive_requests 1000000000; keepalive_timeout 600s; client_body_temp_path {0}/{name}-body;
+               proxy_temp_path {0}/{name}-proxy; fastcgi_temp_path {0}/{name}-fastcgi; uwsgi_temp_path {0}/{name}-uwsgi;
+               scgi_temp_path {0}/{name}-scgi; {http} }}",
+            folder.display(),
+            address.port(),
+        ),
+    )?;
+    let command = words(&["nginx", "-c", text(&file)?]);
+    Process::start("nginx", &command, core, address)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a folder that is no text")
+}

@@ -1,0 +1,118 @@
+//! One round of load upon a peer, by wrk, and what it cost.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::peer::{LOAD_CORE, Process};
+
+/// Connections of a load.
+pub(crate) const CONNECTIONS: usize = 64;
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
+    pub(crate) path: &'static str,
+    pub(crate) host: Option<&'static str>,
+    /// A new connection for each request.
+    pub(crate) closes: bool,
+    /// Octets of a request's body.
+    pub(crate) upload: usize,
+}
+
+/// What one round saw.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    pub(crate) requests: f64,
+    /// Processor time of the peer a request.
+    pub(crate) micros: f64,
+    pub(crate) requests_a_second: f64,
+    pub(crate) p99_micros: f64,
+}
+
+/// Asks for so many seconds.
+pub(crate) fn round(peer: &Process, load: &Load, seconds: usize, folder: &Path) -> Result<Round> {
+    let core = LOAD_CORE.to_string();
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core, "wrk", "-t1", "--latency", "--timeout", "10s"]);
+    command.args([format!("-c{CONNECTIONS}"), format!("-d{seconds}s")]);
+    if let Some(host) = load.host {
+        command.args(["-H", &format!("Host: {host}")]);
+    }
+    if load.closes {
+        command.args(["-H", "Connection: close"]);
+    }
+    if load.upload > 0 {
+        let script = folder.join("upload.lua");
+        fs::write(
+            &script,
+            format!(
+                "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {})\n",
+                load.upload
+            ),
+        )?;
+        command.arg("-s").arg(script);
+    }
+    command.arg(format!("http://{}{}", peer.address, load.path));
+
+    let before = peer.processor_time()?;
+    let began = Instant::now();
+    let output = command.output()?;
+    let took = began.elapsed();
+    let spent = peer.processor_time()? - before;
+    let text = String::from_utf8(output.stdout)?;
+    for wrong in ["Non-2xx", "Socket errors"] {
+        ensure!(!text.contains(wrong), "{wrong} from {}:\n{text}", peer.name);
+    }
+    let requests = field(&text, |line| line.contains(" requests in "), 0)?.parse::<f64>()?;
+    let p99 = field(&text, |line| line.trim_start().starts_with("99%"), 1)?;
+    Ok(Round {
+        requests,
+        micros: spent.as_secs_f64() * 1e6 / requests,
+        requests_a_second: requests / took.as_secs_f64(),
+        p99_micros: micros(&p99)?,
+    })
+}
+
+/// One GET of a big body by one client: seconds of the peer's processor for each GiB, and GiB a second.
+pub(crate) fn download(peer: &Process, octets: u64) -> Result<(f64, f64)> {
+    let before = peer.processor_time()?;
+    let began = Instant::now();
+    let received = crate::peer::body_length(peer.address, "/big")?;
+    let took = began.elapsed().as_secs_f64();
+    ensure!(
+        received == octets,
+        "{} sent {received} of {octets} octets",
+        peer.name
+    );
+    let gibibytes = octets as f64 / f64::from(1 << 30);
+    let spent: Duration = peer.processor_time()? - before;
+    Ok((spent.as_secs_f64() / gibibytes, gibibytes / took))
+}
+
+fn field(text: &str, is_line: impl Fn(&str) -> bool, position: usize) -> Result<String> {
+    let line = text
+        .lines()
+        .find(|line| is_line(line))
+        .with_context(|| format!("wrk said:\n{text}"))?;
+    let word = line.split_whitespace().nth(position);
+    Ok(word.context("a short line")?.to_owned())
+}
+
+/// Reads `1.23ms`, `456.00us`, `1.20s`.
+fn micros(text: &str) -> Result<f64> {
+    let unit = text
+        .find(|letter: char| letter.is_ascii_alphabetic())
+        .context("a time without a unit")?;
+    let (number, unit) = text.split_at(unit);
+    let factor = match unit {
+        "us" => 1.0,
+        "ms" => 1e3,
+        "s" => 1e6,
+        _ => bail!("an unknown unit: {text}"),
+    };
+    Ok(number.parse::<f64>()? * factor)
+}
