@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,11 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Clocks};
 use crate::error::Kind;
+use crate::wire::Wire;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError>>>;
@@ -26,13 +25,12 @@ pub struct RequestBody {
     watch: Option<Watch>,
     /// Octets that may still come; `None` is no limit.
     allowance: Option<u64>,
-    /// Told when the body is dropped before its end.
-    abandoned: Option<Rc<Cell<bool>>>,
 }
 
 enum Source {
     Empty,
-    Incoming(Incoming),
+    /// A client's connection.
+    Wire(Rc<Wire>),
     Other(BoxBody),
 }
 
@@ -50,15 +48,13 @@ impl RequestBody {
         Self::from_source(Source::Empty)
     }
 
-    /// The body of a request that hyper has read.
+    /// The body of the present request of a connection.
     #[must_use]
-    pub(crate) fn incoming(body: Incoming, abandoned: &Rc<Cell<bool>>) -> Self {
-        if body.is_end_stream() {
+    pub(crate) fn incoming(wire: &Rc<Wire>) -> Self {
+        if wire.body_is_over() {
             return Self::empty();
         }
-        let mut incoming = Self::from_source(Source::Incoming(body));
-        incoming.abandoned = Some(Rc::clone(abandoned));
-        incoming
+        Self::from_source(Source::Wire(Rc::clone(wire)))
     }
 
     /// Any other body, as a layer around the proxy may make it.
@@ -76,7 +72,6 @@ impl RequestBody {
             source,
             watch: None,
             allowance: None,
-            abandoned: None,
         }
     }
 
@@ -142,9 +137,7 @@ impl Body for RequestBody {
         let this = self.get_mut();
         let polled = match &mut this.source {
             Source::Empty => Poll::Ready(None),
-            Source::Incoming(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map_err(|error| BodyFault(fault(&error)).into()),
+            Source::Wire(wire) => wire.poll_body(cx).map_err(|kind| BodyFault(kind).into()),
             Source::Other(body) => body.as_mut().poll_frame(cx),
         };
         match this.take_note(&polled) {
@@ -156,7 +149,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Empty => true,
-            Source::Incoming(body) => body.is_end_stream(),
+            Source::Wire(wire) => wire.body_is_over(),
             Source::Other(body) => body.is_end_stream(),
         }
     }
@@ -164,7 +157,9 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
-            Source::Incoming(body) => body.size_hint(),
+            Source::Wire(wire) => wire
+                .body_length()
+                .map_or_else(SizeHint::new, SizeHint::with_exact),
             Source::Other(body) => body.size_hint(),
         }
     }
@@ -175,11 +170,6 @@ impl Drop for RequestBody {
         if let Some(watch) = &self.watch {
             watch.clocks.stop(Clock::Body);
         }
-        if let Some(abandoned) = &self.abandoned
-            && !self.is_end_stream()
-        {
-            abandoned.set(true);
-        }
     }
 }
 
@@ -188,15 +178,6 @@ impl fmt::Debug for RequestBody {
         f.debug_struct("RequestBody")
             .field("size", &self.size_hint())
             .finish_non_exhaustive()
-    }
-}
-
-/// What was wrong with a body that hyper could not read on: its grammar, or else its client has gone.
-fn fault(error: &hyper::Error) -> Kind {
-    let cause = error.source().and_then(|cause| cause.downcast_ref());
-    match cause.map(io::Error::kind) {
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Kind::MalformedRequest,
-        Some(_) | None => Kind::ClientGone,
     }
 }
 

@@ -1,12 +1,16 @@
-//! A client's HTTP/1 connection: hyper on a socket of our own, the limits of its listener, a graceful end.
+//! A client's HTTP/1 connection: requests read and answers written over its wire, the limits of its listener, a graceful end.
 //!
-//! hyper parses and frames; what it would answer to an unreadable head is swallowed and answered here, under the
-//! request's terms (`edge.rs`). While nothing is asked, hyper's state is taken down and only the socket is kept
-//! (`task.rs`), so that an idle connection costs little. Any tower service may be served; the proxy is one.
+//! `task.rs` is the life of a connection, `exchange.rs` one request and its answer. While nothing is asked, all buffers are
+//! given up and only the socket is kept, so that an idle connection costs little. Any tower service may be served; the
+//! proxy is one.
 
 mod edge;
+mod ending;
+mod exchange;
 mod panics;
+mod registry;
 mod task;
 
 pub(crate) use edge::Edge;
-pub(crate) use task::{Registry, serve};
+pub(crate) use registry::Registry;
+pub(crate) use task::serve;

@@ -15,7 +15,7 @@ pub mod hop;
 pub mod host;
 pub mod ids;
 pub mod keep_alive;
-mod list;
+pub(crate) mod list;
 pub mod network;
 pub mod via;
 

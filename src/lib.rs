@@ -53,6 +53,7 @@ pub mod socket;
 pub mod split;
 pub mod units;
 mod upstream;
+mod wire;
 mod worker;
 
 pub use local::Local;

@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["split"],
     &["route"],
     &["snapshot"],
-    &["clock", "socket", "dial"],
+    &["clock", "dial", "socket", "wire"],
     &["body", "access_log", "probe", "listener"],
     &["upstream"],
     &["response"],

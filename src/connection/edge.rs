@@ -1,9 +1,8 @@
-//! The socket of a client, as hyper sees it: counts octets, tells the clocks what the client is doing, and keeps
-//! hyper's own answers to unreadable heads from the client.
+//! What a client's connection is doing, told to its clocks and its counters; and its socket inside a tunnel.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::config::model::HalfClose;
 use crate::metrics::{ListenerTraffic, WorkerId};
 use crate::request::context::{Answering, Client};
 
@@ -31,12 +29,10 @@ pub(crate) struct Edge {
     worker: WorkerId,
     traffic: Arc<ListenerTraffic>,
     phase: Cell<Phase>,
-    /// Something was handed to hyper that it has not written out yet.
+    /// An answer is owed, or not written out yet.
     unflushed: Cell<bool>,
     /// A request is being served: from its head read to its response's body handed over.
     serving: Cell<bool>,
-    /// The first octets that hyper wrote though no request was in service: its answer to an unreadable head.
-    swallowed: RefCell<Vec<u8>>,
     requests: Cell<u64>,
     opened: Instant,
 }
@@ -69,7 +65,6 @@ impl Edge {
             phase: Cell::new(Phase::Idle),
             unflushed: Cell::new(false),
             serving: Cell::new(false),
-            swallowed: RefCell::default(),
             requests: Cell::new(0),
             opened: Instant::now(),
         };
@@ -121,13 +116,6 @@ impl Edge {
         self.client.clocks.stop(Clock::Write);
     }
 
-    /// What hyper answered to a head that it could not read, if it did.
-    pub(super) fn swallowed_status(&self) -> Option<u16> {
-        let swallowed = self.swallowed.borrow();
-        let status = swallowed.get(9..12)?;
-        std::str::from_utf8(status).ok()?.parse().ok()
-    }
-
     /// Whether nothing of a request has come and nothing of an answer is left to write.
     pub(super) fn is_resting(&self) -> bool {
         self.phase.get() == Phase::Idle && !self.unflushed.get() && !self.serving.get()
@@ -153,65 +141,55 @@ impl Edge {
         self.client.clocks.start(Clock::Rest, now, Some(AWAKE));
     }
 
-    /// Octets were written past hyper.
+    /// Octets were written.
     pub(super) fn wrote(&self, octets: usize) {
         self.traffic.bytes_out(self.worker, octets as u64);
     }
 
-    fn came(&self, octets: usize) {
-        self.traffic.bytes_in(self.worker, octets as u64);
+    /// Octets of a head have come.
+    pub(super) fn came(&self, octets: usize) {
+        self.read(octets as u64);
         if self.phase.get() == Phase::Idle {
             self.begin_head();
         }
     }
 
-    fn went(&self, polled: &Poll<io::Result<usize>>) {
-        match polled {
-            Poll::Ready(Ok(octets)) => {
-                self.traffic.bytes_out(self.worker, *octets as u64);
-                self.client.clocks.stop(Clock::Write);
-            }
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => {
-                if !self.client.clocks.runs(Clock::Write) {
-                    self.client.clocks.start(
-                        Clock::Write,
-                        Instant::now(),
-                        self.client.write_limit.get(),
-                    );
-                }
-            }
+    /// Octets were read.
+    pub(super) fn read(&self, octets: u64) {
+        if octets > 0 {
+            self.traffic.bytes_in(self.worker, octets);
         }
     }
 
-    /// Everything that hyper had has been written.
-    fn flushed(&self) {
-        if self.serving.get() || !self.unflushed.get() {
-            return;
+    /// What came of writing: a client that takes nothing for too long is given up.
+    pub(super) fn went(&self, octets: usize, left: Left) {
+        let clocks = &self.client.clocks;
+        if octets > 0 {
+            self.wrote(octets);
         }
+        if left == Left::Nothing || octets > 0 {
+            clocks.stop(Clock::Write);
+        }
+        if left == Left::Something && !clocks.runs(Clock::Write) {
+            clocks.start(Clock::Write, Instant::now(), self.client.write_limit.get());
+        }
+    }
+
+    /// Everything that was owed has been written.
+    pub(super) fn flushed(&self) {
         self.unflushed.set(false);
         self.client.flushed();
         if self.phase.get() == Phase::Served {
             self.rest();
         }
     }
+}
 
-    /// Whether hyper is answering on its own: no request is in service, and what was answered before is out.
-    fn must_swallow(&self) -> bool {
-        matches!(self.phase.get(), Phase::Idle | Phase::Head) && !self.unflushed.get()
-    }
-
-    fn swallow<'a>(&self, slices: impl Iterator<Item = &'a [u8]>) -> usize {
-        const KEPT: usize = 16;
-        let mut swallowed = self.swallowed.borrow_mut();
-        let mut total = 0;
-        for slice in slices {
-            let room = KEPT.saturating_sub(swallowed.len()).min(slice.len());
-            swallowed.extend_from_slice(&slice[..room]);
-            total += slice.len();
-        }
-        total
-    }
+/// What is left to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    Nothing,
+    Something,
 }
 
 /// A request in service; it ends when this is dropped. The connection holds it and not the proxy, because a layer may be
@@ -245,44 +223,17 @@ impl Drop for Edge {
     }
 }
 
-/// The socket.
+/// The socket inside a tunnel.
 pub(super) struct EdgeIo {
     tcp: TcpStream,
     edge: Rc<Edge>,
-    /// Octets that were read before and are to be read again.
-    rewound: Bytes,
+    /// Octets that were read before the tunnel began.
+    ahead: Bytes,
 }
 
 impl EdgeIo {
-    pub(super) fn new(tcp: TcpStream, edge: Rc<Edge>) -> Self {
-        Self {
-            tcp,
-            edge,
-            rewound: Bytes::new(),
-        }
-    }
-
-    /// Gives back octets that were read too far.
-    pub(super) fn rewind(&mut self, octets: Bytes) {
-        self.rewound = octets;
-    }
-
-    pub(super) fn into_socket(self) -> TcpStream {
-        self.tcp
-    }
-
-    /// Finds out that a client has gone by a reset while its answer is awaited. hyper does not read then where a FIN
-    /// means nothing; a reset behind a FIN is noticed when something is written.
-    fn look_for_reset(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        let delivers = self.edge.client.listener.half_close == HalfClose::Deliver;
-        if delivers
-            && self.edge.phase() == Phase::Served
-            && self.tcp.poll_read_ready(cx).is_ready()
-            && let Some(error) = self.tcp.take_error()?
-        {
-            return Err(error);
-        }
-        Ok(())
+    pub(super) fn new(tcp: TcpStream, edge: Rc<Edge>, ahead: Bytes) -> Self {
+        Self { tcp, edge, ahead }
     }
 }
 
@@ -292,18 +243,15 @@ impl AsyncRead for EdgeIo {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.rewound.is_empty() {
-            let count = self.rewound.len().min(buffer.remaining());
-            buffer.put_slice(&self.rewound[..count]);
-            self.rewound.advance(count);
+        if !self.ahead.is_empty() {
+            let count = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..count]);
+            self.ahead.advance(count);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.tcp).poll_read(cx, buffer);
-        let octets = buffer.filled().len() - before;
-        if octets > 0 {
-            self.edge.came(octets);
-        }
+        self.edge.read((buffer.filled().len() - before) as u64);
         polled
     }
 }
@@ -314,46 +262,18 @@ impl AsyncWrite for EdgeIo {
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.edge.must_swallow() {
-            return Poll::Ready(Ok(self.edge.swallow(std::iter::once(octets))));
-        }
         let polled = Pin::new(&mut self.tcp).poll_write(cx, octets);
-        self.edge.went(&polled);
+        if let Poll::Ready(Ok(octets)) = &polled {
+            self.edge.wrote(*octets);
+        }
         polled
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if self.edge.must_swallow() {
-            return Poll::Ready(Ok(self.edge.swallow(slices.iter().map(|slice| &**slice))));
-        }
-        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
-        self.edge.went(&polled);
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes when its own buffer is empty; a TCP socket has none.
-        if self.edge.client.nothing_unwritten() {
-            cx.waker().wake_by_ref();
-        }
-        self.edge.flushed();
-        self.look_for_reset(cx)?;
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.edge.swallowed.borrow().is_empty() {
-            // Our own answer is still to be written.
-            return Poll::Ready(Ok(()));
-        }
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }

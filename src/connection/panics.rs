@@ -1,10 +1,9 @@
-//! Serves any tower service to hyper, and keeps a panic of it inside its request.
+//! Asks any tower service, and keeps a panic of it inside its request.
 //!
 //! A panic is caught where the service is called and wherever its answer or the answer's body is polled. Before the
 //! head of the answer the client is told 500; after it the connection breaks off.
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -14,7 +13,6 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
@@ -27,44 +25,26 @@ use crate::request::{OwnBody, answer_to_failure};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A service as hyper asks it.
-pub(super) struct Served<S> {
+/// Asks a service for its answer to a request.
+pub(super) fn ask<S>(
     service: S,
-    edge: Rc<Edge>,
-    context: Rc<WorkerContext>,
-}
-
-impl<S> Served<S> {
-    pub(super) fn new(service: S, edge: Rc<Edge>, context: Rc<WorkerContext>) -> Self {
-        Self {
-            service,
-            edge,
-            context,
-        }
-    }
-}
-
-impl<S, B> hyper::service::Service<Request<Incoming>> for Served<S>
+    request: Request<RequestBody>,
+    edge: &Rc<Edge>,
+    context: &Rc<WorkerContext>,
+) -> Guarded<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
+    S: Service<Request<RequestBody>>,
     S::Error: Into<BoxError>,
 {
-    type Response = Response<AnswerBody<B>>;
-    type Error = std::convert::Infallible;
-    type Future = Guarded<S>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let serving = Serving::begin(&self.edge);
-        let request = request.map(|body| self.edge.client.receive(body));
-        let called = catch_unwind(AssertUnwindSafe(|| call(self.service.clone(), request)));
-        Guarded {
-            stage: called.unwrap_or_else(|_| {
-                self.context.metrics.panicked();
-                Stage::Panicked
-            }),
-            serving: Some(serving),
-            context: Rc::clone(&self.context),
-        }
+    let serving = Serving::begin(edge);
+    let called = catch_unwind(AssertUnwindSafe(|| call(service, request)));
+    Guarded {
+        stage: called.unwrap_or_else(|_| {
+            context.metrics.panicked();
+            Stage::Panicked
+        }),
+        serving: Some(serving),
+        context: Rc::clone(context),
     }
 }
 
@@ -123,7 +103,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<B>>,
     S::Error: Into<BoxError>,
 {
-    type Output = Result<Response<AnswerBody<B>>, std::convert::Infallible>;
+    type Output = Response<AnswerBody<B>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -144,11 +124,11 @@ where
                     serving.client().answers(Answering::Begun(answer.status()));
                 }
                 let context = Rc::clone(this.context);
-                return Poll::Ready(Ok(answer.map(|body| AnswerBody {
+                return Poll::Ready(answer.map(|body| AnswerBody {
                     inner: Inner::Service { body },
                     serving,
                     context,
-                })));
+                }));
             }
             Ok(Poll::Ready(Err(error))) => error,
             Err(_) => {
@@ -162,7 +142,7 @@ where
             false => Kind::LayerFailed,
         };
         let Some(serving) = this.serving.take() else {
-            // hyper does not ask again after an answer.
+            // Nobody asks again after an answer.
             return Poll::Pending;
         };
         serving.client().answers(Answering::Failed(kind));
@@ -170,11 +150,11 @@ where
         this.stage.set(Stage::Refused { error: None });
         let own = answer_to_failure(this.context, serving.client(), kind);
         let context = Rc::clone(this.context);
-        Poll::Ready(Ok(own.map(|own| AnswerBody {
+        Poll::Ready(own.map(|own| AnswerBody {
             inner: Inner::Own { own },
             serving: Some(serving),
             context,
-        })))
+        }))
     }
 }
 
@@ -252,13 +232,5 @@ where
             Inner::Own { own } => own.size_hint(),
             Inner::Gone => SizeHint::with_exact(0),
         }
-    }
-}
-
-impl<S> fmt::Debug for Served<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Served")
-            .field("edge", &self.edge)
-            .finish_non_exhaustive()
     }
 }

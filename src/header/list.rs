@@ -4,7 +4,7 @@ use http::header::AsHeaderName;
 use http::{HeaderMap, HeaderValue};
 
 /// The members of all lines of a field, without the white space around them; empty ones are left out.
-pub(super) fn members(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn members(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &[u8]> {
     headers.get_all(name).iter().flat_map(members_of)
 }
 

@@ -4,14 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
-use hyper::body::Incoming;
+use http::{HeaderValue, StatusCode};
 use rustc_hash::FxHashMap;
 
 use crate::access_log::Logger;
-use crate::body::RequestBody;
 use crate::clock::Clocks;
 use crate::config::model::{Listener, Timeouts};
 use crate::error::Kind;
@@ -34,6 +32,8 @@ pub(crate) struct WorkerContext {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) logger: Logger,
     random: RefCell<fastrand::Rng>,
+    /// The second for which the date was printed last.
+    date: RefCell<(u64, HeaderValue)>,
     accounts: RefCell<FxHashMap<usize, Rc<Account>>>,
     /// Answers ask their clients to close: the process is going to end.
     pub(crate) closing: Cell<bool>,
@@ -65,9 +65,25 @@ impl WorkerContext {
             metrics,
             logger,
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
+            date: RefCell::new((0, HeaderValue::from_static(""))),
             accounts: RefCell::default(),
             closing: Cell::new(false),
         }
+    }
+
+    /// The present time for the `Date` of an answer (RFC 9110 §5.6.7), printed once a second.
+    pub(crate) fn date(&self) -> HeaderValue {
+        let now = SystemTime::now();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH);
+        let second = second.map_or(0, |since| since.as_secs());
+        let mut date = self.date.borrow_mut();
+        if date.0 != second {
+            let printed = HeaderValue::from_str(&httpdate::fmt_http_date(now));
+            // A date has no octets that a field may not have.
+            date.1 = printed.unwrap_or_else(|_| HeaderValue::from_static(""));
+            date.0 = second;
+        }
+        date.1.clone()
     }
 
     /// A random number; not for secrets.
@@ -113,13 +129,6 @@ impl WorkerContext {
     }
 }
 
-/// Whether somebody waits for everything to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flush {
-    NotAwaited,
-    Awaited,
-}
-
 /// How far the answer to a request has come, seen from outside of all layers around the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answering {
@@ -151,13 +160,10 @@ pub(crate) struct Client {
     answering: Cell<Answering>,
     /// Its present request has come to the proxy, through whatever layers there are.
     pub(crate) reached: Cell<bool>,
-    /// A request's body was not read to its end.
-    pub(crate) abandoned: Rc<Cell<bool>>,
     /// How long the client may leave what is written to it unread; the route's `timeouts.idle`.
     pub(crate) write_limit: Cell<Option<Duration>>,
     /// The socket tells when everything is written; without one, a response is over with its body.
     pub(crate) tells_flush: Cell<bool>,
-    flush: Cell<Flush>,
     tail: RefCell<Option<Box<Ledger>>>,
     /// The book of a request that a layer gave up, until the layer has answered instead.
     given_up: RefCell<Option<Box<Ledger>>>,
@@ -176,19 +182,12 @@ impl Client {
             closing: Cell::new(false),
             answering: Cell::new(Answering::Unwatched),
             reached: Cell::new(false),
-            abandoned: Rc::default(),
             write_limit: Cell::new(Timeouts::default().idle),
             tells_flush: Cell::new(false),
-            flush: Cell::new(Flush::NotAwaited),
             tail: RefCell::default(),
             given_up: RefCell::default(),
             tunnel: RefCell::default(),
         }
-    }
-
-    /// The body of a request that hyper has read, under the connection's eye.
-    pub(crate) fn receive(&self, body: Incoming) -> RequestBody {
-        RequestBody::incoming(body, &self.abandoned)
     }
 
     /// A response's body has been handed over; its last octets may not be written yet.
@@ -216,23 +215,6 @@ impl Client {
     /// A layer has dropped a request, or the answer to it, and owes the client another answer.
     pub(super) fn give_up(&self, ledger: Box<Ledger>) {
         drop(self.given_up.replace(Some(ledger)));
-    }
-
-    /// A body waits from now on until what was handed over before is written.
-    pub(super) fn await_flush(&self) {
-        if self.tells_flush.get() {
-            self.flush.set(Flush::Awaited);
-        }
-    }
-
-    /// Whether that is still to come.
-    pub(super) fn awaits_flush(&self) -> bool {
-        self.flush.get() == Flush::Awaited
-    }
-
-    /// Nothing is left to write; tells whether a body waited for that.
-    pub(crate) fn nothing_unwritten(&self) -> bool {
-        self.flush.replace(Flush::NotAwaited) == Flush::Awaited
     }
 
     /// Everything handed over has been written.

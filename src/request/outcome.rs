@@ -299,8 +299,6 @@ pub struct ResponseBody {
     ledger: Option<Box<Ledger>>,
     client: Rc<Client>,
     silence: Silence,
-    /// How the body broke off, held until what came before is written.
-    broken: Option<Error>,
 }
 
 /// Whether anybody will ask for a body.
@@ -341,7 +339,6 @@ impl ResponseBody {
             ledger: Some(ledger),
             client: Rc::clone(client),
             silence,
-            broken: None,
         }
     }
 
@@ -353,7 +350,6 @@ impl ResponseBody {
             ledger: None,
             client: Rc::clone(client),
             silence: Silence::Silent,
-            broken: None,
         }
     }
 
@@ -391,20 +387,9 @@ impl http_body::Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        if this.broken.is_none() {
-            let polled = this.body.poll_frame(cx);
-            this.note(&polled);
-            match polled {
-                // hyper throws away what it has not written when a body fails: the client is to see all that came.
-                Poll::Ready(Some(Err(error))) => this.broken = Some(error),
-                polled => return polled,
-            }
-            this.client.await_flush();
-        }
-        if this.client.awaits_flush() {
-            return Poll::Pending;
-        }
-        Poll::Ready(this.broken.take().map(Err))
+        let polled = this.body.poll_frame(cx);
+        this.note(&polled);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

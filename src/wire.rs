@@ -1,0 +1,330 @@
+//! One HTTP/1 connection of a client: its socket, what was read ahead of the one who wants it, and what waits to be written.
+//!
+//! The connection's task and the body of its present request both hold it; they stay on one thread. A request's head, its
+//! body and the octets behind it come out of one buffer, an answer's head and the beginning of its body go out in one
+//! write. Framing is decided here once and strictly (RFC 9112 §6): what is ambiguous is refused, never repaired. Limits of
+//! time, what an answer says and when a connection ends are not decided here.
+
+mod body;
+mod head;
+mod out;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use tokio::io::{AsyncWrite as _, Interest};
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+use body::{Decoded, Decoder};
+pub(crate) use head::{Head, HeadLimits, Unreadable};
+pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
+
+use crate::error::Kind;
+
+/// Room for a head and the little that may come with it.
+const HEAD_ROOM: usize = 4 << 10;
+
+/// Room for a piece of a body, at most.
+const BODY_ROOM: usize = 64 << 10;
+
+/// What a client may send ahead while its answer is awaited. What is more stays in the kernel, and its client's leaving is
+/// noticed only behind the answer.
+const AHEAD: usize = 16 << 10;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A client's connection.
+pub(crate) struct Wire {
+    inner: RefCell<Inner>,
+    octets_in: Cell<u64>,
+}
+
+struct Inner {
+    /// Gone when the connection was taken back to its socket.
+    socket: Option<TcpStream>,
+    read: BytesMut,
+    /// Octets of the head under way that have been looked through in vain.
+    scanned: usize,
+    /// How often it has been parsed in vain.
+    parsed: u32,
+    decoder: Decoder,
+    expects: Expects,
+    /// The client has ended its side.
+    ended: bool,
+    /// The body's grammar was broken, or it was cut: what follows means nothing.
+    broken: bool,
+    out: Out,
+}
+
+/// What a client waits for before it sends a body (RFC 9110 §10.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expects {
+    Nothing,
+    /// A 100, which goes out when the body is asked for.
+    Continue,
+}
+
+/// What is known of a client whose answer is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Present {
+    /// It has ended its side, and may still read.
+    Ended,
+    /// It has reset the connection.
+    Gone,
+}
+
+impl Wire {
+    /// A connection that begins anew, with these octets read already.
+    pub(crate) fn new(socket: TcpStream) -> Rc<Self> {
+        Rc::new(Self {
+            inner: RefCell::new(Inner {
+                socket: Some(socket),
+                read: BytesMut::new(),
+                scanned: 0,
+                parsed: 0,
+                decoder: Decoder::Done,
+                expects: Expects::Nothing,
+                ended: false,
+                broken: false,
+                out: Out::default(),
+            }),
+            octets_in: Cell::new(0),
+        })
+    }
+
+    /// The socket, with what was read too far. Who still holds a body finds it cut.
+    pub(crate) fn take_socket(&self) -> Option<(TcpStream, Bytes)> {
+        let mut inner = self.inner.borrow_mut();
+        let read = inner.read.split().freeze();
+        Some((inner.socket.take()?, read))
+    }
+
+    /// Octets that were read since this was last asked.
+    pub(crate) fn take_octets_in(&self) -> u64 {
+        self.octets_in.take()
+    }
+
+    /// Whether nothing but empty lines was read, which may stand behind a body (RFC 9112 §2.2).
+    pub(crate) fn is_blank(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner
+            .read
+            .iter()
+            .all(|octet| matches!(octet, b'\r' | b'\n'))
+    }
+
+    /// A whole head, if one has been read; the body behind it is the connection's body from then on.
+    pub(crate) fn head(&self, limits: &HeadLimits) -> Result<Option<Head>, Unreadable> {
+        let inner = &mut *self.inner.borrow_mut();
+        let read = head::read(
+            &mut inner.read,
+            &mut inner.scanned,
+            &mut inner.parsed,
+            limits,
+        )?;
+        let Some((head, framing)) = read else {
+            return Ok(None);
+        };
+        inner.scanned = 0;
+        inner.parsed = 0;
+        inner.decoder = Decoder::of(framing);
+        inner.expects = match head.expects_continue && !inner.decoder.is_done() {
+            true => Expects::Continue,
+            false => Expects::Nothing,
+        };
+        Ok(Some(head))
+    }
+
+    /// Reads more of a head, at most so much that it is certainly too large.
+    pub(crate) fn poll_head(
+        &self,
+        cx: &mut Context<'_>,
+        limits: &HeadLimits,
+    ) -> Poll<io::Result<usize>> {
+        let inner = &mut *self.inner.borrow_mut();
+        let room = HEAD_ROOM
+            .max(inner.read.len())
+            .min(limits.octets.saturating_add(1));
+        self.poll_fill(inner, cx, room)
+    }
+
+    /// Whether all of the request's body has been read.
+    pub(crate) fn body_is_over(&self) -> bool {
+        self.inner.borrow().decoder.is_done()
+    }
+
+    /// How many octets of the body are to come, where that is known.
+    pub(crate) fn body_length(&self) -> Option<u64> {
+        self.inner.borrow().decoder.length()
+    }
+
+    /// Whether the client holds its body back, never having been told to send it; it is not told any more.
+    pub(crate) fn leave_held_back(&self) -> bool {
+        let expects = &mut self.inner.borrow_mut().expects;
+        std::mem::replace(expects, Expects::Nothing) == Expects::Continue
+    }
+
+    /// Whether a body has come that was none, behind which nothing can be read.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.inner.borrow().broken
+    }
+
+    /// The next piece of the request's body.
+    pub(crate) fn poll_body(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Kind>>> {
+        let inner = &mut *self.inner.borrow_mut();
+        if inner.expects == Expects::Continue {
+            inner.expects = Expects::Nothing;
+            inner.out.push_interim(CONTINUE);
+            if inner.write(cx).is_err() {
+                return Poll::Ready(Some(Err(Kind::ClientGone)));
+            }
+        }
+        loop {
+            match inner.decoder.decode(&mut inner.read) {
+                Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Decoded::Trailers(trailers)) => {
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::More) => {}
+                Err(body::Faulty) => {
+                    inner.broken = true;
+                    return Poll::Ready(Some(Err(Kind::MalformedRequest)));
+                }
+            }
+            let wanted = inner.decoder.length().unwrap_or(u64::MAX);
+            let room = usize::try_from(wanted)
+                .map_or(BODY_ROOM, |wanted| wanted.clamp(HEAD_ROOM, BODY_ROOM));
+            match ready!(self.poll_fill(inner, cx, room)) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => {
+                    inner.ended = true;
+                    inner.broken = true;
+                    return Poll::Ready(Some(Err(Kind::ClientGone)));
+                }
+            }
+        }
+    }
+
+    /// Looks whether a client that has sent everything is still there.
+    pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Present> {
+        let inner = &mut *self.inner.borrow_mut();
+        let Some(socket) = &inner.socket else {
+            return Poll::Pending;
+        };
+        if inner.ended {
+            // Behind a FIN only a reset can tell more; the socket stays readable, so that looking costs a call only when
+            // something else woke the task.
+            let reset = socket.try_io(Interest::ERROR, || {
+                match socket2::SockRef::from(socket).take_error()? {
+                    Some(_) => Ok(()),
+                    None => Err(io::ErrorKind::WouldBlock.into()),
+                }
+            });
+            return match reset {
+                Ok(()) => Poll::Ready(Present::Gone),
+                Err(_) => Poll::Pending,
+            };
+        }
+        if inner.read.len() >= AHEAD || !inner.decoder.is_done() {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_fill(inner, cx, HEAD_ROOM.min(AHEAD))) {
+            Ok(0) => {
+                inner.ended = true;
+                Poll::Ready(Present::Ended)
+            }
+            // The next request.
+            Ok(_) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(_) => Poll::Ready(Present::Gone),
+        }
+    }
+
+    /// Adds to what is to be written.
+    pub(crate) fn with_out<T>(&self, add: impl FnOnce(&mut Out) -> T) -> T {
+        add(&mut self.inner.borrow_mut().out)
+    }
+
+    /// Writes what can be written; ready when nothing is left. Tells how many octets went.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> (usize, Poll<io::Result<()>>) {
+        let inner = &mut *self.inner.borrow_mut();
+        match inner.write(cx) {
+            Ok(octets) if inner.out.is_empty() => (octets, Poll::Ready(Ok(()))),
+            Ok(octets) => (octets, Poll::Pending),
+            Err(error) => (0, Poll::Ready(Err(error))),
+        }
+    }
+
+    /// Lets the close reset the connection, so that a body that ends with it is not taken for whole.
+    pub(crate) fn reset_at_close(&self) {
+        if let Some(socket) = &self.inner.borrow().socket {
+            // Where it fails the connection is gone already.
+            socket.set_zero_linger().ok();
+        }
+    }
+
+    fn poll_fill(
+        &self,
+        inner: &mut Inner,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
+        let Some(socket) = &mut inner.socket else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        inner
+            .read
+            .reserve(room.saturating_sub(inner.read.len()).max(1));
+        let octets = ready!(poll_read_buf(Pin::new(socket), cx, &mut inner.read))?;
+        self.octets_in.set(self.octets_in.get() + octets as u64);
+        Poll::Ready(Ok(octets))
+    }
+}
+
+impl Inner {
+    /// Writes until all is out or the socket takes no more.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
+        let mut total = 0;
+        while !self.out.is_empty() {
+            let Some(socket) = &mut self.socket else {
+                return Err(io::ErrorKind::NotConnected.into());
+            };
+            let polled = match self.out.slices() {
+                (first, []) => Pin::new(socket).poll_write(cx, first),
+                (first, second) => {
+                    let slices = [IoSlice::new(first), IoSlice::new(second)];
+                    Pin::new(socket).poll_write_vectored(cx, &slices)
+                }
+            };
+            match polled {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(octets)) => {
+                    self.out.advance(octets);
+                    total += octets;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        Ok(total)
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}

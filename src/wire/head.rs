@@ -1,0 +1,234 @@
+//! The head of a request out of the octets of a connection (RFC 9112 §2 to §5), by `httparse`.
+//!
+//! Field values are parts of what was read, not copies of it. Which head makes a request that can be served, and which host
+//! and path it asks for, is decided by those who read it; here it is a head or it is none.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::header::{CONNECTION, EXPECT, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Uri, Version};
+use memchr::{memchr, memmem};
+use smallvec::SmallVec;
+
+use crate::header::framing::{self, Framing};
+use crate::header::list::members;
+
+/// Fields that are read without an allocation.
+const USUAL_FIELDS: usize = 100;
+
+/// Fields that the proxy adds.
+const ADDED: usize = 8;
+
+/// How often a head is looked at before its end is here, so that a wrong one is told early.
+const EARLY: u32 = 4;
+
+/// The longest target that `http` can hold.
+const TARGET: usize = u16::MAX as usize - 1;
+
+/// What a head may be at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadLimits {
+    pub(crate) octets: usize,
+    pub(crate) fields: usize,
+}
+
+/// The head of a request.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) target: Uri,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+    /// Whether the client means to ask again over this connection (RFC 9112 §9.3).
+    pub(crate) persists: bool,
+    pub(crate) expects_continue: bool,
+}
+
+/// Why a head is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    Malformed,
+    TargetTooLong,
+    TooLarge,
+    VersionUnknown,
+}
+
+/// Takes a head from the front of what was read, if all of it is here.
+pub(super) fn read(
+    read: &mut BytesMut,
+    scanned: &mut usize,
+    parsed: &mut u32,
+    limits: &HeadLimits,
+) -> Result<Option<(Head, Framing)>, Unreadable> {
+    if *scanned == 0 {
+        // RFC 9112 §2.2: empty lines before a request are passed over.
+        let empty = read
+            .iter()
+            .take_while(|octet| matches!(octet, b'\r' | b'\n'));
+        let empty = empty.count();
+        read.advance(empty);
+    }
+    if read.is_empty() {
+        return Ok(None);
+    }
+    if !ends(read, scanned) {
+        *parsed += 1;
+        if *parsed > EARLY && read.len() <= limits.octets {
+            return Ok(None);
+        }
+    }
+    let parsed = if limits.fields <= USUAL_FIELDS {
+        let mut fields = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+        parse(read, &mut fields[..limits.fields], limits)?
+    } else {
+        // As many as can stand in so many octets.
+        let fields = limits.fields.min(read.len() / 2 + 1);
+        parse(read, &mut vec![MaybeUninit::uninit(); fields], limits)?
+    };
+    let Some(parsed) = parsed else {
+        return Ok(None);
+    };
+    let octets = read.split_to(parsed.octets).freeze();
+    let mut head = parsed.head(&octets)?;
+    let framing = framing::request(head.version, &head.headers).unwrap_or_else(|_| {
+        // Refused by those who read the head, and nothing behind it is read.
+        head.persists = false;
+        Framing::Empty
+    });
+    Ok(Some((head, framing)))
+}
+
+/// Whether an empty line has been read; looks only at what is new.
+fn ends(read: &[u8], scanned: &mut usize) -> bool {
+    let fresh = &read[scanned.saturating_sub(3)..];
+    *scanned = read.len();
+    memmem::find(fresh, b"\n\r\n").is_some() || memmem::find(fresh, b"\n\n").is_some()
+}
+
+/// Where the parts of a head stand.
+struct Parsed {
+    octets: usize,
+    method: Method,
+    target: Range<usize>,
+    version: Version,
+    fields: SmallVec<[(Range<u32>, Range<u32>); 24]>,
+}
+
+fn parse<'o>(
+    read: &'o [u8],
+    fields: &mut [MaybeUninit<httparse::Header<'o>>],
+    limits: &HeadLimits,
+) -> Result<Option<Parsed>, Unreadable> {
+    let mut request = httparse::Request::new(&mut []);
+    let status = httparse::ParserConfig::default()
+        .parse_request_with_uninit_headers(&mut request, read, fields)
+        .map_err(|error| match error {
+            httparse::Error::TooManyHeaders => Unreadable::TooLarge,
+            httparse::Error::Version => version_fault(read),
+            _ => Unreadable::Malformed,
+        })?;
+    let octets = match status {
+        httparse::Status::Complete(octets) if octets <= limits.octets => octets,
+        httparse::Status::Partial if read.len() <= limits.octets => return Ok(None),
+        httparse::Status::Complete(_) | httparse::Status::Partial => {
+            return Err(too_large(read, limits));
+        }
+    };
+    // The parser has given all three where it is done.
+    let (Some(method), Some(target), Some(version)) =
+        (request.method, request.path, request.version)
+    else {
+        return Err(Unreadable::Malformed);
+    };
+    if target.len() > TARGET {
+        return Err(Unreadable::TargetTooLong);
+    }
+    let place = |part: &[u8]| {
+        let start = part.as_ptr() as usize - read.as_ptr() as usize;
+        start..start + part.len()
+    };
+    let narrow = |part: &[u8]| -> Result<Range<u32>, Unreadable> {
+        let place = place(part);
+        let narrow = |end| u32::try_from(end).map_err(|_| Unreadable::TooLarge);
+        Ok(narrow(place.start)?..narrow(place.end)?)
+    };
+    let mut places = SmallVec::new();
+    for field in request.headers.iter() {
+        places.push((narrow(field.name.as_bytes())?, narrow(field.value)?));
+    }
+    Ok(Some(Parsed {
+        octets,
+        method: Method::from_bytes(method.as_bytes()).map_err(|_| Unreadable::Malformed)?,
+        target: place(target.as_bytes()),
+        version: match version {
+            0 => Version::HTTP_10,
+            _ => Version::HTTP_11,
+        },
+        fields: places,
+    }))
+}
+
+/// A version that is one and is not spoken here, or something else (RFC 9112 §2.3, §3).
+fn version_fault(head: &[u8]) -> Unreadable {
+    let line = head.split(|octet| *octet == b'\n').next();
+    let line = line.unwrap_or_default().trim_ascii_end();
+    let mut words = line.split(|octet| *octet == b' ').skip(2);
+    let is_version = match words.next() {
+        Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]) => {
+            major.is_ascii_digit() && minor.is_ascii_digit() && words.next().is_none()
+        }
+        Some(_) | None => false,
+    };
+    if is_version {
+        Unreadable::VersionUnknown
+    } else {
+        Unreadable::Malformed
+    }
+}
+
+/// What is too large: the target, where not even the first line has come to its end.
+fn too_large(read: &[u8], limits: &HeadLimits) -> Unreadable {
+    let octets = limits.octets.min(read.len());
+    match memchr(b'\n', &read[..octets]) {
+        Some(_) => Unreadable::TooLarge,
+        None => Unreadable::TargetTooLong,
+    }
+}
+
+impl Parsed {
+    fn head(self, octets: &Bytes) -> Result<Head, Unreadable> {
+        let target = octets.slice(self.target);
+        let target = Uri::from_maybe_shared(target).map_err(|_| Unreadable::Malformed)?;
+        // Room for what the proxy adds, so that the map need not grow.
+        let mut headers = HeaderMap::with_capacity(self.fields.len() + ADDED);
+        for (name, value) in self.fields {
+            let name = &octets[name.start as usize..name.end as usize];
+            let value = octets.slice(value.start as usize..value.end as usize);
+            headers.append(
+                HeaderName::from_bytes(name).map_err(|_| Unreadable::Malformed)?,
+                HeaderValue::from_maybe_shared(value).map_err(|_| Unreadable::Malformed)?,
+            );
+        }
+        let says = |option: &[u8]| {
+            members(&headers, CONNECTION).any(|member| member.eq_ignore_ascii_case(option))
+        };
+        let persists = match self.version {
+            Version::HTTP_10 => says(b"keep-alive") && !says(b"close"),
+            _ => !says(b"close"),
+        };
+        let expects_continue = self.version != Version::HTTP_10
+            && headers
+                .get(EXPECT)
+                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        Ok(Head {
+            method: self.method,
+            target,
+            version: self.version,
+            headers,
+            persists,
+            expects_continue,
+        })
+    }
+}

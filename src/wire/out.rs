@@ -1,0 +1,274 @@
+//! What is to be written to a client: heads and small pieces in one buffer, large pieces as they came.
+//!
+//! Transfer codings and lengths are written here anew for each answer, from what is known of its body; what the head said
+//! of them on its way here does not count.
+
+use std::fmt::Write as _;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRAILER, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, StatusCode, Version};
+use hyper::ext::ReasonPhrase;
+
+use crate::header::list::members;
+
+/// A piece up to this size is copied behind the head, which is cheaper than a second slice for the kernel.
+const COPIED: usize = 4 << 10;
+
+/// From so many octets on, what waits is written before more is asked for.
+const ENOUGH: usize = 32 << 10;
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Out {
+    buffer: BytesMut,
+    /// Octets of the buffer in front of the piece.
+    before: usize,
+    piece: Bytes,
+}
+
+/// How the end of an answer's body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is no body, whatever the head says of one.
+    None,
+    /// After so many octets.
+    Length(u64),
+    Chunked,
+    /// By the end of the connection.
+    Close,
+}
+
+/// What the head of an answer depends on besides itself.
+#[derive(Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) version: Version,
+    /// The connection goes on behind this answer, as far as the client and the proxy are concerned.
+    pub(crate) persists: bool,
+    /// The length of the body, where it is known.
+    pub(crate) length: Option<u64>,
+}
+
+impl Out {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.piece.is_empty()
+    }
+
+    /// Whether so much waits that it should be written first.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.piece.is_empty() || self.buffer.len() >= ENOUGH
+    }
+
+    /// The head of an answer; tells how its body ends and whether the connection goes on.
+    pub(crate) fn push_head(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        reason: Option<&ReasonPhrase>,
+        asking: &Asking<'_>,
+    ) -> (Framing, bool) {
+        let framing = framing(status, headers, asking);
+        let closes =
+            members(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case(b"close"));
+        let persists = asking.persists && !closes && framing != Framing::Close;
+        let out = &mut self.buffer;
+        out.reserve(512);
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(status.as_str().as_bytes());
+        out.extend_from_slice(b" ");
+        match reason {
+            Some(reason) => out.extend_from_slice(reason.as_bytes()),
+            None => {
+                let usual = status.canonical_reason().unwrap_or_default();
+                out.extend_from_slice(usual.as_bytes());
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        let mut has_length = false;
+        for (name, value) in headers {
+            if *name == TRANSFER_ENCODING {
+                continue;
+            }
+            if *name == CONTENT_LENGTH && matches!(framing, Framing::Length(_) | Framing::Chunked) {
+                continue;
+            }
+            has_length |= *name == CONTENT_LENGTH;
+            push_field(out, name, value.as_bytes());
+        }
+        match framing {
+            Framing::Length(octets) => {
+                let mut digits = itoa::Buffer::new();
+                push_field(out, &CONTENT_LENGTH, digits.format(octets).as_bytes());
+            }
+            Framing::Chunked => push_field(out, &TRANSFER_ENCODING, b"chunked"),
+            Framing::None | Framing::Close => {
+                // RFC 9110 §9.3.2: what a GET would be told of its length.
+                if let (Some(octets @ 1..), false) = (asking.length, has_length)
+                    && *asking.method == Method::HEAD
+                {
+                    let mut digits = itoa::Buffer::new();
+                    push_field(out, &CONTENT_LENGTH, digits.format(octets).as_bytes());
+                }
+            }
+        }
+        if !persists && !closes && status != StatusCode::SWITCHING_PROTOCOLS {
+            push_field(out, &CONNECTION, b"close");
+        } else if persists && asking.version == Version::HTTP_10 {
+            push_field(out, &CONNECTION, b"keep-alive");
+        }
+        out.extend_from_slice(b"\r\n");
+        (framing, persists)
+    }
+
+    /// An interim response, whole.
+    pub(crate) fn push_interim(&mut self, head: &[u8]) {
+        self.buffer.extend_from_slice(head);
+    }
+
+    /// A piece of a body; of a body with a length, what is left of that is told after it.
+    pub(crate) fn push_data(&mut self, framing: &mut Framing, mut data: Bytes) {
+        match framing {
+            Framing::None => return,
+            Framing::Length(left) => {
+                // More than was announced would be taken for the next answer.
+                let octets = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
+                data.truncate(octets);
+                *left -= octets as u64;
+            }
+            Framing::Chunked if data.is_empty() => return,
+            Framing::Chunked => {
+                write!(self.buffer, "{:x}\r\n", data.len()).expect("the buffer grows");
+            }
+            Framing::Close => {}
+        }
+        if data.len() <= COPIED {
+            self.buffer.extend_from_slice(&data);
+            if *framing == Framing::Chunked {
+                self.buffer.extend_from_slice(b"\r\n");
+            }
+        } else {
+            self.before = self.buffer.len();
+            self.piece = data;
+            if *framing == Framing::Chunked {
+                // Goes out behind the piece.
+                self.buffer.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// The end of a body, with these trailers where they may be told: chunked, announced, asked for.
+    pub(crate) fn push_end(
+        &mut self,
+        framing: Framing,
+        trailers: Option<&HeaderMap>,
+        announced: &Announced,
+    ) {
+        if framing != Framing::Chunked {
+            return;
+        }
+        self.buffer.extend_from_slice(b"0\r\n");
+        for (name, value) in trailers.into_iter().flatten() {
+            if announced.has(name) {
+                push_field(&mut self.buffer, name, value.as_bytes());
+            }
+        }
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
+    /// What is to be written next: a first slice, and a second one behind it that may be empty.
+    pub(super) fn slices(&self) -> (&[u8], &[u8]) {
+        if self.piece.is_empty() {
+            return (&self.buffer, &[]);
+        }
+        if self.before == 0 {
+            return (&self.piece, &self.buffer);
+        }
+        (&self.buffer[..self.before], &self.piece)
+    }
+
+    /// So many octets of that have been written.
+    pub(super) fn advance(&mut self, octets: usize) {
+        let mut left = octets;
+        if self.piece.is_empty() {
+            self.buffer.advance(left);
+        } else {
+            let first = left.min(self.before);
+            self.buffer.advance(first);
+            self.before -= first;
+            left -= first;
+            let second = left.min(self.piece.len());
+            self.piece.advance(second);
+            left -= second;
+            self.buffer.advance(left);
+        }
+        if self.is_empty() {
+            self.piece = Bytes::new();
+            self.before = 0;
+            self.buffer.clear();
+        }
+    }
+}
+
+/// The trailers that an answer has announced to a client that wants them.
+#[derive(Debug, Default)]
+pub(crate) struct Announced(Vec<HeaderName>);
+
+impl Announced {
+    pub(crate) fn of(answer: &HeaderMap, asked: AcceptsTrailers) -> Self {
+        if asked == AcceptsTrailers::No || !answer.contains_key(TRAILER) {
+            return Self::default();
+        }
+        let names = members(answer, TRAILER).filter_map(|name| HeaderName::from_bytes(name).ok());
+        // RFC 9110 §6.5.1: nothing that frames or routes may stand there.
+        let allowed = |name: &HeaderName| {
+            ![
+                &CONTENT_LENGTH,
+                &TRANSFER_ENCODING,
+                &TRAILER,
+                &TE,
+                &CONNECTION,
+            ]
+            .contains(&name)
+        };
+        Self(names.filter(allowed).collect())
+    }
+
+    fn has(&self, name: &HeaderName) -> bool {
+        self.0.contains(name)
+    }
+}
+
+/// Whether a client has said `TE: trailers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AcceptsTrailers {
+    Yes,
+    No,
+}
+
+fn framing(status: StatusCode, headers: &HeaderMap, asking: &Asking<'_>) -> Framing {
+    let silent = *asking.method == Method::HEAD
+        || status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED;
+    if silent {
+        return Framing::None;
+    }
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok()?.parse().ok());
+    match (asking.length.or(announced), asking.version) {
+        (Some(octets), _) => Framing::Length(octets),
+        (None, Version::HTTP_10) => Framing::Close,
+        (None, _) => Framing::Chunked,
+    }
+}
+
+fn push_field(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
+    let name = name.as_str().as_bytes();
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
