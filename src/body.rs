@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Clocks};
 use crate::error::Kind;
+use crate::header::trailer;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError>>>;
@@ -146,7 +147,8 @@ impl Body for RequestBody {
                 .poll_frame(cx)
                 .map_err(|error| BodyFault(fault(&error)).into()),
             Source::Other(body) => body.as_mut().poll_frame(cx),
-        };
+        }
+        .map_ok(without_forbidden_trailers);
         match this.take_note(&polled) {
             Ok(()) => polled,
             Err(kind) => Poll::Ready(Some(Err(Box::new(BodyFault(kind))))),
@@ -189,6 +191,14 @@ impl fmt::Debug for RequestBody {
             .field("size", &self.size_hint())
             .finish_non_exhaustive()
     }
+}
+
+/// A frame as it may be passed on, in either direction.
+pub(crate) fn without_forbidden_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        trailer::strip(trailers);
+    }
+    frame
 }
 
 /// What was wrong with a body that hyper could not read on: its grammar, or else its client has gone.

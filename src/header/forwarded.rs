@@ -225,7 +225,7 @@ fn is_doomed(name: &HeaderName, trust: Trust) -> bool {
 
 /// Whether a field claims what only a proxy can know: `X-Forwarded-` anything and `X-Real-IP`, hyphens and underscores
 /// being the same. Names are in lower case.
-fn is_claim(name: &[u8]) -> bool {
+pub(super) fn is_claim(name: &[u8]) -> bool {
     const FORWARDED_FAMILY: &[u8] = b"x-forwarded-";
     const REAL_IP: &[u8] = b"x-real-ip";
     if name.first() != Some(&b'x') {
