@@ -10,8 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::model::Listener;
 
-/// Connections that the kernel may hold before they are accepted; it takes less where `somaxconn` is lower.
-const BACKLOG: i32 = 4096;
+/// Connections that the kernel may hold before they are accepted: as many as the system allows, which is `somaxconn`.
+const BACKLOG: i32 = 65_535;
 
 /// What tells listening sockets apart, over reloads: the address, and the listener's name as well where the kernel
 /// chooses the port.

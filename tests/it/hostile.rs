@@ -5,13 +5,16 @@
 mod answers;
 mod case;
 mod chunks;
+mod crowd;
 mod document;
 mod fields;
 mod framing;
 mod heads;
 mod hosts;
+mod noise;
 mod strict;
 mod targets;
+mod upgrades;
 
 use self::case::Case;
 use self::document::Row;

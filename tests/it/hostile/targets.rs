@@ -171,6 +171,36 @@ fn paths() -> Vec<Case> {
             "slashes are merged",
         ),
         asked(
+            "a path beyond ASCII",
+            "/é\u{a0}",
+            "GET /%C3%A9%C2%A0 HTTP/1.1",
+            "RFC 3987 §3.1: encoded",
+        ),
+        asked(
+            "a query beyond ASCII",
+            "/?é\u{85}",
+            "GET /?%C3%A9%C2%85 HTTP/1.1",
+            "RFC 3987 §3.1: encoded",
+        ),
+        malformed(
+            "a path that is no UTF-8",
+            b"GET /\xff HTTP/1.1\r\nHost: test\r\n\r\n",
+            TARGET,
+        ),
+        malformed(
+            "a query that is no UTF-8",
+            b"GET /?\xff HTTP/1.1\r\nHost: test\r\n\r\n",
+            TARGET,
+        ),
+        asked(
+            "brackets, braces and bars in a target",
+            "/[{|}^]?[{|}^]",
+            "GET /[{|}^]?[{|}^] HTTP/1.1",
+            "no delimiters; many clients send them so",
+        ),
+        malformed("angle brackets in a path", target("/<x>"), "RFC 3986 §2"),
+        malformed("angle brackets in a query", target("/?<x>"), "RFC 3986 §2"),
+        asked(
             "dots in a query",
             "/x?../%2e?#",
             "GET /x?../%2e? HTTP/1.1",
