@@ -13,7 +13,7 @@ use http::header::{
 };
 use smallvec::SmallVec;
 
-use crate::header::forwarded::is_claim;
+use crate::header::forwarded::{is_claim, is_framing_twin};
 use crate::header::hop::PROXY_CONNECTION;
 use crate::header::ids::{TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 use crate::header::keep_alive::KEEP_ALIVE;
@@ -55,7 +55,8 @@ fn may_trail(name: &HeaderName) -> bool {
         || credentials.contains(&name)
         || content.contains(&name)
         || ids.contains(&name);
-    !is_listed && !is_claim(name.as_str().as_bytes())
+    let octets = name.as_str().as_bytes();
+    !is_listed && !is_claim(octets) && !is_framing_twin(octets)
 }
 
 #[cfg(test)]
@@ -73,6 +74,7 @@ mod tests {
             ("x-forwarded-for", "9.9.9.9"),
             ("x-forwarded-for", "8.8.8.8"),
             ("x_real_ip", "9.9.9.9"),
+            ("content_length", "1"),
             ("forwarded", "for=9.9.9.9"),
             ("x-request-id", "a"),
         ]);

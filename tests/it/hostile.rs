@@ -12,12 +12,28 @@ mod framing;
 mod heads;
 mod hosts;
 mod noise;
+mod refusals;
 mod strict;
 mod targets;
 mod upgrades;
 
 use self::case::Case;
 use self::document::Row;
+
+/// Every case that a client begins.
+fn requests() -> Vec<Case> {
+    [
+        framing::cases(),
+        chunks::cases(),
+        heads::cases(),
+        hosts::cases(),
+        targets::cases(),
+        fields::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
 
 /// Every table of the document, in its order.
 fn chapters() -> Vec<(&'static str, Vec<Row>)> {

@@ -58,7 +58,7 @@ impl Case {
         self
     }
 
-    fn to_head(mut self) -> Self {
+    fn asked_by_head(mut self) -> Self {
         self.method = "HEAD";
         self
     }
@@ -390,7 +390,7 @@ fn bodies() -> Vec<Case> {
             "",
             "RFC 9110 §9.3.2: it has none",
         )
-        .to_head(),
+        .asked_by_head(),
         ended(
             "an answer to HEAD with chunks",
             chunked("5\r\nhello\r\n0\r\n\r\n"),
@@ -398,7 +398,7 @@ fn bodies() -> Vec<Case> {
             "",
             "RFC 9110 §9.3.2: it has none",
         )
-        .to_head(),
+        .asked_by_head(),
     ]);
     cases
 }

@@ -1,5 +1,6 @@
 //! A case: what a client sends, what becomes of it on both sides, and why. Each is a row of `docs/hostile-input.md`.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::support::client::{End, Response};
@@ -210,7 +211,7 @@ pub(super) fn judge(cases: &[Case], fiel: &Fiel, endpoint: &Endpoint) {
         assert_ne!(request.progress, Progress::Whole, "{request:?}");
     }
     strict::assert_well_formed(endpoint);
-    assert_counted(cases, fiel);
+    assert_counted(fiel, counts_of(cases));
 }
 
 fn judge_one(case: &Case, fiel: &Fiel, endpoint: &Endpoint, seen: &mut usize) {
@@ -266,7 +267,7 @@ fn send(case: &Case, fiel: &Fiel) -> Response {
 }
 
 /// An answer of fiel's own: the class of the failure, and the request's id in a few words.
-fn assert_own_answer(answer: &Response, status: u16) {
+pub(super) fn assert_own_answer(answer: &Response, status: u16) {
     assert_eq!(answer.status, status, "{answer:?}");
     let told = answer.header("proxy-status").unwrap_or_default();
     assert!(told.starts_with("fiel; error=http_request_"), "{answer:?}");
@@ -283,7 +284,7 @@ fn id_of(answer: &Response) -> String {
 }
 
 /// The log has the request by the id that its client was told.
-fn assert_logged(fiel: &Fiel, answer: &Response, status: u16, reason: &str) {
+pub(super) fn assert_logged(fiel: &Fiel, answer: &Response, status: u16, reason: &str) {
     let id = id_of(answer);
     let line = crate::support::wait::eventually("its line in the log", || {
         let lines = fiel.access_log().into_iter();
@@ -293,17 +294,14 @@ fn assert_logged(fiel: &Fiel, answer: &Response, status: u16, reason: &str) {
     assert_eq!(line["reason"], reason, "{line}");
 }
 
-/// Every answer of fiel's own is counted once, by its status and reason.
-fn assert_counted(cases: &[Case], fiel: &Fiel) {
-    let mut expected = std::collections::BTreeMap::new();
-    for case in cases {
-        if let Fate::Refused(status, reason) | Fate::Cut(status, reason) = case.fate {
-            *expected.entry((status, reason)).or_insert(0.0) += 1.0;
-        }
-    }
-    for ((status, reason), count) in expected {
+/// Answers of fiel's own are counted by their status and reason, each once.
+pub(super) fn assert_counted(
+    fiel: &Fiel,
+    counts: impl IntoIterator<Item = ((u16, &'static str), f64)>,
+) {
+    let scrape = Scrape::of(fiel);
+    for ((status, reason), count) in counts {
         let labels = format!("code=\"{status}\",reason=\"{reason}\"}}");
-        let scrape = Scrape::of(fiel);
         let counted: f64 = scrape
             .samples()
             .filter(|(series, _)| series.starts_with("fiel_local_replies_total{"))
@@ -312,6 +310,25 @@ fn assert_counted(cases: &[Case], fiel: &Fiel) {
             .sum();
         assert_eq!(counted, count, "{labels} in\n{}", scrape.text());
     }
+}
+
+/// How often each status and reason is in these cases.
+fn counts_of(cases: &[Case]) -> BTreeMap<(u16, &'static str), f64> {
+    let mut counts = BTreeMap::new();
+    for case in cases {
+        if let Fate::Refused(status, reason) | Fate::Cut(status, reason) = case.fate {
+            *counts.entry((status, reason)).or_insert(0.0) += 1.0;
+        }
+    }
+    counts
+}
+
+/// The label, the octets and the status of a case that is refused before anything arrives.
+pub(super) fn refuse_at_once(case: &Case) -> Option<(String, Vec<u8>, u16)> {
+    let Fate::Refused(status, _) = case.fate else {
+        return None;
+    };
+    Some((case.label.clone(), case.sent.clone(), status))
 }
 
 /// A sound request; what arrived since the last one, without it, and without those that are cut: they may come to the

@@ -129,6 +129,15 @@ pub(super) fn cases() -> Vec<Case> {
             "taken for trailers to the next CRLF CRLF: dropped, never a request",
         ),
         forwarded(
+            "trailers with LF alone behind a field",
+            post(
+                "Transfer-Encoding: chunked\r\nTrailer: x-sum",
+                "5\r\nhello\r\n0\r\nx-sum: 1\r\n\nGET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n",
+            ),
+            [Part::Body("hello"), Part::Trailers(&[("x-sum", "1")])],
+            "taken for trailers to the next CRLF CRLF: dropped, never a request",
+        ),
+        forwarded(
             "trailers that were not announced",
             chunked("5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n"),
             [Part::Body("hello"), Part::Trailers(&[])],

@@ -72,6 +72,26 @@ fn lengths() -> Vec<Case> {
             "RFC 9110 §9.3.1",
         ),
         forwarded(
+            "Content_Length",
+            post("Content-Length: 5\r\nContent_Length: 3", "hello"),
+            [
+                Part::Field("content-length", "5"),
+                Part::Without("content_length"),
+                Part::Body("hello"),
+            ],
+            "CVE-2026-39858: some read `_` as `-`",
+        ),
+        forwarded(
+            "Transfer_Encoding",
+            post("Content-Length: 5\r\nTransfer_Encoding: chunked", "hello"),
+            [
+                Part::Field("content-length", "5"),
+                Part::Without("transfer_encoding"),
+                Part::Body("hello"),
+            ],
+            "CVE-2026-39858: some read `_` as `-`",
+        ),
+        forwarded(
             "Connection: content-length",
             post("Content-Length: 5\r\nConnection: content-length", "hello"),
             [Part::Field("content-length", "5"), Part::Body("hello")],

@@ -106,6 +106,11 @@ fn fields() -> Vec<Case> {
             "X-A: 1\r\n\tfolded",
             "RFC 9112 §5.2",
         ),
+        (
+            "a Transfer-Encoding folded into another field",
+            "X-A: 1\r\n Transfer-Encoding: chunked",
+            "RFC 9112 §5.2",
+        ),
         ("a NUL in a name", "X\0A: 1", FIELD),
         ("a NUL in a value", "X-A: 1\x002", FIELD),
         ("CR alone in a value", "X-A: 1\rX-B: 2", "RFC 9112 §2.2"),
