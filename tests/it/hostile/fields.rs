@@ -78,6 +78,24 @@ fn hops() -> Vec<Case> {
             "CVE-2024-45410",
         ),
         forwarded(
+            "Expect of junk",
+            post("Expect: junk, 100-continue\r\nContent-Length: 5", "hello"),
+            [Part::Field("expect", "junk, 100-continue"), Part::Body("hello")],
+            "RFC 9110 §10.1.1: the endpoint decides",
+        ),
+        forwarded(
+            "Expect: 100-continue without a body",
+            get("Expect: 100-continue"),
+            [Part::Field("expect", "100-continue"), Part::Body("")],
+            "RFC 9110 §10.1.1",
+        ),
+        forwarded_last(
+            "Expect: 100-continue in HTTP/1.0",
+            "POST / HTTP/1.0\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
+            [Part::Body("hello")],
+            "RFC 9110 §10.1.1: ignored",
+        ),
+        forwarded(
             "an upgrade to h2c",
             get(
                 "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
