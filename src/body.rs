@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Clocks};
 use crate::error::Kind;
+use crate::header::trailer;
 use crate::wire::Wire;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -139,7 +140,8 @@ impl Body for RequestBody {
             Source::Empty => Poll::Ready(None),
             Source::Wire(wire) => wire.poll_body(cx).map_err(|kind| BodyFault(kind).into()),
             Source::Other(body) => body.as_mut().poll_frame(cx),
-        };
+        }
+        .map_ok(without_forbidden_trailers);
         match this.take_note(&polled) {
             Ok(()) => polled,
             Err(kind) => Poll::Ready(Some(Err(Box::new(BodyFault(kind))))),
@@ -179,6 +181,14 @@ impl fmt::Debug for RequestBody {
             .field("size", &self.size_hint())
             .finish_non_exhaustive()
     }
+}
+
+/// A frame as it may be passed on, in either direction.
+pub(crate) fn without_forbidden_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        trailer::strip(trailers);
+    }
+    frame
 }
 
 /// A request's body ended before its time, by its client or by the limits on it.

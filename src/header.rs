@@ -17,6 +17,7 @@ pub mod ids;
 pub mod keep_alive;
 pub(crate) mod list;
 pub mod network;
+pub mod trailer;
 pub mod via;
 
 use http::header::HOST;

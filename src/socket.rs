@@ -1,4 +1,5 @@
-//! Listening sockets: bound with the options that a proxy wants, and taken from without waiting.
+//! Listening sockets: bound with the options that a proxy wants, and taken from without waiting; and how many sockets
+//! there may be at all.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,12 +7,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::model::Listener;
 
-/// Connections that the kernel may hold before they are accepted; it takes less where `somaxconn` is lower.
-const BACKLOG: i32 = 4096;
+/// Connections that the kernel may hold before they are accepted: as many as the system allows, which is `somaxconn`.
+const BACKLOG: i32 = 65_535;
 
 /// What tells listening sockets apart, over reloads: the address, and the listener's name as well where the kernel
 /// chooses the port.
@@ -62,6 +64,20 @@ pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, Option<SocketAdd
     let (socket, peer) = acceptfrom_with(listener, flags)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
     Ok((socket.into(), peer))
+}
+
+/// Lets the process have as many descriptors as its hard limit says. The soft one is kept low by custom, for programs that
+/// use `select`; at 1,024 it would end a proxy at some five hundred requests at a time.
+///
+/// # Errors
+/// The kernel's; the limit stays as it was.
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
 #[cfg(test)]

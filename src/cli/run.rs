@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::cli::check;
 use crate::cli::failure::Failure;
 use crate::run::{self, RunError, Running};
+use crate::socket::raise_descriptor_limit;
 
 /// Runs the proxy with the configuration at `config` until a signal has stopped it.
 pub(crate) fn run(config: &Path) -> Result<(), Failure> {
@@ -25,6 +26,9 @@ pub(crate) fn serve(
 ) -> Result<(), Failure> {
     check::find(config)?;
     crate::log::start();
+    if let Err(error) = raise_descriptor_limit() {
+        tracing::warn!(%error, "Descriptor limit could not be raised");
+    }
     let tell = |running: &Running| {
         if let Some((_, first)) = running.listeners.first() {
             ready(*first, running.admin);

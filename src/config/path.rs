@@ -3,7 +3,8 @@
 //! Dot segments are removed (RFC 3986 §5.2.4), percent-encoded unreserved characters decoded, runs of slashes merged
 //! and the hex digits of what stays encoded written in upper case (RFC 3986 §6.2.2). `%2F`, `%5C` and `;` stay as
 //! they are: decoding them would make two different resources look alike to the endpoint. A `%` that begins no escape
-//! becomes `%25`, which is what it stands for where it is accepted at all; refusing it is not decided here.
+//! becomes `%25`, which is what it stands for where it is accepted at all; refusing it is not decided here. What is
+//! beyond ASCII is encoded (RFC 3987 §3.1): a target holds none (RFC 9112 §3.2), yet some clients send it as it is.
 
 use std::borrow::Cow;
 
@@ -15,7 +16,25 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
     if is_canonical(path.as_bytes()) {
         return Cow::Borrowed(path);
     }
-    Cow::Owned(remove_dots(&decode(path)))
+    Cow::Owned(remove_dots(&decode(&escaped(path))))
+}
+
+/// Percent-encodes what is beyond ASCII; for paths, and for queries, of which nothing else is changed.
+#[must_use]
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() * 3);
+    for octet in text.bytes() {
+        if octet.is_ascii() {
+            escaped.push(char::from(octet));
+        } else {
+            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value)]);
+            escaped.extend(['%', digit(octet >> 4), digit(octet & 0xf)]);
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// Whether nothing would change. It may say no to a canonical path, never yes to another.
@@ -24,7 +43,7 @@ fn is_canonical(path: &[u8]) -> bool {
         return false;
     }
     let suspicious = |pair: &[u8]| pair[0] == b'/' && (pair[1] == b'/' || pair[1] == b'.');
-    memchr::memchr(b'%', path).is_none() && !path.windows(2).any(suspicious)
+    path.is_ascii() && memchr::memchr(b'%', path).is_none() && !path.windows(2).any(suspicious)
 }
 
 /// Decodes what is unreserved before dot segments are looked for: `%2e%2e` is a dot segment.
@@ -98,7 +117,7 @@ fn remove_dots(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use super::{canonical, escaped};
     use proptest::prelude::*;
     use std::borrow::Cow;
 
@@ -133,10 +152,16 @@ mod tests {
             ("/%25%32%65%25%32%65/x", "/%252e%252e/x"),
             ("/.well-known/x", "/.well-known/x"),
             ("/...", "/..."),
-            ("/\u{e9}%C3%a9", "/\u{e9}%C3%A9"),
+            ("/\u{e9}%C3%a9", "/%C3%A9%C3%A9"),
         ] {
             assert_eq!(canonical(path), wanted, "{path:?}");
         }
+    }
+
+    #[test]
+    fn what_is_beyond_ascii_is_encoded() {
+        assert_eq!(escaped("a=\u{e9}\u{a0}&b=%c3"), "a=%C3%A9%C2%A0&b=%c3");
+        assert!(matches!(escaped("a=%c3&b"), Cow::Borrowed(_)));
     }
 
     #[test]
@@ -204,11 +229,12 @@ mod tests {
             let once = canonical(&path);
             prop_assert!(once.starts_with('/'), "{once:?}");
             prop_assert!(!once.contains("//"), "{once:?}");
+            prop_assert!(once.is_ascii(), "{once:?}");
             prop_assert!(!once.split('/').any(|segment| segment == "." || segment == ".."), "{once:?}");
         }
 
         #[test]
-        fn what_has_only_whole_escapes_never_grows(path in "([a-c./;\u{e9}]|%[0-9a-fA-F]{2}){0,24}") {
+        fn what_has_only_whole_escapes_never_grows(path in "([a-c./;]|%[0-9a-fA-F]{2}){0,24}") {
             prop_assert!(canonical(&path).len() <= path.len());
         }
     }

@@ -2,12 +2,13 @@
 //!
 //! From a peer that is not trusted every such claim is removed and the three are set anew; from a trusted proxy they
 //! are kept and the peer is added to `X-Forwarded-For`. Names with underscores in place of hyphens
-//! (`x_forwarded_for`) are removed from everyone: many endpoints read both as one (CVE-2026-39858).
+//! (`x_forwarded_for`) are removed from everyone: many endpoints read both as one (CVE-2026-39858). So are those of the
+//! fields that frame a message.
 
 use std::net::IpAddr;
 
 use bytes::BytesMut;
-use http::header::{FORWARDED, HOST, HeaderName};
+use http::header::{CONTENT_LENGTH, FORWARDED, HOST, HeaderName, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use smallvec::SmallVec;
@@ -216,7 +217,7 @@ fn is_doomed(name: &HeaderName, trust: Trust) -> bool {
         return trust == Trust::Untrusted;
     }
     if !is_claim(name.as_str().as_bytes()) {
-        return false;
+        return is_framing_twin(name.as_str().as_bytes());
     }
     // `set` puts these two in place of what is there, whoever said it.
     let is_replaced = *name == X_FORWARDED_FOR || *name == X_FORWARDED_PROTO;
@@ -225,20 +226,32 @@ fn is_doomed(name: &HeaderName, trust: Trust) -> bool {
 
 /// Whether a field claims what only a proxy can know: `X-Forwarded-` anything and `X-Real-IP`, hyphens and underscores
 /// being the same. Names are in lower case.
-fn is_claim(name: &[u8]) -> bool {
+pub(super) fn is_claim(name: &[u8]) -> bool {
     const FORWARDED_FAMILY: &[u8] = b"x-forwarded-";
     const REAL_IP: &[u8] = b"x-real-ip";
     if name.first() != Some(&b'x') {
         return false;
     }
-    let starts_with = |pattern: &[u8]| {
-        name.len() >= pattern.len()
-            && name
-                .iter()
-                .zip(pattern)
-                .all(|(byte, expected)| byte == expected || (*byte == b'_' && *expected == b'-'))
-    };
-    starts_with(FORWARDED_FAMILY) || (name.len() == REAL_IP.len() && starts_with(REAL_IP))
+    let real_ip = name.len() == REAL_IP.len() && starts_alike(name, REAL_IP);
+    real_ip || starts_alike(name, FORWARDED_FAMILY)
+}
+
+/// Whether a name is that of a field which says where a body ends, but for underscores in place of hyphens.
+pub(super) fn is_framing_twin(name: &[u8]) -> bool {
+    let framing = [CONTENT_LENGTH.as_str(), TRANSFER_ENCODING.as_str()];
+    framing
+        .map(str::as_bytes)
+        .iter()
+        .any(|known| name.len() == known.len() && name != *known && starts_alike(name, known))
+}
+
+/// Whether a name begins with these letters, hyphens and underscores being the same.
+fn starts_alike(name: &[u8], start: &[u8]) -> bool {
+    name.len() >= start.len()
+        && name
+            .iter()
+            .zip(start)
+            .all(|(byte, expected)| byte == expected || (*byte == b'_' && *expected == b'-'))
 }
 
 #[cfg(test)]
@@ -337,6 +350,25 @@ mod tests {
             let headers = set_for(address, &twins);
             let expected = [("x-forwarded-for", address), ("x-forwarded-proto", "http")];
             assert_eq!(headers, fields(&expected));
+        }
+    }
+
+    #[test]
+    fn twins_of_framing_fields_are_removed_and_those_themselves_are_not() {
+        for address in ["1.2.3.4", "10.0.0.1"] {
+            let headers = set_for(
+                address,
+                &[
+                    ("content-length", "1"),
+                    ("transfer-encoding", "a"),
+                    ("content_length", "2"),
+                    ("transfer_encoding", "b"),
+                    ("content_lengths", "3"),
+                ],
+            );
+            let kept = ["content-length", "transfer-encoding", "content_lengths"];
+            assert!(kept.iter().all(|name| headers.contains_key(*name)));
+            assert_eq!(headers.len(), kept.len() + 2, "{headers:?}");
         }
     }
 

@@ -4,7 +4,8 @@
 //! has a body of unknown length. `Trailer` stays too, as trailers are passed on.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
 use smallvec::SmallVec;
@@ -14,7 +15,9 @@ use crate::header::ids::{TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 use crate::header::keep_alive::KEEP_ALIVE;
 use crate::header::list::{is_token, members, members_of};
 
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// What some clients say to a proxy in place of `Connection` (RFC 9112 §C.2.2).
+pub(super) static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Removes what belongs to the client's connection. `TE: trailers` is said anew where the client said it, since fiel
@@ -22,6 +25,8 @@ static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 pub fn strip_request(headers: &mut HeaderMap) {
     let accepts_trailers = accepts_trailers(headers);
     strip(headers);
+    // RFC 9110 §11.7.2: for the next proxy that asks for it, which fiel never does. An endpoint is none.
+    headers.remove(PROXY_AUTHORIZATION);
     if accepts_trailers {
         headers.insert(TE, TRAILERS.clone());
     }
@@ -30,6 +35,8 @@ pub fn strip_request(headers: &mut HeaderMap) {
 /// Removes what belongs to the endpoint's connection.
 pub fn strip_response(headers: &mut HeaderMap) {
     strip(headers);
+    // RFC 9110 §11.7.1: the client would take it for this proxy's.
+    headers.remove(PROXY_AUTHENTICATE);
 }
 
 /// Whether a message says `TE: trailers` (RFC 9110 §10.1.4), without which it gets none.
@@ -46,8 +53,12 @@ fn strip(headers: &mut HeaderMap) {
         .filter(|line| members_of(line).any(|option| !is_usual(option)))
         .cloned()
         .collect();
-    for name in [&CONNECTION, &PROXY_CONNECTION, &KEEP_ALIVE, &TE, &UPGRADE] {
+    for name in [&CONNECTION, &PROXY_CONNECTION, &KEEP_ALIVE, &TE] {
         headers.remove(name);
+    }
+    if headers.remove(UPGRADE).is_some() {
+        // It belongs to an upgrade to h2c, also where `Connection` does not name it.
+        headers.remove(&HTTP2_SETTINGS);
     }
     // RFC 9110 §7.6.1: "remove any header or trailer field(s) from the message with the same name as the
     // connection-option".

@@ -14,13 +14,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Extensions, Request, StatusCode};
+use http::header::EXPECT;
+use http::{Extensions, HeaderMap, Request, StatusCode};
 use tokio::time::{Sleep, sleep};
 
 use crate::upstream::{BodySlot, Hold};
 
 /// How long an endpoint may be silent before it is given the body.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the client waits for a 100. With another expectation it sends its body at once; of several lines hyper, who
+/// tells the client to go on, reads the last.
+pub(super) fn is_continue(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(EXPECT).iter().next_back();
+    last.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
 
 /// Holds a body back until the endpoint of the request with these extensions says 100.
 pub(super) fn hold(slot: &Rc<BodySlot>, extensions: &mut Extensions) {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 
@@ -64,7 +64,7 @@ pub(super) fn slot(
         ledger.octets_in(),
     );
     let slot = BodySlot::new(body);
-    if head.version == Version::HTTP_11 && head.headers.contains_key(EXPECT) {
+    if head.version == Version::HTTP_11 && expect::is_continue(&head.headers) {
         expect::hold(&slot, &mut head.extensions);
     }
     Some(slot)

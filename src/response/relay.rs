@@ -13,6 +13,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use crate::body::without_forbidden_trailers;
 use crate::clock::{Clock, Clocks};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::{BodySlot, Drive, Engaged, Line};
@@ -108,7 +109,7 @@ impl Relay {
                 if self.body.is_end_stream() {
                     self.finish(cx);
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(without_forbidden_trailers(frame))))
             }
             Poll::Ready(None) => {
                 self.finish(cx);

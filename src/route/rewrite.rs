@@ -13,6 +13,7 @@ use http::HeaderValue;
 use http::uri::PathAndQuery;
 
 use crate::config::model::{Redirect, Rewrite};
+use crate::config::path::escaped;
 use crate::error::Kind;
 use crate::route::path::PathMatch;
 
@@ -39,12 +40,13 @@ pub fn target(
             path.get(length..).unwrap_or_default(),
         ),
     };
-    if is_concatenation(received.path(), start, rest) {
+    let query = received.query();
+    if is_concatenation(received.path(), start, rest) && query.is_none_or(str::is_ascii) {
         return Ok(received.clone());
     }
-    let query = received.query();
-    let mut text =
-        BytesMut::with_capacity(start.len() + rest.len() + 2 + query.map_or(0, str::len));
+    let query = query.map(escaped);
+    let query_octets = query.as_ref().map_or(0, |query| query.len());
+    let mut text = BytesMut::with_capacity(start.len() + rest.len() + 2 + query_octets);
     text.extend_from_slice(start.as_bytes());
     text.extend_from_slice(rest.as_bytes());
     if text.is_empty() {
@@ -88,7 +90,7 @@ pub fn location(redirect: &Redirect, request: &Redirected<'_>) -> Result<HeaderV
     put_path(&mut text, if path == "*" { "/" } else { path });
     if let Some(query) = request.query.filter(|_| !path.contains('?')) {
         text.extend_from_slice(b"?");
-        text.extend_from_slice(query.as_bytes());
+        text.extend_from_slice(escaped(query).as_bytes());
     }
     let text: Bytes = text.freeze();
     HeaderValue::from_maybe_shared(text).map_err(|_| Kind::MalformedRequest)

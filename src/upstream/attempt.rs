@@ -170,6 +170,7 @@ impl Attempt {
         let Stage::Exchange { line, .. } = std::mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("only an exchange is answered");
         };
+        line.tie.head_came();
         Answer {
             response,
             connect: (!line.reused).then(|| sent_at.duration_since(self.began)),
@@ -222,6 +223,7 @@ impl Attempt {
 fn exchange(mut line: Box<Line>, dispatch: Dispatch) -> Stage {
     let received_before = line.tie.received();
     let sent_before = line.tie.sent();
+    line.tie.await_head();
     let reply = Box::pin(line.sender.try_send_request(dispatch));
     Stage::Exchange {
         line,

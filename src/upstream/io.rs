@@ -9,11 +9,17 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+/// Octets within which the head of an answer must come, with all interim responses before it. hyper bounds a single
+/// head, but reads any number of them, and without a pause for others while there are more.
+const HEADS_BYTES: u64 = 1 << 20;
+
 /// What a connection shares with the worker's table of connections.
 #[derive(Debug, Default)]
 pub(super) struct Tie {
     cut: Cell<bool>,
     received: Cell<u64>,
+    /// Where reading ends while a head is awaited, counted as `received` is.
+    heads_end: Cell<Option<u64>>,
     sent: Cell<u64>,
     reader: RefCell<Option<Waker>>,
 }
@@ -35,6 +41,27 @@ impl Tie {
     /// Octets sent so far.
     pub(super) fn sent(&self) -> u64 {
         self.sent.get()
+    }
+
+    /// A request is sent: the head of its answer is awaited from now on.
+    pub(super) fn await_head(&self) {
+        self.heads_end.set(Some(self.received.get() + HEADS_BYTES));
+    }
+
+    /// The head of the answer has come.
+    pub(super) fn head_came(&self) {
+        self.heads_end.set(None);
+    }
+
+    fn check_heads(&self) -> io::Result<()> {
+        let is_over = |end| self.received.get() >= end;
+        if self.heads_end.get().is_some_and(is_over) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "interim responses without end",
+            ));
+        }
+        Ok(())
     }
 
     fn check(&self) -> io::Result<()> {
@@ -76,6 +103,7 @@ impl AsyncRead for UpstreamIo {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.tie.check()?;
+        self.tie.check_heads()?;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.tcp).poll_read(cx, buffer);
         if polled.is_pending() {

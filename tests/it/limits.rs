@@ -4,7 +4,6 @@ use crate::support::Endpoint;
 use crate::support::client::Response;
 
 mod connections;
-mod framing;
 mod heads;
 mod sizes;
 mod times;

@@ -11,6 +11,8 @@ mod drain;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod metrics;
