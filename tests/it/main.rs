@@ -15,6 +15,8 @@ mod limits;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod real;
