@@ -1,13 +1,14 @@
-//! A name server that says what it is told to, over UDP: addresses with a TTL, that there is no such name, that it
-//! failed, or nothing at all. It keeps what it was asked.
+//! A name server that says what it is told to: addresses with a TTL, that there is no such name, that it failed, or
+//! nothing at all. It keeps what it was asked. Over UDP it gives no more than fits into 512 octets, over TCP all.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::wait::Watched;
+use super::wait::{DEADLINE, Watched};
 
 /// A running name server; it ends when it is dropped.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(crate) struct Dns {
     address: SocketAddr,
     state: Arc<Watched<State>>,
     is_over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,25 +38,28 @@ pub(crate) enum Says {
     Nothing,
 }
 
+/// RFC 1035 §2.3.4.
+const MOST_OVER_UDP: usize = 512;
+
 const TYPE_A: u16 = 1;
 const TYPE_AAAA: u16 = 28;
 
 impl Dns {
     /// Starts one that knows no name.
     pub(crate) fn start() -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (socket, listener) = on_one_port();
         let address = socket.local_addr().unwrap();
         let state = Arc::new(Watched::new(State::default()));
         let is_over = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (state, is_over) = (Arc::clone(&state), Arc::clone(&is_over));
-            thread::spawn(move || serve(&socket, &state, &is_over))
-        };
+        let (own, over) = (Arc::clone(&state), Arc::clone(&is_over));
+        let udp = thread::spawn(move || serve(&socket, &own, &over));
+        let (own, over) = (Arc::clone(&state), Arc::clone(&is_over));
+        let tcp = thread::spawn(move || serve_streams(&listener, &own, &over));
         Self {
             address,
             state,
             is_over,
-            thread: Some(thread),
+            threads: vec![udp, tcp],
         }
     }
 
@@ -103,9 +107,21 @@ impl Drop for Dns {
         self.is_over.store(true, Ordering::Relaxed);
         let end = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         end.send_to(&[], self.address).unwrap();
-        let ended = self.thread.take().map(JoinHandle::join);
-        assert!(thread::panicking() || ended.is_some_and(|ended| ended.is_ok()));
+        drop(TcpStream::connect(self.address));
+        let ended: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
+        assert!(thread::panicking() || ended.iter().all(Result::is_ok));
     }
+}
+
+/// A socket of each kind on one port, as name servers have them.
+fn on_one_port() -> (UdpSocket, TcpListener) {
+    for _ in 0..100 {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        if let Ok(listener) = TcpListener::bind(socket.local_addr().unwrap()) {
+            return (socket, listener);
+        }
+    }
+    panic!("no port is free for both UDP and TCP");
 }
 
 fn serve(socket: &UdpSocket, state: &Watched<State>, is_over: &AtomicBool) {
@@ -119,18 +135,50 @@ fn serve(socket: &UdpSocket, state: &Watched<State>, is_over: &AtomicBool) {
         let Ok((length, client)) = received else {
             continue;
         };
-        let Some((name, kind, end)) = question(&packet[..length]) else {
-            continue;
-        };
-        let says = state.change(|state| {
-            state.asked.push(name.clone());
-            let says = state.answers.get(&name);
-            says.cloned().unwrap_or(Says::NoSuchName)
-        });
-        if let Some(answer) = answer(&packet[..end], kind, &says) {
+        if let Some(mut answer) = heard(&packet[..length], state) {
+            if answer.len() > MOST_OVER_UDP {
+                // The head and the question alone, with the bit that says that more was cut off.
+                answer.truncate(length);
+                answer[2] |= 2;
+                answer[6..8].fill(0);
+            }
             socket.send_to(&answer, client).ok();
         }
     }
+}
+
+/// One question a connection, each behind its length (RFC 1035 §4.2.2).
+fn serve_streams(listener: &TcpListener, state: &Watched<State>, is_over: &AtomicBool) {
+    for stream in listener.incoming() {
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(mut stream) = stream else { continue };
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut length = [0; 2];
+        if stream.read_exact(&mut length).is_err() {
+            continue;
+        }
+        let mut packet = vec![0; usize::from(u16::from_be_bytes(length))];
+        if stream.read_exact(&mut packet).is_err() {
+            continue;
+        }
+        if let Some(answer) = heard(&packet, state) {
+            let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
+            stream.write_all(&[&length[..], &answer].concat()).ok();
+        }
+    }
+}
+
+/// Keeps what is asked in this packet, and gives what is said to it.
+fn heard(packet: &[u8], state: &Watched<State>) -> Option<Vec<u8>> {
+    let (name, kind, end) = question(packet)?;
+    let says = state.change(|state| {
+        state.asked.push(name.clone());
+        let says = state.answers.get(&name);
+        says.cloned().unwrap_or(Says::NoSuchName)
+    });
+    answer(&packet[..end], kind, &says)
 }
 
 /// The name in lower case, the type, and where the question ends (RFC 1035 §4.1.2).
