@@ -173,3 +173,25 @@ fn has_probes(pool: &Pool) -> bool {
     .iter()
     .any(|probe| probe.is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn names_are_refused_because_nobody_would_resolve_them() {
+        let yaml = "listeners: [ { name: web, bind: 127.0.0.1:0 } ]
+routes: [ { name: all, split: [ { pool: app } ] } ]
+pools: { app: { endpoints: [ shop.internal:80 ] } }
+";
+        let loaded = crate::config::read(yaml.as_bytes(), "t.yaml", Path::new(""), &|_| None);
+
+        let refused = Local::try_new(loaded.unwrap().config).unwrap_err();
+
+        assert!(
+            refused.to_string().contains("shop.internal:80"),
+            "{refused}"
+        );
+    }
+}

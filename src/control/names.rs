@@ -190,3 +190,101 @@ fn hosts(config: &Config) -> impl Iterator<Item = &Arc<str>> {
     let endpoints = config.pools.iter().flat_map(|pool| &pool.endpoints);
     endpoints.filter_map(|endpoint| endpoint.address.host())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn config(endpoints: &str) -> Config {
+        let yaml = format!(
+            "listeners: [ {{ name: web, bind: 127.0.0.1:0 }} ]
+routes: [ {{ name: all, split: [ {{ pool: app }} ] }} ]
+pools: {{ app: {{ endpoints: [ {endpoints} ] }} }}
+"
+        );
+        let read = crate::config::read(yaml.as_bytes(), "t.yaml", Path::new(""), &|_| None);
+        read.unwrap_or_else(|problems| panic!("{problems}")).config
+    }
+
+    fn told(following: u64, outcome: Outcome) -> Resolution {
+        Resolution {
+            name: "shop".into(),
+            following,
+            outcome,
+        }
+    }
+
+    fn found(last: u8) -> Outcome {
+        Outcome::Found {
+            addresses: [[10, 0, 0, last].into()].into(),
+            ttl: None,
+            doubt: None,
+        }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed("SERVFAIL".into())
+    }
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    #[test]
+    fn a_name_is_awaited_until_its_first_answer_or_failure() {
+        for (outcome, learned) in [
+            (found(1), Learned::Addresses),
+            (failed(), Learned::NotAwaited),
+            (Outcome::Late("no answer yet".into()), Learned::NotAwaited),
+        ] {
+            let mut names = Names::default();
+            names.configure(&config("shop:80, shop:81, other:80"));
+            assert!(names.is_awaited("shop"));
+
+            assert_eq!(names.take(told(1, outcome.clone()), NOW), learned);
+
+            assert!(!names.is_awaited("shop") && names.any_awaited());
+            assert_eq!(names.take(told(1, outcome), NOW), Learned::Nothing);
+        }
+    }
+
+    #[test]
+    fn the_last_good_answer_stays_whatever_fails_and_the_next_takes_its_place() {
+        let mut names = Names::default();
+        names.configure(&config("shop:80"));
+        names.take(told(1, found(1)), NOW);
+
+        for outcome in [failed(), Outcome::Missing("NXDOMAIN".into())] {
+            assert_eq!(names.take(told(1, outcome), NOW), Learned::Nothing);
+        }
+
+        assert_eq!(names.addresses("shop"), [IpAddr::from([10, 0, 0, 1])]);
+        let report = names.report()["shop"].clone();
+        assert_eq!(report.problem.as_deref(), Some("NXDOMAIN"));
+        let lookups = report.lookups;
+        assert_eq!((lookups.found, lookups.missing, lookups.failed), (1, 1, 1));
+        assert_eq!(names.take(told(1, found(2)), NOW), Learned::Addresses);
+        assert_eq!(names.addresses("shop"), [IpAddr::from([10, 0, 0, 2])]);
+        assert_eq!(names.report()["shop"].problem, None);
+    }
+
+    #[test]
+    fn a_reload_keeps_what_is_known_of_a_name_that_stays_and_forgets_one_that_goes() {
+        let mut names = Names::default();
+        names.configure(&config("shop:80"));
+        names.take(told(1, found(1)), NOW);
+
+        let more = config("other:80, shop:80");
+        names.configure(&more);
+        assert_eq!(names.wanted(&more).names["shop"], 1);
+        assert_eq!(names.addresses("shop").len(), 1);
+        names.configure(&config("other:80"));
+        assert_eq!(names.addresses("shop").len(), 0);
+        names.configure(&more);
+
+        // What was still under way for the one that went is about nobody.
+        assert_eq!(names.take(told(1, found(1)), NOW), Learned::Nothing);
+        assert!(names.is_awaited("shop"));
+        assert_eq!(names.wanted(&more).names["shop"], 3);
+        assert_eq!(names.take(told(3, found(1)), NOW), Learned::Addresses);
+    }
+}

@@ -259,3 +259,134 @@ async fn closed(wanted: &mut watch::Receiver<Wanted>) {
     let mut other = wanted.clone();
     while other.changed().await.is_ok() {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::Resolver;
+
+    /// A discovery that looks into no file and asks nobody; time runs by itself, as soon as all wait for it.
+    struct Stage {
+        wanted: watch::Sender<Wanted>,
+        changes: mpsc::Receiver<Change>,
+        folder: tempfile::TempDir,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let (sender, changes) = mpsc::channel(1);
+            let (wanted, taken) = watch::channel(Wanted::default());
+            tokio::spawn(Rounds::new(sender, 7).run(taken));
+            Self {
+                wanted,
+                changes,
+                folder: tempfile::tempdir().unwrap(),
+            }
+        }
+
+        fn follow(&self, names: &[(&str, u64)]) {
+            let names = names
+                .iter()
+                .map(|(name, following)| ((*name).into(), *following));
+            let resolver = Resolver {
+                hosts_file: self.folder.path().join("hosts"),
+                resolv_conf: self.folder.path().join("resolv.conf"),
+                ..Resolver::default()
+            };
+            let names = names.collect();
+            self.wanted.send(Wanted { names, resolver }).unwrap();
+        }
+
+        /// The next that is told: the name, its following, whether it was found.
+        async fn told(&mut self) -> (String, u64, bool) {
+            match self.changes.recv().await.unwrap() {
+                Change::Resolution(told) => {
+                    let is_found = matches!(told.outcome, Outcome::Found { .. });
+                    (told.name.to_string(), told.following, is_found)
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn found(name: &str, following: u64) -> (String, u64, bool) {
+        (name.to_owned(), following, true)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_name_is_asked_for_at_once_and_one_that_stays_is_not() {
+        let mut stage = Stage::new();
+        let begin = Instant::now();
+        stage.follow(&[("localhost", 1)]);
+        assert_eq!(stage.told().await, found("localhost", 1));
+
+        stage.follow(&[("localhost", 1), ("a.localhost", 2)]);
+        assert_eq!(stage.told().await, found("a.localhost", 2));
+        stage.follow(&[("localhost", 3), ("a.localhost", 2)]);
+        assert_eq!(stage.told().await, found("localhost", 3));
+
+        assert!(begin.elapsed() < Duration::from_secs(1));
+        for _ in 0..2 {
+            stage.told().await;
+        }
+        assert!(begin.elapsed() >= Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_nobody_knows_is_asked_for_ever_more_seldom() {
+        let mut stage = Stage::new();
+        stage.follow(&[("shop", 1)]);
+        let mut moments = Vec::new();
+        for _ in 0..8 {
+            assert_eq!(stage.told().await, ("shop".to_owned(), 1, false));
+            moments.push(Instant::now());
+        }
+        let waits: Vec<u64> = moments
+            .windows(2)
+            .map(|two| (two[1] - two[0]).as_secs())
+            .collect();
+        let within = |(wait, least): (&u64, u64)| (least..=least + least / 10).contains(wait);
+        assert!(
+            waits.iter().zip([1, 2, 4, 8, 16, 30, 30]).all(within),
+            "{waits:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_goes_is_not_asked_for_any_more_and_a_full_queue_does_not_keep_it_alive() {
+        let mut stage = Stage::new();
+        stage.follow(&[("localhost", 1)]);
+        assert_eq!(stage.told().await, found("localhost", 1));
+        stage.follow(&[("a.localhost", 2)]);
+        for _ in 0..3 {
+            assert_eq!(stage.told().await, found("a.localhost", 2));
+        }
+
+        // Nobody takes what it tells; it ends all the same.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let Stage {
+            wanted,
+            mut changes,
+            ..
+        } = stage;
+        drop(wanted);
+        while changes.recv().await.is_some() {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_settings_ask_for_everything_anew() {
+        let mut stage = Stage::new();
+        stage.follow(&[("localhost", 1), ("shop", 2)]);
+        stage.told().await;
+        stage.told().await;
+        let begin = Instant::now();
+
+        stage.folder = tempfile::tempdir().unwrap();
+        stage.follow(&[("localhost", 1), ("shop", 2)]);
+
+        let mut told = [stage.told().await, stage.told().await];
+        told.sort();
+        assert_eq!(told, [found("localhost", 1), ("shop".to_owned(), 2, false)]);
+        assert!(begin.elapsed() < Duration::from_secs(1));
+    }
+}

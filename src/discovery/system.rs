@@ -175,7 +175,7 @@ impl<T: Default> Cached<T> {
     fn read(&mut self, parse: impl FnOnce(&str) -> T) -> &T {
         let stamp = stamp(&self.path);
         let is_same = match &stamp {
-            Ok(stamp) => self.stamp.as_ref() == Some(stamp) && self.error.is_none(),
+            Ok(stamp) => self.stamp.as_ref() == Some(stamp),
             Err(error) => self.readings > 0 && self.error == Some(error.kind()),
         };
         if is_same {
@@ -183,13 +183,10 @@ impl<T: Default> Cached<T> {
         }
         self.readings += 1;
         // The stamp is older than what is read: a change in between is seen the next time.
-        let text = stamp.and_then(|stamp| Ok((stamp, fs::read(&self.path)?)));
-        (self.stamp, self.value, self.error) = match text {
-            Ok((stamp, text)) => {
-                let value = parse(&String::from_utf8_lossy(&text));
-                (Some(stamp), value, None)
-            }
-            Err(error) => (None, T::default(), Some(error.kind())),
+        self.stamp = stamp.as_ref().ok().copied();
+        (self.value, self.error) = match stamp.and_then(|_| fs::read(&self.path)) {
+            Ok(text) => (parse(&String::from_utf8_lossy(&text)), None),
+            Err(error) => (T::default(), Some(error.kind())),
         };
         &self.value
     }
@@ -277,6 +274,19 @@ mod tests {
         there(system.way("shop"));
         fs::remove_file(folder.join("resolv.conf")).unwrap();
         assert!(matches!(system.way("shop"), Way::Here(Outcome::Failed(_))));
+    }
+
+    #[test]
+    fn what_is_no_file_is_looked_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("resolv.conf")).unwrap();
+        let mut system = system(folder.path());
+
+        for _ in 0..3 {
+            assert!(matches!(system.way("shop"), Way::Here(Outcome::Failed(_))));
+        }
+
+        assert_eq!(system.conf.readings, 1);
     }
 
     #[test]
