@@ -23,6 +23,7 @@ use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use http::{Request, StatusCode};
 use tokio::net::TcpListener;
@@ -161,7 +162,8 @@ impl Admin {
             }
             Page::Status => {
                 let (snapshot, report) = (self.store.newest(), self.board.read());
-                let status = status::status(&snapshot, &report, self.phase.stage());
+                let status =
+                    status::status(&snapshot, &report, self.phase.stage(), SystemTime::now());
                 reply::json(StatusCode::OK, &status)
             }
             Page::Config => reply::json(StatusCode::OK, &*self.board.read().redacted),

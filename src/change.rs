@@ -3,8 +3,9 @@
 //! Probes, the admin address, signals and the file watcher never write what workers read. They send one of these, and
 //! `control` alone builds and publishes what follows from it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -22,6 +23,8 @@ pub struct EndpointKey {
 pub enum Change {
     /// A probe has come to a verdict, or to a new one.
     Verdict(Verdict),
+    /// A name was asked for.
+    Resolution(Resolution),
     /// Load the configuration again.
     Reload {
         /// Who asked.
@@ -61,6 +64,37 @@ pub struct Verdict {
     pub finding: Finding,
     /// Why, for the log and the status: `HTTP 503`, `connection refused`.
     pub reason: Box<str>,
+}
+
+/// What came of asking for a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// The host name.
+    pub name: Arc<str>,
+    /// Which following of it this belongs to: a name that leaves the configuration and comes back is another.
+    pub following: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of asking for a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has these addresses.
+    Found {
+        /// Sorted, none twice; not empty.
+        addresses: Arc<[IpAddr]>,
+        /// How long the answer may be used; `None` when it does not come from DNS.
+        ttl: Option<Duration>,
+        /// What of the answer is missing and was taken over from the one before, if anything is.
+        doubt: Option<Box<str>>,
+    },
+    /// Those who must know say that it has none: `NXDOMAIN`, `no A or AAAA records`.
+    Missing(Box<str>),
+    /// Nobody said anything of use: `SERVFAIL`, `no answer within 5s`.
+    Failed(Box<str>),
+    /// It has been asked for so long that it is no longer waited for. What comes of it is told later all the same.
+    Late(Box<str>),
 }
 
 /// The three probes.

@@ -34,6 +34,8 @@ pub enum Clock {
     Total,
     /// The end of the wait for a pool's first verdict.
     Verdict,
+    /// The next octet of a body that nobody wants.
+    Unwanted,
     /// The moment from which an idle connection is kept as a bare socket.
     Rest,
 }

@@ -5,6 +5,7 @@
 
 mod endpoints;
 mod held;
+mod names;
 pub(crate) mod reload;
 pub mod report;
 pub(crate) mod watch;
@@ -18,13 +19,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access_log::AccessLog;
-use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadOutcome, Verdict};
+use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadOutcome, Resolution, Verdict};
 use crate::config::Loaded;
 use crate::snapshot::build;
 
 pub(crate) use endpoints::Endpoints;
 pub(crate) use held::Control;
 use held::{Asked, Reading};
+use names::Learned;
 use report::Settled;
 
 /// Changes that may wait.
@@ -87,10 +89,12 @@ impl Control {
     fn take(&mut self, batch: &mut Vec<Change>, next: &mut Vec<Asked>) -> Orders {
         let mut pools = BTreeSet::new();
         let mut drained = Vec::new();
+        let mut resolutions = Vec::new();
         let mut orders = Orders::default();
         for change in batch.drain(..) {
             match change {
                 Change::Verdict(verdict) => self.judge(&verdict, &mut pools),
+                Change::Resolution(resolution) => resolutions.push(resolution),
                 Change::Drain {
                     endpoint,
                     order,
@@ -104,7 +108,8 @@ impl Control {
                 Change::End => orders.end = true,
             }
         }
-        self.settle(&pools);
+        let regrouped = self.resolve(resolutions, &mut pools);
+        self.settle(&pools, &regrouped);
         for (reply, found) in drained {
             // Told once it is in force. Who asked may have gone; the order stands.
             reply.send(found).ok();
@@ -127,6 +132,31 @@ impl Control {
         }
     }
 
+    /// Takes in what came of asking for names; gives back the pools to which other endpoints belong now.
+    fn resolve(
+        &mut self,
+        resolutions: Vec<Resolution>,
+        pools: &mut BTreeSet<Arc<str>>,
+    ) -> BTreeSet<Arc<str>> {
+        let mut regrouped = BTreeSet::new();
+        if resolutions.is_empty() {
+            return regrouped;
+        }
+        let config = Arc::clone(&self.store.newest().config);
+        let now = SystemTime::now();
+        for resolution in resolutions {
+            let (learned, concerned) = self.endpoints.resolve(resolution, &config, now);
+            if learned == Learned::Addresses {
+                regrouped.extend(concerned.iter().cloned());
+            }
+            pools.extend(concerned);
+        }
+        let names = self.endpoints.names();
+        self.board.update(|report| report.names = names);
+        self.look_whether_settled(false);
+        regrouped
+    }
+
     fn drain(
         &mut self,
         key: &EndpointKey,
@@ -140,8 +170,8 @@ impl Control {
         found
     }
 
-    /// Publishes what follows from changes in these pools.
-    fn settle(&mut self, pools: &BTreeSet<Arc<str>>) {
+    /// Publishes what follows from changes in these pools; to the `regrouped` ones among them belong other endpoints.
+    fn settle(&mut self, pools: &BTreeSet<Arc<str>>, regrouped: &BTreeSet<Arc<str>>) {
         if pools.is_empty() {
             return;
         }
@@ -156,7 +186,7 @@ impl Control {
             let before = newest.pools[index].standing();
             let moved = self.endpoints.rule(spec, now);
             let first_verdict = before == crate::pool::Standing::Unjudged;
-            if moved || first_verdict {
+            if moved || first_verdict || regrouped.contains(name) {
                 changed.insert(index);
             }
         }
@@ -168,6 +198,9 @@ impl Control {
             self.store.publish(next);
         }
         self.endpoints.log_moves();
+        if !regrouped.is_empty() {
+            self.prober.follow(self.endpoints.plan(&newest.config));
+        }
     }
 
     /// `/readyz` waits for the first verdicts, but not for ever.
@@ -184,6 +217,9 @@ impl Control {
         self.look_whether_settled(running >= SETTLING);
         if !self.prober.is_running() {
             tracing::error!("Prober has ended");
+        }
+        if !self.discovery.is_running() {
+            tracing::error!("Discovery has ended, names keep their addresses");
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod config;
 mod connection;
 pub mod control;
 pub mod dial;
+pub mod discovery;
 pub mod endpoint;
 pub mod error;
 pub mod header;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::access_log::{AccessLog, Closed};
 use crate::config::Config;
-use crate::config::model::{Listener, Pool};
+use crate::config::model::{Address, Listener, Pool};
 use crate::control::Endpoints;
 use crate::header::forwarded::Scheme;
 use crate::metrics::{Metrics, WorkerId};
@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_secs(1);
 ///
 /// It belongs to one thread, within a tokio `LocalSet` or a local runtime, and keeps the connections to endpoints that
 /// its proxies leave behind. A configuration stays as it is given: nothing is reloaded. Probes are not run, so every
-/// endpoint counts as ready. Of the listeners only the first one's terms count; nothing is bound.
+/// endpoint counts as ready, and names are not resolved, so endpoints have addresses. Of the listeners only the first one's terms count; nothing is bound.
 ///
 /// ```
 /// use std::net::Ipv4Addr;
@@ -82,8 +82,12 @@ impl Local {
     /// Puts a configuration in force on this thread.
     ///
     /// # Errors
-    /// When the access log cannot be opened.
+    /// When the access log cannot be opened, or when an endpoint has a name: nobody would resolve it.
     pub fn try_new(mut config: Config) -> io::Result<Self> {
+        if let Some(name) = names(&config).next() {
+            let error = format!("the endpoint {name} has a name, which needs the whole of fiel");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
         for pool in &mut config.pools {
             if has_probes(pool) {
                 let pool = Arc::make_mut(pool);
@@ -153,6 +157,13 @@ impl fmt::Debug for Local {
     }
 }
 
+/// The endpoints that have names.
+fn names(config: &Config) -> impl Iterator<Item = &Address> {
+    let endpoints = config.pools.iter().flat_map(|pool| &pool.endpoints);
+    let addresses = endpoints.map(|endpoint| &endpoint.address);
+    addresses.filter(|address| address.host().is_some())
+}
+
 fn has_probes(pool: &Pool) -> bool {
     [
         &pool.startup_probe,
@@ -161,4 +172,26 @@ fn has_probes(pool: &Pool) -> bool {
     ]
     .iter()
     .any(|probe| probe.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn names_are_refused_because_nobody_would_resolve_them() {
+        let yaml = "listeners: [ { name: web, bind: 127.0.0.1:0 } ]
+routes: [ { name: all, split: [ { pool: app } ] } ]
+pools: { app: { endpoints: [ shop.internal:80 ] } }
+";
+        let loaded = crate::config::read(yaml.as_bytes(), "t.yaml", Path::new(""), &|_| None);
+
+        let refused = Local::try_new(loaded.unwrap().config).unwrap_err();
+
+        assert!(
+            refused.to_string().contains("shop.internal:80"),
+            "{refused}"
+        );
+    }
 }

@@ -14,7 +14,8 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The variable that holds the filter.
 pub const FILTER_VARIABLE: &str = "FIEL_LOG";
 
-const DEFAULT_FILTER: &str = "info";
+/// Without the resolver's own warnings: it has one for each packet that somebody makes up.
+const DEFAULT_FILTER: &str = "info,hickory_net=error,hickory_proto=error,hickory_resolver=error";
 
 /// Begins to log. A filter that cannot be read is complained of, and the default takes its place; a second call, or
 /// one in a program that has its own subscriber, changes nothing.

@@ -4,19 +4,24 @@
 //! A `Pool` is immutable. When an endpoint changes, `snapshot/build.rs` makes a new one whose rotation carries on from
 //! the old one's remainders; when nothing that matters to the choice changed, it is the very same rotation.
 
+mod roster;
+
 use std::sync::Arc;
 
 use crate::balance::rotation::{Rotation, Take};
 use crate::config::model;
 use crate::endpoint::{Endpoint, State};
 use crate::metrics::PoolTraffic;
-use crate::units::Weight;
+
+pub use roster::{Entry, Roster, Written};
 
 /// The endpoints of a pool at one moment.
 #[derive(Debug)]
 pub struct Pool {
     spec: Arc<model::Pool>,
     traffic: Arc<PoolTraffic>,
+    /// One entry a member.
+    roster: Arc<Roster>,
     members: Box<[Member]>,
     /// One entry a member; who may not be chosen has weight 0 in it.
     rotation: Arc<Rotation>,
@@ -30,8 +35,8 @@ pub struct Pool {
 pub struct Member {
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
-    /// Its configured weight.
-    pub weight: Weight,
+    /// Its weight, in a unit of the pool's own: only proportions matter.
+    pub weight: u64,
     /// Whether it is used only while no other is ready.
     pub backup: bool,
     /// Its state when the pool was built.
@@ -63,15 +68,22 @@ pub enum Picked {
 }
 
 impl Pool {
-    /// Builds a pool, carrying on where `previous` (the pool of the same name) stands.
+    /// Builds a pool, carrying on where `previous` (the pool of the same name) stands. `endpoint` gives the endpoint of
+    /// an entry of the roster, as it stands.
     #[must_use]
     pub fn build(
         spec: Arc<model::Pool>,
-        members: Box<[Member]>,
+        roster: Arc<Roster>,
+        endpoint: impl Fn(&Entry) -> Arc<Endpoint>,
         judged: Judged,
         traffic: Arc<PoolTraffic>,
         previous: Option<&Self>,
     ) -> Self {
+        let members: Box<[Member]> = roster
+            .entries()
+            .iter()
+            .map(|entry| Member::new(endpoint(entry), entry))
+            .collect();
         let (weights, standing) = chances(&members, spec.when_none_ready, judged);
         let rotation = carry_on(&members, &weights, previous);
         let mut choosable = weights
@@ -85,6 +97,7 @@ impl Pool {
         Self {
             spec,
             traffic,
+            roster,
             members,
             rotation,
             only,
@@ -144,7 +157,13 @@ impl Pool {
         &self.traffic
     }
 
-    /// Its endpoints, in file order.
+    /// Whom it consists of; its entries are those of [`Pool::members`].
+    #[must_use]
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    /// Its endpoints, in file order, those of a name by their address.
     #[must_use]
     pub fn members(&self) -> &[Member] {
         &self.members
@@ -154,6 +173,17 @@ impl Pool {
     #[must_use]
     pub fn rotation(&self) -> &Arc<Rotation> {
         &self.rotation
+    }
+}
+
+impl Member {
+    fn new(endpoint: Arc<Endpoint>, entry: &Entry) -> Self {
+        Self {
+            state: endpoint.state(),
+            endpoint,
+            weight: entry.weight,
+            backup: entry.backup,
+        }
     }
 }
 
@@ -177,7 +207,7 @@ fn chances(
             .iter()
             .map(
                 |member| match member.state == wanted && member.backup == backup {
-                    true => member.weight.thousandths(),
+                    true => member.weight,
                     false => 0,
                 },
             )

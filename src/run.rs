@@ -25,6 +25,7 @@ use crate::config::{self, Config, Loaded, Problems};
 use crate::control::report::{Board, Report, Settled};
 use crate::control::watch::{self, Seen};
 use crate::control::{CHANGES, Control, Endpoints, reload};
+use crate::discovery::Discovery;
 use crate::listener::{Acceptor, Bound, Desk};
 use crate::metrics::{Metrics, WorkerId};
 use crate::phase::{Heartbeats, Phase, Stage};
@@ -204,6 +205,9 @@ impl House {
         let prober = Prober::start(changes.clone(), Arc::clone(&counts), fastrand::u64(..))
             .map_err(starting("the prober"))?;
         prober.follow(endpoints.plan(&config));
+        let discovery = Discovery::start(changes.clone(), fastrand::u64(..))
+            .map_err(starting("the discovery of names"))?;
+        discovery.follow(endpoints.wanted(&config));
         let settled = match endpoints.all_judged() {
             true => Settled::Yes,
             false => Settled::NotYet,
@@ -217,6 +221,7 @@ impl House {
             bound: addresses.iter().cloned().collect::<BTreeMap<_, _>>(),
             leaving: Vec::new(),
             held: BTreeMap::new(),
+            names: endpoints.names(),
             settled,
         });
         for (bound, address) in bound {
@@ -265,6 +270,7 @@ impl House {
             endpoints,
             acceptor: Some(acceptor),
             prober,
+            discovery,
             access_log,
             watched,
             admit: Box::new(move |config| {

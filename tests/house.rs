@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["route"],
     &["snapshot"],
     &["clock", "dial", "socket", "wire"],
-    &["body", "access_log", "probe", "listener"],
+    &["body", "access_log", "probe", "discovery", "listener"],
     &["upstream"],
     &["response"],
     &["request", "control"],

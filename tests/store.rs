@@ -13,7 +13,7 @@ use fiel::change::EndpointKey;
 use fiel::config::{self, Config, model};
 use fiel::endpoint::{Endpoint, State};
 use fiel::metrics::Metrics;
-use fiel::pool::{Judged, Picked};
+use fiel::pool::{Judged, Picked, Roster};
 use fiel::snapshot::{Snapshot, Store, build};
 use fiel::split::Turn;
 
@@ -27,6 +27,10 @@ const BETWEEN: u64 = 20;
 struct AllReady;
 
 impl build::Endpoints for AllReady {
+    fn roster(&self, pool: &model::Pool) -> Arc<Roster> {
+        Arc::new(Roster::new(pool, |_| &[]))
+    }
+
     fn endpoint(&self, key: &EndpointKey) -> Arc<Endpoint> {
         let since = SystemTime::UNIX_EPOCH;
         Arc::new(Endpoint::new(key.clone(), State::Ready, 1, since))

@@ -1,6 +1,7 @@
 //! The metrics that are not counted but read: off the snapshot, off what `control` reports, off what the prober counts.
 
 use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
 
 use prometheus::proto::MetricFamily;
 
@@ -19,6 +20,7 @@ pub(crate) fn families(snapshot: &Snapshot, report: &Report, probes: &Counts) ->
     let mut families = splits(snapshot);
     families.extend(pools(snapshot, report));
     families.extend(endpoints(snapshot, report));
+    families.extend(names(snapshot, report));
     families.extend(probing(probes));
     families
 }
@@ -121,6 +123,34 @@ fn all<'a>(
     members
         .map(|member| &*member.endpoint)
         .chain(report.leaving.iter().map(|endpoint| &**endpoint))
+}
+
+/// Nothing above `metrics.maxEndpoints` names, which is a bound for these too.
+fn names(snapshot: &Snapshot, report: &Report) -> Vec<MetricFamily> {
+    let names = &report.names;
+    if names.len() > snapshot.config.max_endpoint_series {
+        return Vec::new();
+    }
+    let addresses = names
+        .iter()
+        .map(|(name, known)| ([&**name], known.addresses.len() as f64));
+    let lookups = names.iter().flat_map(|(name, known)| {
+        let counts = known.lookups;
+        [
+            ([&**name, "found"], counts.found as f64),
+            ([&**name, "missing"], counts.missing as f64),
+            ([&**name, "failed"], counts.failed as f64),
+        ]
+    });
+    let answered = names.iter().filter_map(|(name, known)| {
+        let since = known.answered_at?.duration_since(UNIX_EPOCH).ok()?;
+        Some(([&**name], since.as_secs_f64()))
+    });
+    vec![
+        families::NAME_ADDRESSES.with(addresses),
+        families::NAME_LOOKUPS.with(lookups),
+        families::NAME_LAST_SUCCESS.with(answered),
+    ]
 }
 
 fn probing(probes: &Counts) -> Vec<MetricFamily> {

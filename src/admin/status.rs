@@ -4,6 +4,8 @@ mod pool;
 mod print;
 mod route;
 
+use std::time::SystemTime;
+
 use serde::Serialize;
 
 use crate::control::report::Report;
@@ -61,7 +63,12 @@ struct Listener<'a> {
 }
 
 /// The state of everything at this moment.
-pub(crate) fn status<'a>(snapshot: &'a Snapshot, report: &'a Report, stage: Stage) -> Status<'a> {
+pub(crate) fn status<'a>(
+    snapshot: &'a Snapshot,
+    report: &'a Report,
+    stage: Stage,
+    now: SystemTime,
+) -> Status<'a> {
     let config = &*snapshot.config;
     Status {
         build: Build {
@@ -96,7 +103,7 @@ pub(crate) fn status<'a>(snapshot: &'a Snapshot, report: &'a Report, stage: Stag
         pools: snapshot
             .pools
             .iter()
-            .map(|pool| pool::pool(pool, report))
+            .map(|pool| pool::pool(pool, report, now))
             .collect(),
         leaving: report
             .leaving

@@ -28,7 +28,7 @@ use crate::control::report::{Rejected, Report, Settled};
 use crate::endpoint::{Endpoint, ProbeReport, State};
 use crate::metrics::cells::WorkerId;
 use crate::phase::Stage;
-use crate::pool::Judged;
+use crate::pool::{Judged, Roster};
 use crate::probe::ProbeResult;
 use crate::snapshot::build::{self, Endpoints};
 use crate::split::Turn;
@@ -69,6 +69,10 @@ struct Fixed {
 }
 
 impl Endpoints for Fixed {
+    fn roster(&self, pool: &model::Pool) -> Arc<Roster> {
+        Arc::new(Roster::new(pool, |_| &[]))
+    }
+
     fn endpoint(&self, key: &EndpointKey) -> Arc<Endpoint> {
         let state = self.states.get(&key.address).copied();
         let mut made = self.made.lock().unwrap();
@@ -118,6 +122,7 @@ fn house_with(endpoints: &Fixed, tell: impl FnOnce(&mut Report)) -> House {
         bound: BTreeMap::from([("web".into(), "127.0.0.1:8080".parse().unwrap())]),
         leaving: Vec::new(),
         held: BTreeMap::new(),
+        names: Arc::default(),
         settled: Settled::Yes,
     };
     tell(&mut report);

@@ -11,9 +11,11 @@ mod findings;
 mod host;
 mod listener;
 mod matching;
+mod name;
 mod pool;
 mod probe;
 mod reach;
+mod resolver;
 mod route;
 mod target;
 mod value;
@@ -29,7 +31,7 @@ use crate::config::check::pool::Pools;
 use crate::config::check::route::Placed;
 use crate::config::document::{Piece, Value};
 use crate::config::keys::ROOT;
-use crate::config::model::{AccessLog, Action, Config, Shutdown};
+use crate::config::model::{AccessLog, Action, Config, Resolver, Shutdown};
 use crate::config::problem::{Problem, quoted};
 use crate::config::source::{Place, Source};
 
@@ -111,6 +113,10 @@ fn config(findings: &mut Findings<'_>, root: &Piece, base: &Path) -> Option<Conf
         zone,
         environment,
         shutdown,
+        resolver: match fields.get("resolver") {
+            Some(at) => resolver::resolver(findings, at, base),
+            None => Resolver::default(),
+        },
         admin,
         access_log: match fields.get("accessLog") {
             Some(at) => admin::access_log(findings, at, base),

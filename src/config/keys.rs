@@ -30,6 +30,7 @@ pub(crate) const ROOT: Keys = Keys {
         "listeners",
         "routes",
         "pools",
+        "resolver",
         "admin",
         "accessLog",
         "metrics",
@@ -347,6 +348,24 @@ pub(crate) const TCP_SOCKET: Keys = Keys {
     later: &[],
 };
 
+pub(crate) const RESOLVER: Keys = Keys {
+    kind: "resolver",
+    works: &[
+        "servers",
+        "family",
+        "minTtl",
+        "maxTtl",
+        "hostsFile",
+        "resolvConf",
+    ],
+    later: &[],
+};
+
+pub(crate) const FAMILY: Words = Words {
+    works: &["all", "ipv4", "ipv6"],
+    later: &[],
+};
+
 pub(crate) const ADMIN: Keys = Keys {
     kind: "admin",
     works: &["bind", "readBind", "tokenFile", "hosts"],
@@ -408,6 +427,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &PROBE,
     &HTTP_GET,
     &TCP_SOCKET,
+    &RESOLVER,
     &ADMIN,
     &ACCESS_LOG,
     &LOG_FILE,

@@ -5,6 +5,7 @@
 //! tell what stayed the same.
 
 mod pool;
+mod resolver;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,8 +20,9 @@ use ipnet::IpNet;
 use crate::units::Weight;
 
 pub use pool::{
-    Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction, WhenNoneReady,
+    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction, WhenNoneReady,
 };
+pub use resolver::{Family, Resolver};
 
 /// A whole, checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,8 @@ pub struct Config {
     pub routes: Vec<Arc<Route>>,
     /// The pools, in file order; [`PoolId`] is the position.
     pub pools: Vec<Arc<Pool>>,
+    /// How names of endpoints become addresses.
+    pub resolver: Resolver,
     /// The admin addresses.
     pub admin: Admin,
     /// Where and how requests are logged.

@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::config::check::names_a_secret;
 use crate::config::model::{
-    Action, Config, EndpointSpec, HalfClose, HeaderEdits, HostPattern, Listener, LogOutput, Match,
-    PathPattern, Pool, Probe, ProbeAction, Redirect, Route, Share, WhenNoneReady,
+    Action, Config, EndpointSpec, Family, HalfClose, HeaderEdits, HostPattern, Listener, LogOutput,
+    Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver, Route, Share, WhenNoneReady,
 };
 use crate::units::{Weight, print_duration, print_size};
 
@@ -62,6 +62,7 @@ pub(crate) fn redacted(config: &Config, filled_in: &[String]) -> Value {
                     .collect(),
             ),
         ),
+        ("resolver", resolver(&config.resolver)),
         (
             "admin",
             object([
@@ -131,6 +132,22 @@ fn weight(weight: Weight) -> Value {
         .to_string()
         .parse()
         .map_or(Value::Null, |number: f64| json!(number))
+}
+
+fn resolver(resolver: &Resolver) -> Value {
+    let servers = resolver.servers.iter().map(ToString::to_string);
+    json!({
+        "servers": servers.collect::<Vec<_>>(),
+        "family": match resolver.family {
+            Family::All => "all",
+            Family::Ipv4 => "ipv4",
+            Family::Ipv6 => "ipv6",
+        },
+        "minTtl": print_duration(resolver.min_ttl),
+        "maxTtl": print_duration(resolver.max_ttl),
+        "hostsFile": resolver.hosts_file,
+        "resolvConf": resolver.resolv_conf,
+    })
 }
 
 fn listener(listener: &Listener) -> Value {
@@ -337,7 +354,7 @@ fn pool(pool: &Pool) -> Value {
 
 fn endpoint(endpoint: &EndpointSpec) -> Value {
     object([
-        ("address", json!(endpoint.address)),
+        ("address", json!(endpoint.address.to_string())),
         ("weight", weight(endpoint.weight)),
         ("zone", json!(endpoint.zone.as_deref())),
         ("backup", json!(endpoint.backup)),

@@ -289,7 +289,7 @@ impl Writing<'_> {
 async fn skip_body(wire: &Wire, edge: &Edge) -> bool {
     let clocks = &edge.client.clocks;
     let mut skipped = 0;
-    clocks.start(Clock::Body, Instant::now(), Some(PAUSE));
+    clocks.start(Clock::Unwanted, Instant::now(), Some(PAUSE));
     let over = poll_fn(|cx| {
         loop {
             let polled = wire.poll_body(cx);
@@ -300,11 +300,11 @@ async fn skip_body(wire: &Wire, edge: &Edge) -> bool {
                     if skipped > UNWANTED {
                         return Poll::Ready(false);
                     }
-                    clocks.start(Clock::Body, Instant::now(), Some(PAUSE));
+                    clocks.start(Clock::Unwanted, Instant::now(), Some(PAUSE));
                 }
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(false),
                 Poll::Ready(None) => return Poll::Ready(true),
-                Poll::Pending if clocks.rang(Clock::Body) => return Poll::Ready(false),
+                Poll::Pending if clocks.rang(Clock::Unwanted) => return Poll::Ready(false),
                 Poll::Pending => {
                     clocks.arm(cx);
                     return Poll::Pending;
@@ -313,6 +313,6 @@ async fn skip_body(wire: &Wire, edge: &Edge) -> bool {
         }
     })
     .await;
-    clocks.stop(Clock::Body);
+    clocks.stop(Clock::Unwanted);
     over
 }

@@ -182,15 +182,15 @@ fn next_head(
             Ok(None) => {}
             Err(unreadable) => return Poll::Ready(Next::Unreadable(kind(unreadable))),
         }
-        if member.ending.get() && edge.is_resting() {
-            // The bare socket knows best whether a request is on the way.
-            return Poll::Ready(Next::Resting);
-        }
         match wire.poll_head(cx, limits) {
             Poll::Ready(Ok(octets @ 1..)) => edge.came(octets),
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::Ended),
             Poll::Pending => break,
         }
+    }
+    if member.ending.get() && edge.is_resting() {
+        // The bare socket knows best whether a request is on the way.
+        return Poll::Ready(Next::Resting);
     }
     if clocks.rang(Clock::Head) {
         return Poll::Ready(Next::Unreadable(Kind::HeadersTooSlow));

@@ -6,12 +6,15 @@ use std::time::SystemTime;
 
 use rustc_hash::FxHashMap;
 
-use crate::change::{DrainOrder, EndpointKey, Finding, Found, ProbeKind, Verdict};
+use crate::change::{DrainOrder, EndpointKey, Finding, Found, ProbeKind, Resolution, Verdict};
 use crate::config::Config;
 use crate::config::model;
+use crate::control::names::{Learned, Names};
+use crate::control::report::NameReport;
+use crate::discovery::Wanted;
 use crate::endpoint::liveness::{self, Standing};
 use crate::endpoint::{Endpoint, Health, Held, Probes, State};
-use crate::pool::Judged;
+use crate::pool::{Entry, Judged, Roster};
 use crate::probe::{Plan, Target};
 use crate::snapshot::build;
 
@@ -20,6 +23,9 @@ use crate::snapshot::build;
 pub(crate) struct Endpoints {
     known: FxHashMap<EndpointKey, Known>,
     pools: FxHashMap<Arc<str>, usize>,
+    /// Whom each pool consists of, by its name.
+    rosters: FxHashMap<Arc<str>, Arc<Roster>>,
+    names: Names,
     held: BTreeMap<Arc<str>, usize>,
     workers: usize,
     /// Numbers failures of liveness in their order.
@@ -52,6 +58,8 @@ impl Endpoints {
         Self {
             known: FxHashMap::default(),
             pools: FxHashMap::default(),
+            rosters: FxHashMap::default(),
+            names: Names::default(),
             held: BTreeMap::new(),
             workers,
             failures: 0,
@@ -64,27 +72,76 @@ impl Endpoints {
         for known in self.known.values_mut() {
             known.configured = false;
         }
+        self.names.configure(config);
         self.pools = config
             .pools
             .iter()
             .enumerate()
             .map(|(index, pool)| (Arc::clone(&pool.name), index))
             .collect();
+        self.rosters.clear();
         for pool in &config.pools {
-            let probes = probes_of(pool);
-            for configured in &pool.endpoints {
-                self.configure_one(key(pool, configured), probes, now);
-            }
+            self.enrol(pool, now);
         }
-        for known in self.known.values_mut().filter(|known| !known.configured) {
-            known.health.leave();
-            known.failing = None;
-        }
+        self.dismiss(None);
         self.held.clear();
         for pool in &config.pools {
             self.rule(pool, now);
         }
-        self.mark_leaving(now);
+        self.mark_leaving("left the configuration", now);
+    }
+
+    /// Takes in what came of asking for a name; tells which pools have to be looked at, and whether other endpoints
+    /// belong to them now.
+    pub(crate) fn resolve(
+        &mut self,
+        resolution: Resolution,
+        config: &Config,
+        now: SystemTime,
+    ) -> (Learned, Vec<Arc<str>>) {
+        let host = Arc::clone(&resolution.name);
+        let learned = self.names.take(resolution, now);
+        if learned == Learned::Nothing {
+            return (learned, Vec::new());
+        }
+        let has_it = |pool: &&Arc<model::Pool>| {
+            let hosts = pool.endpoints.iter().filter_map(|one| one.address.host());
+            hosts.into_iter().any(|one| *one == host)
+        };
+        let concerned: Vec<_> = config.pools.iter().filter(has_it).collect();
+        if learned == Learned::Addresses {
+            let reason = format!("no longer an address of {host}");
+            for pool in &concerned {
+                for known in self.known.values_mut() {
+                    known.configured &= known.endpoint.key().pool != pool.name;
+                }
+                self.enrol(pool, now);
+                self.dismiss(Some(&pool.name));
+            }
+            self.mark_leaving(&reason, now);
+        }
+        let names = concerned.iter().map(|pool| Arc::clone(&pool.name));
+        (learned, names.collect())
+    }
+
+    /// Makes the roster of a pool and takes up who is on it.
+    fn enrol(&mut self, pool: &model::Pool, now: SystemTime) {
+        let roster = Arc::new(Roster::new(pool, |host| self.names.addresses(host)));
+        let probes = probes_of(pool);
+        for entry in roster.entries() {
+            self.configure_one(key(pool, entry), probes, now);
+        }
+        self.rosters.insert(Arc::clone(&pool.name), roster);
+    }
+
+    /// Lets those leave that were not taken up again, of this pool or of all.
+    fn dismiss(&mut self, pool: Option<&Arc<str>>) {
+        let is_of = |known: &&mut Known| pool.is_none_or(|pool| known.endpoint.key().pool == *pool);
+        let known = self.known.values_mut().filter(is_of);
+        for known in known.filter(|known| !known.configured) {
+            known.health.leave();
+            known.failing = None;
+        }
     }
 
     fn configure_one(&mut self, key: EndpointKey, probes: Probes, now: SystemTime) {
@@ -115,11 +172,11 @@ impl Endpoints {
         }
     }
 
-    fn mark_leaving(&mut self, now: SystemTime) {
+    fn mark_leaving(&mut self, reason: &str, now: SystemTime) {
         for known in self.known.values_mut().filter(|known| !known.configured) {
             let before = known.endpoint.state();
             if before != State::Draining {
-                known.reason = "left the configuration".into();
+                known.reason = reason.into();
                 self.moves.push(known.enter(before, State::Draining, now));
             }
         }
@@ -135,8 +192,9 @@ impl Endpoints {
                 &pool.liveness_probe,
             ]
             .map(|probe| probe.clone().map(Arc::new));
-            for configured in &pool.endpoints {
-                let Some(known) = self.known.get(&key(pool, configured)) else {
+            let roster = self.roster_of(pool);
+            for entry in roster.entries() {
+                let Some(known) = self.known.get(&key(pool, entry)) else {
                     continue;
                 };
                 targets.push(Target {
@@ -190,18 +248,19 @@ impl Endpoints {
 
     /// Derives the states of a pool's endpoints, and tells whether one has changed.
     pub(crate) fn rule(&mut self, pool: &model::Pool, now: SystemTime) -> bool {
-        let standings: Vec<Standing> = pool
-            .endpoints
+        let roster = self.roster_of(pool);
+        let standings: Vec<Standing> = roster
+            .entries()
             .iter()
-            .map(|configured| match self.known.get(&key(pool, configured)) {
+            .map(|entry| match self.known.get(&key(pool, entry)) {
                 Some(known) => known.standing(),
                 None => Standing::Sound,
             })
             .collect();
         let ruling = liveness::rule(&standings);
         let mut moved = false;
-        for (configured, held) in pool.endpoints.iter().zip(&ruling.held) {
-            let Some(known) = self.known.get(&key(pool, configured)) else {
+        for (entry, held) in roster.entries().iter().zip(&ruling.held) {
+            let Some(known) = self.known.get(&key(pool, entry)) else {
                 continue;
             };
             let (before, after) = (known.endpoint.state(), known.health.state(*held));
@@ -266,9 +325,21 @@ impl Endpoints {
         leaving
     }
 
-    /// Whether every probed endpoint has had a verdict.
+    /// Whether every probed endpoint has had a verdict, and every name an answer or a failure to get one.
     pub(crate) fn all_judged(&self) -> bool {
-        self.known.values().all(|known| known.health.is_judged())
+        let known = self.known.values().filter(|known| known.configured);
+        let mut judged = known.map(|known| known.health.is_judged());
+        !self.names.any_awaited() && judged.all(|is_judged| is_judged)
+    }
+
+    /// The names to be asked for.
+    pub(crate) fn wanted(&self, config: &Config) -> Wanted {
+        self.names.wanted(config)
+    }
+
+    /// What is told about names.
+    pub(crate) fn names(&self) -> Arc<BTreeMap<Arc<str>, NameReport>> {
+        self.names.report()
     }
 
     /// The position of a pool in the configuration in force.
@@ -302,6 +373,10 @@ impl Known {
 }
 
 impl build::Endpoints for Endpoints {
+    fn roster(&self, pool: &model::Pool) -> Arc<Roster> {
+        self.roster_of(pool)
+    }
+
     fn endpoint(&self, key: &EndpointKey) -> Arc<Endpoint> {
         let known = self.known.get(key);
         known.map_or_else(
@@ -323,19 +398,36 @@ impl build::Endpoints for Endpoints {
     }
 
     fn judged(&self, pool: &model::Pool) -> Judged {
-        let any = pool
-            .endpoints
+        let roster = self.roster_of(pool);
+        let known = roster
+            .entries()
             .iter()
-            .filter_map(|configured| self.known.get(&key(pool, configured)))
-            .any(|known| known.health.is_judged());
-        if any { Judged::Yes } else { Judged::NotYet }
+            .filter_map(|entry| self.known.get(&key(pool, entry)));
+        let mut known = known.peekable();
+        // Names that nobody could resolve leave nothing to wait for.
+        let is_bare = known.peek().is_none();
+        let hosts = pool.endpoints.iter().filter_map(|one| one.address.host());
+        let mut awaited = hosts.map(|host| self.names.is_awaited(host));
+        let nothing_to_come = is_bare && !awaited.any(|is_awaited| is_awaited);
+        match nothing_to_come || known.any(|known| known.health.is_judged()) {
+            true => Judged::Yes,
+            false => Judged::NotYet,
+        }
     }
 }
 
-fn key(pool: &model::Pool, configured: &model::EndpointSpec) -> EndpointKey {
+impl Endpoints {
+    fn roster_of(&self, pool: &model::Pool) -> Arc<Roster> {
+        let roster = self.rosters.get(&pool.name);
+        // The rest is for one that was never taken up, which `endpoint` objects to.
+        roster.map_or_else(|| Arc::new(Roster::new(pool, |_| &[])), Arc::clone)
+    }
+}
+
+fn key(pool: &model::Pool, entry: &Entry) -> EndpointKey {
     EndpointKey {
         pool: Arc::clone(&pool.name),
-        address: configured.address,
+        address: entry.address,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::change::{Change, ReloadCause, ReloadOutcome};
 use crate::config::{Config, Loaded, Problems};
 use crate::control::endpoints::Endpoints;
 use crate::control::report::{Board, Settled};
+use crate::discovery::Discovery;
 use crate::listener::Acceptor;
 use crate::metrics::Metrics;
 use crate::probe::Prober;
@@ -30,6 +31,7 @@ pub(crate) struct Control {
     /// None any more once the proxy drains.
     pub(crate) acceptor: Option<Acceptor>,
     pub(crate) prober: Prober,
+    pub(crate) discovery: Discovery,
     pub(crate) access_log: AccessLog,
     /// Told when a configuration has come into force, with the files that it depends on.
     pub(crate) watched: watch::Sender<Vec<PathBuf>>,

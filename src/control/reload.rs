@@ -123,6 +123,8 @@ impl Control {
         self.store.publish(next);
         self.endpoints.log_moves();
         self.prober.follow(self.endpoints.plan(&config));
+        self.discovery.follow(self.endpoints.wanted(&config));
+        let names = self.endpoints.names();
         let held = self.endpoints.held();
         let bound = self.relocate(moves).await;
         self.board.update(|report| {
@@ -132,6 +134,7 @@ impl Control {
             report.last_error = None;
             report.restart_needed.clone_from(&restart_needed);
             report.held = held;
+            report.names = names;
             report.bound.retain(|name, _| {
                 config
                     .listeners

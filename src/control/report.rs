@@ -1,9 +1,9 @@
 //! What `control` tells about itself: for the admin address, the status and the metrics. No request reads it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::endpoint::Endpoint;
 
@@ -30,8 +30,36 @@ pub struct Report {
     pub leaving: Vec<Arc<Endpoint>>,
     /// How many endpoints of a pool fail liveness and are held as unready, by the pool's name; zeros are left out.
     pub held: BTreeMap<Arc<str>, usize>,
-    /// Whether every probed endpoint has had its first verdict, or has had time for it.
+    /// What is known of each host name that endpoints are configured by.
+    pub names: Arc<BTreeMap<Arc<str>, NameReport>>,
+    /// Whether every probed endpoint has had its first verdict and every name its first answer, or has had time for it.
     pub settled: Settled,
+}
+
+/// What is known of a host name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NameReport {
+    /// Its addresses by the last good answer, sorted; empty while there was none.
+    pub addresses: Arc<[IpAddr]>,
+    /// When the last good answer came.
+    pub answered_at: Option<SystemTime>,
+    /// How long that may be used, by its TTL; `None` when it does not come from DNS.
+    pub ttl: Option<Duration>,
+    /// Why the last asking brought no good answer, or not a whole one.
+    pub problem: Option<Box<str>>,
+    /// How often it was asked for, by what came of it.
+    pub lookups: Lookups,
+}
+
+/// How often a name was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// With an answer.
+    pub found: u64,
+    /// Told that there is no address.
+    pub missing: u64,
+    /// With nothing of use.
+    pub failed: u64,
 }
 
 /// A configuration that was not taken.
@@ -46,7 +74,7 @@ pub struct Rejected {
 /// Whether probes have had their first say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// Every probed endpoint has had its first verdict, or 5 s have passed.
+    /// Every probed endpoint has had its first verdict and every name its first answer, or 5 s have passed.
     Yes,
     /// Some are still without one.
     NotYet,

@@ -83,6 +83,12 @@ families! {
         "How long probes took";
     PROBE_LAG = Gauge "fiel_probe_lag_seconds" []
         "How much later than planned the latest probes went out";
+    NAME_ADDRESSES = Gauge "fiel_name_addresses" ["name"]
+        "Addresses that a host name of endpoints stands for, by its last good answer";
+    NAME_LOOKUPS = Counter "fiel_name_lookups_total" ["name", "result"]
+        "Times that a host name was asked for";
+    NAME_LAST_SUCCESS = Gauge "fiel_name_last_success_timestamp_seconds" ["name"]
+        "When a host name was last answered; absent before the first answer";
     POOL_LIVENESS_HELD = Gauge "fiel_pool_liveness_held" ["pool"]
         "Endpoints that fail liveness but are not declared dead, because too many others are";
     RETRIES = Counter "fiel_retries_total" ["pool", "reason"]
@@ -186,6 +192,7 @@ mod tests {
             "result",
             "listener",
             "version",
+            "name",
         ];
         for family in ALL {
             let unique: BTreeSet<&&str> = family.labels.iter().collect();

@@ -168,6 +168,9 @@ fn from_a_snapshot() -> Vec<MetricFamily> {
         families::ENDPOINT_READY.with([(["v1", "10.0.0.1:80"], 1.0)]),
         families::ENDPOINT_LIVE.with([(["v1", "10.0.0.1:80"], 1.0)]),
         families::ENDPOINT_IN_FLIGHT.with([(["v1", "10.0.0.1:80"], 0.0)]),
+        families::NAME_ADDRESSES.with([(["shop.internal"], 2.0)]),
+        families::NAME_LOOKUPS.with([(["shop.internal", "found"], 7.0)]),
+        families::NAME_LAST_SUCCESS.with([(["shop.internal"], 1e9)]),
         families::POOL_LIVENESS_HELD.with([(["v1"], 0.0)]),
         families::POOL_INFO.with([(["v1", "1.8.2"], 1.0)]),
     ]

@@ -8,56 +8,65 @@ use super::*;
 use crate::change::EndpointKey;
 use crate::config::model::WhenNoneReady::{self, Fail, UseAll};
 use crate::metrics::Metrics;
+use crate::units::Weight;
 use State::{Dead, Draining, Ready, Starting, Unready};
 
 /// The endpoints of a pool and what stays with it over its rebuilding.
 struct Stage {
     spec: Arc<model::Pool>,
     endpoints: Vec<Arc<Endpoint>>,
-    /// In thousandths, and whether it is a backup.
-    roles: Vec<(u64, bool)>,
+    roster: Arc<Roster>,
     metrics: Arc<Metrics>,
 }
 
 impl Stage {
+    /// Of endpoints with these weights in thousandths, and whether each is a backup.
     fn new(roles: &[(u64, bool)], when_none_ready: WhenNoneReady) -> Self {
         let name: Arc<str> = "p".into();
+        let address = |index: usize| ([127, 0, 0, 1], u16::try_from(index + 1).unwrap()).into();
+        let configured = |(index, &(weight, backup)): (usize, &(u64, bool))| model::EndpointSpec {
+            address: model::Address::Ip(address(index)),
+            weight: Weight::from_thousandths(weight),
+            zone: None,
+            backup,
+        };
         let endpoint = |index: usize| {
             let key = EndpointKey {
                 pool: Arc::clone(&name),
-                address: ([127, 0, 0, 1], u16::try_from(index + 1).unwrap()).into(),
+                address: address(index),
             };
             Arc::new(Endpoint::new(key, Starting, 1, SystemTime::UNIX_EPOCH))
         };
+        let spec = model::Pool {
+            name: Arc::clone(&name),
+            version: None,
+            deployment: None,
+            endpoints: roles.iter().enumerate().map(configured).collect(),
+            connect: model::Connect::default(),
+            startup_probe: None,
+            readiness_probe: None,
+            liveness_probe: None,
+            when_none_ready,
+            drain_timeout: None,
+        };
         Self {
-            spec: Arc::new(model::Pool {
-                name: Arc::clone(&name),
-                version: None,
-                deployment: None,
-                endpoints: Vec::new(),
-                connect: model::Connect::default(),
-                startup_probe: None,
-                readiness_probe: None,
-                liveness_probe: None,
-                when_none_ready,
-                drain_timeout: None,
-            }),
             endpoints: (0..roles.len()).map(endpoint).collect(),
-            roles: roles.to_vec(),
+            roster: Arc::new(Roster::new(&spec, |_| &[])),
+            spec: Arc::new(spec),
             metrics: Metrics::new(1),
         }
     }
 
     fn build(&self, states: &[State], judged: Judged, previous: Option<&Pool>) -> Pool {
-        let member = |(index, &state): (usize, &State)| Member {
-            endpoint: Arc::clone(&self.endpoints[index]),
-            weight: Weight::from_thousandths(self.roles[index].0),
-            backup: self.roles[index].1,
-            state,
-        };
+        for (endpoint, state) in self.endpoints.iter().zip(states) {
+            endpoint.set_state(*state, "", SystemTime::UNIX_EPOCH);
+        }
+        let endpoint =
+            |entry: &Entry| Arc::clone(&self.endpoints[usize::from(entry.address.port()) - 1]);
         let pool = Pool::build(
             Arc::clone(&self.spec),
-            states.iter().enumerate().map(member).collect(),
+            Arc::clone(&self.roster),
+            endpoint,
             judged,
             self.metrics.pool("p"),
             previous,

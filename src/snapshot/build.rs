@@ -9,13 +9,15 @@ use crate::config::Config;
 use crate::config::model;
 use crate::endpoint::Endpoint;
 use crate::metrics::Metrics;
-use crate::pool::{Judged, Member, Pool, Standing};
+use crate::pool::{Entry as Candidate, Judged, Pool, Roster, Standing};
 use crate::route::Table;
 use crate::snapshot::view::{RouteAction, RouteView, Snapshot};
 use crate::split::{Entry, Split};
 
 /// What a build asks about endpoints; `control` keeps the answers.
 pub trait Endpoints {
+    /// Whom a pool consists of now.
+    fn roster(&self, pool: &model::Pool) -> Arc<Roster>;
     /// The endpoint of this key, which keeps its identity over builds.
     fn endpoint(&self, key: &EndpointKey) -> Arc<Endpoint>;
     /// Whether any probe of this pool has come to a verdict.
@@ -80,8 +82,8 @@ pub fn whole(
     }
 }
 
-/// Builds the snapshot that follows when endpoints of these pools changed their state: those pools, the shares naming
-/// them where a pool's standing changed, nothing else.
+/// Builds the snapshot that follows when endpoints of these pools changed their state, came or went: those pools, the
+/// shares naming them where a pool's standing changed, nothing else.
 #[must_use]
 pub fn after_states(
     previous: &Snapshot,
@@ -144,25 +146,16 @@ fn pool(
     metrics: &Metrics,
     previous: Option<&Arc<Pool>>,
 ) -> Arc<Pool> {
-    let members: Box<[Member]> = spec
-        .endpoints
-        .iter()
-        .map(|configured| {
-            let endpoint = endpoints.endpoint(&EndpointKey {
-                pool: Arc::clone(&spec.name),
-                address: configured.address,
-            });
-            Member {
-                state: endpoint.state(),
-                endpoint,
-                weight: configured.weight,
-                backup: configured.backup,
-            }
+    let endpoint = |candidate: &Candidate| {
+        endpoints.endpoint(&EndpointKey {
+            pool: Arc::clone(&spec.name),
+            address: candidate.address,
         })
-        .collect();
+    };
     let built = Pool::build(
         Arc::clone(spec),
-        members,
+        endpoints.roster(spec),
+        endpoint,
         endpoints.judged(spec),
         metrics.pool(&spec.name),
         previous.map(|previous| &**previous),
@@ -175,6 +168,7 @@ fn pool(
 
 fn same_pool(old: &Pool, new: &Pool) -> bool {
     old.spec() == new.spec()
+        && old.roster() == new.roster()
         && old.standing() == new.standing()
         && Arc::ptr_eq(old.rotation(), new.rotation())
         && old

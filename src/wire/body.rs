@@ -228,7 +228,8 @@ fn trailers(read: &mut BytesMut) -> Result<Decoded, Faulty> {
         };
     };
     let end = end + 4;
-    if end > TRAILERS {
+    let mut lines = read[..end].split_inclusive(|octet| *octet == b'\n');
+    if end > TRAILERS || !lines.all(|line| line.ends_with(b"\r\n")) {
         return Err(Faulty);
     }
     let mut fields = [httparse::EMPTY_HEADER; TRAILER_FIELDS];
@@ -299,6 +300,8 @@ mod tests {
             b"5;a\rb\r\nhello\r\n",
             b"10000000000000000\r\n",
             b"00000000000000005\r\nhello\r\n",
+            b"0\r\n\nX: y\r\n\r\n",
+            b"0\r\nX: y\n\r\n\r\n",
             b"0\r\nno colon\r\n\r\n",
             b"0\r\nX : y\r\n\r\n",
             b"0\r\nX: a\x00\r\n\r\n",

@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{CONNECTION, EXPECT, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri, Version};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 use smallvec::SmallVec;
 
 use crate::header::framing::{self, Framing};
@@ -188,12 +188,14 @@ fn version_fault(head: &[u8]) -> Unreadable {
     }
 }
 
-/// What is too large: the target, where not even the first line has come to its end.
+/// What is too large: the target, where the first line has not come to its end behind the method.
 fn too_large(read: &[u8], limits: &HeadLimits) -> Unreadable {
-    let octets = limits.octets.min(read.len());
-    match memchr(b'\n', &read[..octets]) {
-        Some(_) => Unreadable::TooLarge,
-        None => Unreadable::TargetTooLong,
+    let begun = &read[..limits.octets.min(read.len())];
+    match memchr2(b' ', b'\n', begun) {
+        Some(end) if begun[end] == b' ' && memchr(b'\n', begun).is_none() => {
+            Unreadable::TargetTooLong
+        }
+        Some(_) | None => Unreadable::TooLarge,
     }
 }
 

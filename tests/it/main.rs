@@ -17,6 +17,8 @@ mod limits;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod real;

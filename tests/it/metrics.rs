@@ -41,6 +41,13 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("fiel_split_effective_ratio", "gauge", &["route", "pool"]),
     ("fiel_split_assigned_total", "counter", &["route", "pool"]),
     ("fiel_pool_endpoints", "gauge", &["pool", "state"]),
+    ("fiel_name_addresses", "gauge", &["name"]),
+    ("fiel_name_lookups_total", "counter", &["name", "result"]),
+    (
+        "fiel_name_last_success_timestamp_seconds",
+        "gauge",
+        &["name"],
+    ),
     ("fiel_pool_liveness_held", "gauge", &["pool"]),
     ("fiel_endpoint_ready", "gauge", &["pool", "endpoint"]),
     ("fiel_endpoint_live", "gauge", &["pool", "endpoint"]),
@@ -96,7 +103,8 @@ fn the_metrics_are_those_of_the_contract_name_by_name() {
     let gone_address = gone.address();
     gone.stop_listening();
     let fiel = Fiel::start(&format!(
-        "{}    version: \"1.2\"\n    livenessProbe: {{ tcpSocket: {{ port: {} }} }}\n",
+        "{}    version: \"1.2\"\n    livenessProbe: {{ tcpSocket: {{ port: {} }} }}\n  \
+         named: {{ version: a, endpoints: [\"localhost:9\"] }}\n",
         yaml::shop(&[("app", "1", &[good.address(), gone_address])]),
         good.address().port(),
     ));
@@ -113,6 +121,7 @@ fn the_metrics_are_those_of_the_contract_name_by_name() {
         let families = Scrape::of(&fiel).families();
         let all = [
             "fiel_tunnels",
+            "fiel_name_last_success_timestamp_seconds",
             "fiel_probes_total",
             "fiel_retries_total",
             "fiel_local_replies_total",

@@ -4,6 +4,7 @@
 //! one generous deadline as a net. Nothing here knows fiel's insides.
 
 pub(crate) mod client;
+pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod fiel;
 mod message;

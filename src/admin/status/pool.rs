@@ -1,9 +1,12 @@
 //! A pool in the status: its version, what it can do, and each endpoint with its last probes.
 
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::admin::status::print::{number, time};
+use crate::admin::status::print::{number, time, written};
 use crate::config::model::{self, WhenNoneReady};
 use crate::control::report::Report;
 use crate::endpoint::{Endpoint, ProbeReport};
@@ -20,6 +23,8 @@ pub(crate) struct Pool<'a> {
     when_none_ready: &'static str,
     /// Endpoints that fail liveness and are not declared dead, because too many others are.
     liveness_held: usize,
+    /// The host names that it is configured by.
+    names: Vec<Name<'a>>,
     endpoints: Vec<Member<'a>>,
 }
 
@@ -31,10 +36,30 @@ struct Deployment<'a> {
     at: Option<&'a str>,
 }
 
+/// A host name with its port, and the addresses that it stands for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Name<'a> {
+    name: String,
+    /// Of all its addresses together.
+    weight: Value,
+    backup: bool,
+    addresses: Vec<String>,
+    answered_at: Option<String>,
+    /// How old the answer is.
+    age_seconds: Option<f64>,
+    /// How long it may be used; null where it does not come from DNS.
+    ttl_seconds: Option<f64>,
+    /// Why the last asking brought nothing, or not everything.
+    problem: Option<&'a str>,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Member<'a> {
     address: &'a str,
+    /// The names that lead to it, with their ports.
+    names: Vec<&'a str>,
     zone: Option<&'a str>,
     weight: Value,
     backup: bool,
@@ -73,9 +98,10 @@ struct Probe {
 }
 
 /// A pool as it stands.
-pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &Report) -> Pool<'a> {
+pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime) -> Pool<'a> {
     let spec = pool.spec();
-    let endpoints = pool.members().iter().zip(&spec.endpoints);
+    let roster = pool.roster();
+    let endpoints = pool.members().iter().zip(roster.entries());
     Pool {
         name: &spec.name,
         version: spec.version.as_deref(),
@@ -91,17 +117,47 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &Report) -> Pool<'a> {
             WhenNoneReady::UseAll => "useAll",
         },
         liveness_held: report.held.get(&spec.name).copied().unwrap_or_default(),
+        names: names(spec, report, now),
         endpoints: endpoints
-            .map(|(member, configured)| Member {
+            .map(|(member, entry)| Member {
                 address: member.endpoint.label(),
-                zone: configured.zone.as_deref(),
-                weight: number(member.weight),
+                names: entry.names.iter().map(|name| &**name).collect(),
+                zone: entry.zone.as_deref(),
+                weight: written(roster.weight(entry)),
                 backup: member.backup,
                 present: present(&member.endpoint),
                 probes: probes(&member.endpoint),
             })
             .collect(),
     }
+}
+
+fn names<'a>(spec: &model::Pool, report: &'a Report, now: SystemTime) -> Vec<Name<'a>> {
+    let name = |configured: &model::EndpointSpec| {
+        let model::Address::Name { host, port } = &configured.address else {
+            return None;
+        };
+        let known = report.names.get(host);
+        let addresses = known.map_or(&[][..], |known| &known.addresses);
+        let answered_at = known.and_then(|known| known.answered_at);
+        let age = answered_at.and_then(|at| now.duration_since(at).ok());
+        Some(Name {
+            name: configured.address.to_string(),
+            weight: number(configured.weight),
+            backup: configured.backup,
+            addresses: addresses
+                .iter()
+                .map(|&ip| SocketAddr::new(ip, *port).to_string())
+                .collect(),
+            answered_at: answered_at.and_then(time),
+            age_seconds: age.map(|age| age.as_secs_f64()),
+            ttl_seconds: known
+                .and_then(|known| known.ttl)
+                .map(|ttl| ttl.as_secs_f64()),
+            problem: known.and_then(|known| known.problem.as_deref()),
+        })
+    };
+    spec.endpoints.iter().filter_map(name).collect()
 }
 
 fn deployment(deployment: &model::Deployment) -> Deployment<'_> {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::pool::Written;
 use crate::units::Weight;
 
 /// A weight as it was written: whole where it is.
@@ -18,6 +19,14 @@ pub(crate) fn number(weight: Weight) -> Value {
         .to_string()
         .parse()
         .map_or(Value::Null, |number: f64| Value::from(number))
+}
+
+/// A weight that may be part of one.
+pub(crate) fn written(weight: Written) -> Value {
+    match weight {
+        Written::Exact(weight) => number(weight),
+        Written::Near(weight) => Value::from(weight),
+    }
 }
 
 /// As RFC 3339 writes it, in UTC to the millisecond; `None` beyond the year 9999.

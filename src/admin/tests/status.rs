@@ -66,9 +66,10 @@ async fn the_status_has_every_endpoint_and_its_last_probes() {
         "name": "v1", "version": "1.8.2",
         "deployment": { "commit": "643217c", "by": "ignas", "at": null },
         "standing": "able", "whenNoneReady": "useAll", "livenessHeld": 0,
+        "names": [],
         "endpoints": [
             {
-                "address": "10.0.0.1:80", "zone": "b", "weight": 3, "backup": false, "state": "ready",
+                "address": "10.0.0.1:80", "names": [], "zone": "b", "weight": 3, "backup": false, "state": "ready",
                 "since": "1970-01-01T00:00:00.000Z", "reason": "configured", "inFlight": 1,
                 "probes": [{
                     "kind": "readiness", "at": "1970-01-01T00:00:02.000Z", "tookSeconds": 0.003,
@@ -76,7 +77,7 @@ async fn the_status_has_every_endpoint_and_its_last_probes() {
                 }],
             },
             {
-                "address": "10.0.0.2:80", "zone": null, "weight": 1, "backup": true, "state": "ready",
+                "address": "10.0.0.2:80", "names": [], "zone": null, "weight": 1, "backup": true, "state": "ready",
                 "since": "1970-01-01T00:00:00.000Z", "reason": "configured", "inFlight": 0, "probes": [],
             },
         ],

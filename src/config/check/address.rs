@@ -1,7 +1,8 @@
 //! Addresses with their ports, and networks.
 //!
-//! Only IP addresses: names are refused, with what to write instead. A mistyped address is told what it looks like
-//! (a URL, a bare port, IPv6 without brackets). That two listeners want one address is asked in `listener`.
+//! What is listened on is an IP address, what is connected to may be a name too (`name.rs`). A mistyped address is
+//! told what it looks like (a URL, a bare port, IPv6 without brackets). That two listeners want one address is asked in
+//! `listener`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -9,12 +10,14 @@ use ipnet::IpNet;
 
 use crate::config::check::findings::{At, Findings, called};
 use crate::config::check::host::{host_fault, split_port};
+use crate::config::check::name::name;
 use crate::config::check::value::is_digits;
+use crate::config::model::Address;
 use crate::config::problem::quoted;
 
 /// What an address is for.
 #[derive(Clone, Copy)]
-pub(crate) enum AddressUse {
+enum AddressUse {
     /// To listen on: any address of this host, port 0 for a free one.
     Bind,
     /// To connect to.
@@ -25,38 +28,56 @@ impl AddressUse {
     fn example(self) -> &'static str {
         match self {
             Self::Bind => "an address and a port, such as 127.0.0.1:8080 or \"[::]:8080\"",
-            Self::Endpoint => "an address and a port, such as 10.0.0.1:8080 or \"[fd00::1]:8080\"",
+            Self::Endpoint => {
+                "an address and a port, such as 10.0.0.1:8080, \"[fd00::1]:8080\" or shop.internal:8080"
+            }
         }
     }
 }
 
 impl Findings<'_> {
-    /// An IP address with its port.
-    pub(crate) fn address(&mut self, at: At<'_>, use_of: AddressUse) -> Option<SocketAddr> {
-        let text = self.text(at)?;
-        let (place, what) = (at.piece.place, called(at.what));
-        if text.starts_with("unix:") {
-            let remedy = format!("write {}", use_of.example());
-            self.later(place, &format!("a unix socket ({})", quoted(text)), &remedy);
-            return None;
+    /// Where to listen: an IP address with its port.
+    pub(crate) fn bind(&mut self, at: At<'_>) -> Option<SocketAddr> {
+        let text = self.text_of_address(at, AddressUse::Bind)?;
+        if let Ok(address) = text.parse() {
+            return Some(address);
         }
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return self.fits(at, address, use_of);
-        }
-        let (fault, remedy) = address_fault(text, use_of);
-        if fault == NAME_FAULT && matches!(use_of, AddressUse::Endpoint) {
-            let words = format!("the host name {} as an endpoint", quoted(text));
-            self.later(place, &words, &remedy);
-        } else {
-            self.problem(place, format!("{what} {fault}: {}", quoted(text)), remedy);
-        }
+        self.no_address(at, text, address_fault(text, AddressUse::Bind));
         None
     }
 
-    fn fits(&mut self, at: At<'_>, address: SocketAddr, use_of: AddressUse) -> Option<SocketAddr> {
-        if matches!(use_of, AddressUse::Bind) {
-            return Some(address);
+    /// Where an endpoint answers: an IP address or a name, with a port.
+    pub(crate) fn endpoint_address(&mut self, at: At<'_>) -> Option<Address> {
+        let text = self.text_of_address(at, AddressUse::Endpoint)?;
+        if let Ok(address) = text.parse() {
+            return self.fits(at, address).map(Address::Ip);
         }
+        let fault = match name(text) {
+            Some(Ok(name)) => return Some(name),
+            Some(Err(fault)) => fault,
+            None => address_fault(text, AddressUse::Endpoint),
+        };
+        self.no_address(at, text, fault);
+        None
+    }
+
+    fn text_of_address<'n>(&mut self, at: At<'n>, use_of: AddressUse) -> Option<&'n str> {
+        let text = self.text(at)?;
+        if text.starts_with("unix:") {
+            let words = format!("a unix socket ({})", quoted(text));
+            let remedy = format!("write {}", use_of.example());
+            self.later(at.piece.place, &words, &remedy);
+            return None;
+        }
+        Some(text)
+    }
+
+    fn no_address(&mut self, at: At<'_>, text: &str, (fault, remedy): (&str, String)) {
+        let message = format!("{} {fault}: {}", called(at.what), quoted(text));
+        self.problem(at.piece.place, message, remedy);
+    }
+
+    fn fits(&mut self, at: At<'_>, address: SocketAddr) -> Option<SocketAddr> {
         let place = at.piece.place;
         if address.port() == 0 {
             let message = format!("port 0 of {} cannot be connected to", called(at.what));
@@ -144,6 +165,10 @@ fn address_fault(text: &str, use_of: AddressUse) -> (&'static str, String) {
     }
     let (host, port) = split_port(text);
     match port {
+        None if matches!(use_of, AddressUse::Endpoint) && is_name(host) => (
+            "has no port",
+            format!("write it with its port, such as {host}:8080"),
+        ),
         None => ("is not an address with a port", format!("write {example}")),
         Some(port) if !port.parse::<u16>().is_ok_and(|_| is_digits(port)) => (
             "has a port that is none",
@@ -155,14 +180,13 @@ fn address_fault(text: &str, use_of: AddressUse) -> (&'static str, String) {
         ),
         Some(port) if host == "localhost" => (NAME_FAULT, format!("write 127.0.0.1:{port}")),
         Some(port) if host == "*" => (NAME_FAULT, format!("write 0.0.0.0:{port}")),
-        Some(_) if host_fault(&host.to_ascii_lowercase()).is_none() && !looks_numeric(host) => {
-            (NAME_FAULT, format!("write {example}"))
-        }
+        Some(_) if is_name(host) => (NAME_FAULT, format!("write {example}")),
         Some(_) => ("is not an address with a port", format!("write {example}")),
     }
 }
 
 /// `300.1.1.1` is a mistyped address, no name.
-fn looks_numeric(host: &str) -> bool {
-    host.rsplit('.').next().is_some_and(is_digits)
+fn is_name(host: &str) -> bool {
+    let is_numeric = host.rsplit('.').next().is_some_and(is_digits);
+    host_fault(&host.to_ascii_lowercase()).is_none() && !is_numeric
 }

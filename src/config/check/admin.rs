@@ -6,7 +6,6 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::config::check::address::AddressUse;
 use crate::config::check::findings::{At, Findings, called};
 use crate::config::check::listener::Bound;
 use crate::config::check::value::is_digits;
@@ -65,10 +64,10 @@ pub(crate) fn admin(
     let mut bind_place = None;
     if let Some(at) = get("bind") {
         bind_place = Some(at.piece.place);
-        admin.bind = findings.address(at, AddressUse::Bind).unwrap_or(admin.bind);
+        admin.bind = findings.bind(at).unwrap_or(admin.bind);
     }
     if let Some(at) = get("readBind") {
-        admin.read_bind = findings.address(at, AddressUse::Bind);
+        admin.read_bind = findings.bind(at);
         binds.extend(admin.read_bind.map(|address| Bound {
             address,
             place: at.piece.place,
@@ -119,7 +118,7 @@ fn token_file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<Pa
 }
 
 /// A file; a relative one lies beside the configuration.
-fn file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<PathBuf> {
+pub(crate) fn file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<PathBuf> {
     let text = findings.text(at)?;
     if text.is_empty() || text.contains('\0') {
         let message = format!("{} names no file", called(at.what));

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::check::address::AddressUse;
 use crate::config::check::findings::{At, Findings};
 use crate::config::document::{Piece, Value};
 use crate::config::keys::{HALF_CLOSE, LISTENER, LISTENER_LIMITS, PROTOCOLS};
@@ -62,7 +61,7 @@ fn listener(findings: &mut Findings<'_>, piece: &Piece, into: &mut Listeners) ->
         unique(findings, &mut into.names, name, at.piece.place, "listener");
     }
     let bind = match fields.get("bind") {
-        Some(at) => findings.address(at, AddressUse::Bind).inspect(|&address| {
+        Some(at) => findings.bind(at).inspect(|&address| {
             into.binds.push(Bound {
                 address,
                 place: at.piece.place,

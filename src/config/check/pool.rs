@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::check::address::AddressUse;
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::probe::probe;
 use crate::config::document::{Entry, Value};
@@ -15,7 +14,7 @@ use crate::config::keys::{
     BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
 };
 use crate::config::model::{
-    Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, WhenNoneReady,
+    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, WhenNoneReady,
 };
 use crate::config::problem::quoted;
 use crate::config::source::Place;
@@ -175,7 +174,7 @@ fn connect(findings: &mut Findings<'_>, at: At<'_>) -> Connect {
 
 fn endpoints(findings: &mut Findings<'_>, at: At<'_>) -> Option<Vec<EndpointSpec>> {
     let mut specs = Vec::new();
-    let mut places: HashMap<SocketAddr, Place> = HashMap::new();
+    let mut places: HashMap<Address, Place> = HashMap::new();
     let mut count = 0_usize;
     for item in findings.list(at)? {
         count += 1;
@@ -192,7 +191,7 @@ fn endpoints(findings: &mut Findings<'_>, at: At<'_>) -> Option<Vec<EndpointSpec
             findings.problem(place, message, remedy);
             continue;
         }
-        places.insert(spec.address, place);
+        places.insert(spec.address.clone(), place);
         specs.push(spec);
     }
     if count == 0 {
@@ -217,7 +216,7 @@ fn endpoints(findings: &mut Findings<'_>, at: At<'_>) -> Option<Vec<EndpointSpec
 
 fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Place)> {
     let mut spec = EndpointSpec {
-        address: SocketAddr::from(([0, 0, 0, 0], 0)),
+        address: Address::Ip(SocketAddr::from(([0, 0, 0, 0], 0))),
         weight: Weight::ONE,
         zone: None,
         backup: false,
@@ -228,7 +227,7 @@ fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Pl
         piece: at.piece,
     };
     if !matches!(at.piece.value, Value::Map(_)) {
-        spec.address = findings.address(at, AddressUse::Endpoint)?;
+        spec.address = findings.endpoint_address(at)?;
         return Some((spec, at.piece.place));
     }
     let fields = findings.fields(at, &ENDPOINT)?;
@@ -244,6 +243,6 @@ fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Pl
         findings.problem(fields.place(), message, "add address: 127.0.0.1:9001");
         return None;
     };
-    spec.address = findings.address(at, AddressUse::Endpoint)?;
+    spec.address = findings.endpoint_address(at)?;
     Some((spec, at.piece.place))
 }

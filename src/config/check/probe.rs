@@ -164,7 +164,7 @@ fn target(
     (host, port)
 }
 
-/// An IP address, in brackets or not: names are asked for nowhere yet.
+/// An IP address, in brackets or not: only endpoints have names.
 fn host(findings: &mut Findings<'_>, at: At<'_>) -> Option<IpAddr> {
     let text = findings.host(at)?;
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));

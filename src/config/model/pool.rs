@@ -1,6 +1,7 @@
 //! Pools, their endpoints and their probes, as configured.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use crate::units::Weight;
+
 /// A pool: endpoints of one version of one service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
@@ -18,7 +20,7 @@ pub struct Pool {
     pub version: Option<Arc<str>>,
     /// What was deployed, by whom and when; shown in the status.
     pub deployment: Option<Deployment>,
-    /// Its endpoints, in file order, no address twice.
+    /// Its endpoints, in file order, no address and no name with its port twice.
     pub endpoints: Vec<EndpointSpec>,
     /// How connections to them are made and kept.
     pub connect: Connect,
@@ -48,14 +50,48 @@ pub struct Deployment {
 /// One endpoint as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSpec {
-    /// Where it answers.
-    pub address: SocketAddr,
+    /// Where it answers. A name stands for all its addresses, which share the weight.
+    pub address: Address,
     /// Its weight among the pool's endpoints. Default 1.
     pub weight: Weight,
     /// Where it runs; shown in the status.
     pub zone: Option<Arc<str>>,
     /// Used only while no other endpoint of the pool is ready.
     pub backup: bool,
+}
+
+/// Where an endpoint answers, as written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// An IP address with its port.
+    Ip(SocketAddr),
+    /// A host name with its port.
+    Name {
+        /// Lower-case. With a dot at its end it is absolute, else the search list of the system applies.
+        host: Arc<str>,
+        /// On each of its addresses.
+        port: u16,
+    },
+}
+
+impl Address {
+    /// The host name, if it is one.
+    #[must_use]
+    pub fn host(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Name { host, .. } => Some(host),
+            Self::Ip(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 /// How connections to a pool's endpoints are made and kept.

@@ -216,8 +216,8 @@ fn paths() -> Vec<Case> {
         refused(
             "a target of 1 MiB",
             target(&format!("/{}", "x".repeat(1 << 20))),
-            431,
-            "headers_too_large",
+            414,
+            "target_too_long",
             "`maxHeaderBytes`",
         ),
     ]);
