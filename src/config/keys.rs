@@ -359,11 +359,9 @@ pub(crate) const ACCESS_LOG: Keys = Keys {
     later: &[],
 };
 
-const JSON: &str = "write json";
-
 pub(crate) const LOG_FORMAT: Words = Words {
-    works: &["json"],
-    later: &[("ecs", JSON), ("common", JSON), ("combined", JSON)],
+    works: &["json", "ecs", "common", "combined"],
+    later: &[],
 };
 
 pub(crate) const LOG_OUTPUT: Words = Words {
@@ -371,12 +369,10 @@ pub(crate) const LOG_OUTPUT: Words = Words {
     later: &[],
 };
 
-const ROTATE: &str = "remove it; rotate the file from outside (copytruncate) meanwhile";
-
 pub(crate) const LOG_FILE: Keys = Keys {
     kind: "the output of accessLog",
-    works: &["file"],
-    later: &[("maxBytes", ROTATE), ("keep", ROTATE)],
+    works: &["file", "maxBytes", "keep"],
+    later: &[],
 };
 
 pub(crate) const METRICS: Keys = Keys {

@@ -4,6 +4,7 @@
 //! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
 //! tell what stayed the same.
 
+mod log;
 mod pool;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 
 use crate::units::Weight;
 
+pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction, WhenNoneReady,
 };
@@ -312,28 +314,6 @@ pub struct Admin {
     pub hosts: Vec<Arc<str>>,
 }
 
-/// Where and how requests are logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessLog {
-    /// Where to.
-    pub output: LogOutput,
-    /// Whether the query is logged with the path. Default no.
-    pub query: bool,
-}
-
-/// Where the access log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogOutput {
-    /// Nowhere.
-    Off,
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// The end of this file.
-    File(PathBuf),
-}
-
 impl Default for Shutdown {
     fn default() -> Self {
         Self {
@@ -387,15 +367,6 @@ impl Default for Admin {
             read_bind: None,
             token_file: None,
             hosts: Vec::new(),
-        }
-    }
-}
-
-impl Default for AccessLog {
-    fn default() -> Self {
-        Self {
-            output: LogOutput::Stdout,
-            query: false,
         }
     }
 }
