@@ -311,6 +311,7 @@ pub(crate) const PROBE: Keys = Keys {
     works: &[
         "httpGet",
         "tcpSocket",
+        "exec",
         "initialDelaySeconds",
         "periodSeconds",
         "timeoutSeconds",
@@ -318,10 +319,7 @@ pub(crate) const PROBE: Keys = Keys {
         "failureThreshold",
         "terminationGracePeriodSeconds",
     ],
-    later: &[
-        ("exec", "probe with httpGet or tcpSocket meanwhile"),
-        ("grpc", "probe with tcpSocket meanwhile"),
-    ],
+    later: &[("grpc", "probe with tcpSocket meanwhile")],
 };
 
 pub(crate) const HTTP_GET: Keys = Keys {
@@ -344,6 +342,12 @@ pub(crate) const HTTP_HEADER: Keys = Keys {
 pub(crate) const TCP_SOCKET: Keys = Keys {
     kind: "tcpSocket",
     works: &["host", "port"],
+    later: &[],
+};
+
+pub(crate) const EXEC: Keys = Keys {
+    kind: "exec",
+    works: &["command"],
     later: &[],
 };
 
@@ -404,6 +408,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &PROBE,
     &HTTP_GET,
     &TCP_SOCKET,
+    &EXEC,
     &ADMIN,
     &ACCESS_LOG,
     &LOG_FILE,

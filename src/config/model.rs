@@ -21,7 +21,7 @@ use crate::units::Weight;
 
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
-    Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction, WhenNoneReady,
+    Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction, WhenNoneReady, Word,
 };
 
 /// A whole, checked configuration.

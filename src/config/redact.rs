@@ -14,6 +14,7 @@ use crate::config::check::names_a_secret;
 use crate::config::model::{
     Action, Config, EndpointSpec, HalfClose, HeaderEdits, HostPattern, Listener, LogFile,
     LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Route, Share, WhenNoneReady,
+    Word,
 };
 use crate::units::{Weight, print_duration, print_size};
 
@@ -384,6 +385,14 @@ fn probe(probe: Option<&Probe>) -> Value {
             "tcpSocket",
             object([("host", json!(host)), ("port", json!(port))]),
         ),
+        ProbeAction::Exec { command } => {
+            let word = |word: &Word| match word.is_secret {
+                true => LEFT_OUT.to_owned(),
+                false => word.text.to_string(),
+            };
+            let command: Vec<String> = command.iter().map(word).collect();
+            ("exec", json!({ "command": command }))
+        }
     };
     json!({
         key: action,
