@@ -1,10 +1,11 @@
 //! When something that goes on is worth a line in the log: at its beginning, at its change, at its end. Pure.
 //!
-//! What comes and goes quickly, such as a disk on which others make room and use it, is told of once in a while only.
+//! What comes and goes quickly by the same cause, such as a disk on which others make room and use it, is told of once
+//! in a while only.
 
 use std::time::{Duration, Instant};
 
-/// From one telling to the next at least this long.
+/// From one telling of a cause to the next at least this long.
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// A trouble that comes from a cause and costs lines.
@@ -13,16 +14,17 @@ pub(super) struct Trouble<C> {
     cause: Option<C>,
     /// The present cause has been told.
     is_told: bool,
-    told_at: Option<Instant>,
+    /// What was told last, and when.
+    last: Option<(C, Instant)>,
     lost: u64,
 }
 
-impl<C: PartialEq> Trouble<C> {
+impl<C: Copy + PartialEq> Trouble<C> {
     pub(super) fn none() -> Self {
         Self {
             cause: None,
             is_told: false,
-            told_at: None,
+            last: None,
             lost: 0,
         }
     }
@@ -31,18 +33,18 @@ impl<C: PartialEq> Trouble<C> {
     #[must_use]
     pub(super) fn is_news(&mut self, cause: C, lost: u64, now: Instant) -> bool {
         self.lost += lost;
-        if self.cause.as_ref() != Some(&cause) {
+        if self.cause != Some(cause) {
             self.cause = Some(cause);
             self.is_told = false;
         }
-        let is_due = self
-            .told_at
-            .is_none_or(|then| now.saturating_duration_since(then) >= PERIOD);
+        let is_due = self.last.is_none_or(|(told, then)| {
+            told != cause || now.saturating_duration_since(then) >= PERIOD
+        });
         if self.is_told || !is_due {
             return false;
         }
         self.is_told = true;
-        self.told_at = Some(now);
+        self.last = Some((cause, now));
         true
     }
 
@@ -69,7 +71,7 @@ mod tests {
         assert_eq!(trouble.over(), None);
         assert!(trouble.is_news("full", 3, at(0)));
         assert!(!trouble.is_news("full", 2, at(100)));
-        assert!(trouble.is_news("broken", 1, at(200)));
+        assert!(trouble.is_news("broken", 1, at(101)));
         assert_eq!(trouble.over(), Some(6));
         assert_eq!(trouble.over(), None);
     }
@@ -84,7 +86,9 @@ mod tests {
         assert!(!trouble.is_news("full", 1, at(1)));
         assert_eq!(trouble.over(), None);
         assert!(!trouble.is_news("full", 1, at(2)));
-        assert!(trouble.is_news("full", 1, at(10)));
+        assert!(trouble.is_news("broken", 1, at(3)), "that is another");
         assert_eq!(trouble.over(), Some(3));
+        assert!(!trouble.is_news("broken", 1, at(4)));
+        assert!(trouble.is_news("broken", 1, at(13)));
     }
 }

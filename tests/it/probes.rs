@@ -195,9 +195,11 @@ fn a_dead_endpoint_that_lives_again_begins_with_its_startup() {
     answers(&main, "/live", 200);
 
     let revived = fiel.wait_for_state(main.address(), "starting", 1);
+    // Verdicts that wait together make one change: on a slow machine the first startup probe has its say too.
+    let reasons = ["liveness probe: HTTP 200", "startup probe: HTTP 503"];
     assert!(
         revived[0].contains("from=\"dead\"")
-            && revived[0].contains("reason=liveness probe: HTTP 200"),
+            && reasons.iter().any(|reason| revived[0].contains(reason)),
         "{}",
         revived[0]
     );
@@ -648,7 +650,8 @@ fn a_program_whose_pool_dies_by_it_is_killed_with_its_group_at_its_timeout() {
     fs::remove_file(&slow).unwrap();
     fiel.wait_for_state(endpoint.address(), "ready", 1);
 
-    let text = fs::read_to_string(numbers).unwrap();
+    // Nothing, where it was too slow to say anything.
+    let text = fs::read_to_string(numbers).unwrap_or_default();
     for number in text.split_whitespace() {
         wait_until_ended(number);
     }
