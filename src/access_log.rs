@@ -5,27 +5,40 @@
 //! No request ever waits for a disk or for the reader of a pipe. Relies on nothing of the request path; does not know
 //! what a record means.
 
+mod clf;
+mod ecs;
+mod format;
+mod gauge;
 mod json;
+mod line;
+mod orders;
+mod output;
+mod query;
 mod record;
+mod rotation;
 mod sink;
+mod trouble;
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
-use crate::config::model;
+use crate::config::model::{self, LogFormat, LogOutput};
 use crate::metrics::Metrics;
 use crate::metrics::cells::Count;
 
 pub use record::{Record, Text};
 
-use json::Query;
-use sink::{Output, Sink};
+use format::Style;
+use gauge::Gauge;
+use orders::{Orders, Step, changes_output};
+use output::Output;
+use sink::Sink;
 
 /// How many records may wait; about a tenth of a second of a very busy proxy.
 pub const QUEUE_RECORDS: usize = 16_384;
@@ -68,23 +81,26 @@ impl AccessLog {
     /// # Errors
     /// When the output cannot be opened, or no thread be had.
     pub fn start(config: &model::AccessLog, metrics: Arc<Metrics>) -> io::Result<Self> {
-        let sink = Sink::new(Output::open(&config.output)?, Arc::clone(&metrics));
+        let gauge = Arc::new(Gauge::default());
+        let output = Output::open(&config.output)?;
+        let sink = Sink::new(output, Arc::clone(&gauge), Arc::clone(&metrics));
         let shared = Arc::new(Shared {
             queue: ArrayQueue::new(QUEUE_RECORDS),
             large_bytes: AtomicUsize::new(0),
             taken: Count::default(),
             pending: AtomicBool::new(false),
-            on: AtomicBool::new(is_on(config)),
+            wanted: AtomicU8::new(wanted(config)),
             thread: OnceLock::new(),
             orders: Mutex::default(),
             ended: Mutex::new(false),
             end: Condvar::new(),
+            gauge,
             metrics,
         });
         let writer = Writer {
             shared: Arc::clone(&shared),
             sink,
-            query: query(config),
+            style: Style::of(config),
         };
         let thread = thread::Builder::new()
             .name("access-log".to_owned())
@@ -103,9 +119,10 @@ impl AccessLog {
         Logger(Arc::clone(&self.shared))
     }
 
-    /// Goes on as this configuration says: what was logged before still goes to the old output. One that stays the
-    /// same is left open. To be called as the last step of a reload that can fail. Does not wait for the thread,
-    /// which may be stuck with an output that stalls.
+    /// Goes on as this configuration says: what was logged before still goes to the old output in the old format. An
+    /// output that stays the same is left open; an old one that stands still for a second is given up, and what it has
+    /// not taken goes to the new one, but for the lines that were on their way. To be called as the last step of a
+    /// reload that can fail. Does not wait for the thread.
     ///
     /// # Errors
     /// When the new output cannot be opened; then nothing has changed.
@@ -117,25 +134,34 @@ impl AccessLog {
         };
         self.config = config.clone();
         // Off before the order and on after it, so that no record is taken for an output that is off.
-        if !is_on(config) {
-            self.shared.on.store(false, Ordering::Relaxed);
+        let wanted = wanted(config);
+        if wanted == NOTHING {
+            self.shared.wanted.store(wanted, Ordering::Relaxed);
         }
         self.shared.order(|orders| {
             if output.is_some() {
-                orders.output = output;
+                self.shared.gauge.set_impatient(true);
             }
-            orders.query = Some(query(config));
-            orders.after = self.shared.logged();
+            orders.add(Step {
+                after: self.shared.logged(),
+                output,
+                style: Some(Style::of(config)),
+                reopen: false,
+            });
         });
-        self.shared.on.store(is_on(config), Ordering::Relaxed);
+        self.shared.wanted.store(wanted, Ordering::Relaxed);
         Ok(())
     }
 
     /// Opens the file anew under its name (SIGUSR1), after something has moved it away.
     pub fn reopen(&self) {
         self.shared.order(|orders| {
-            orders.reopen = true;
-            orders.after = self.shared.logged();
+            orders.add(Step {
+                after: self.shared.logged(),
+                output: None,
+                style: None,
+                reopen: true,
+            });
         });
     }
 
@@ -153,6 +179,8 @@ impl AccessLog {
         } else {
             Closed::CutShort
         };
+        // A thread that is still at it ends when it sees that nothing moves.
+        self.shared.gauge.abandon();
         if *ended
             && let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -173,8 +201,18 @@ impl Logger {
     /// Whether records are wanted at all. When not, the request path makes none.
     #[must_use]
     pub fn is_on(&self) -> bool {
+        self.wanted() != NOTHING
+    }
+
+    /// Whether the lines tell of `Referer` and `User-Agent`, which are not worth a look otherwise.
+    #[must_use]
+    pub fn wants_agent(&self) -> bool {
+        self.wanted() == AGENTS
+    }
+
+    fn wanted(&self) -> u8 {
         // Relaxed: a record more or less about the time of a reload changes nothing.
-        self.0.on.load(Ordering::Relaxed)
+        self.0.wanted.load(Ordering::Relaxed)
     }
 
     /// Hands a record over. Never blocks; what finds no room is dropped and counted.
@@ -194,27 +232,24 @@ struct Shared {
     taken: Count,
     /// The thread is awake, or someone is waking it: nobody else need. See [`Shared::wake`].
     pending: AtomicBool,
-    /// Records are wanted. Relaxed.
-    on: AtomicBool,
+    /// [`NOTHING`], [`RECORDS`] or [`AGENTS`]. Relaxed.
+    wanted: AtomicU8,
     /// Set before the first [`Logger`] is given out.
     thread: OnceLock<Thread>,
     /// Taken by control, and by the thread once a turn; never by a request.
     orders: Mutex<Orders>,
     ended: Mutex<bool>,
     end: Condvar,
+    gauge: Arc<Gauge>,
     metrics: Arc<Metrics>,
 }
 
-/// What control wants of the thread; a later wish takes the place of an earlier one.
-#[derive(Debug, Default)]
-struct Orders {
-    /// The others, but for `close`, hold for what was logged after this many records.
-    after: u64,
-    output: Option<Output>,
-    query: Option<Query>,
-    reopen: bool,
-    close: bool,
-}
+/// No records.
+const NOTHING: u8 = 0;
+/// Records.
+const RECORDS: u8 = 1;
+/// Records with what the client says of itself.
+const AGENTS: u8 = 2;
 
 impl Shared {
     fn push(&self, record: Box<Record>) {
@@ -223,15 +258,19 @@ impl Shared {
             && self.large_bytes.fetch_add(large, Ordering::Relaxed) + large > LARGE_BUDGET_BYTES
         {
             self.large_bytes.fetch_sub(large, Ordering::Relaxed);
-            self.metrics.access_log_dropped(1);
-            return;
+            return self.overflow();
         }
         if self.queue.push(record).is_err() {
             self.large_bytes.fetch_sub(large, Ordering::Relaxed);
-            self.metrics.access_log_dropped(1);
-            return;
+            return self.overflow();
         }
         self.wake();
+    }
+
+    #[cold]
+    fn overflow(&self) {
+        self.gauge.overflow();
+        self.metrics.access_log_dropped(1);
     }
 
     fn pop(&self) -> Option<Box<Record>> {
@@ -268,7 +307,7 @@ impl Shared {
     }
 
     fn close(&self) {
-        self.on.store(false, Ordering::Relaxed);
+        self.wanted.store(NOTHING, Ordering::Relaxed);
         self.order(|orders| orders.close = true);
     }
 
@@ -283,7 +322,7 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("waiting", &self.queue.len())
-            .field("on", &self.on)
+            .field("wanted", &self.wanted)
             .finish_non_exhaustive()
     }
 }
@@ -292,7 +331,7 @@ impl fmt::Debug for Shared {
 struct Writer {
     shared: Arc<Shared>,
     sink: Sink,
-    query: Query,
+    style: Style,
 }
 
 impl Writer {
@@ -317,29 +356,40 @@ impl Writer {
         }
     }
 
-    /// Writes what was logged before the orders, carries them out, and writes the rest. At most a queueful each, so that
+    /// Writes what was logged before each order, carries it out, and writes the rest. At most a queueful each, so that
     /// orders are heard under any load.
     fn turn(&mut self, orders: Orders) -> Turn {
-        let before = orders.after.saturating_sub(self.shared.taken.value());
-        self.write(usize::try_from(before).unwrap_or(usize::MAX));
-        if let Some(output) = orders.output {
-            self.sink.switch(output);
-        } else if orders.reopen {
-            self.sink.reopen();
+        let mut steps = orders.steps.into_iter();
+        while let Some(step) = steps.next() {
+            let before = step.after.saturating_sub(self.shared.taken.value());
+            self.write(usize::try_from(before).unwrap_or(usize::MAX));
+            self.style = step.style.unwrap_or(self.style);
+            if let Some(output) = step.output {
+                self.sink.switch(output);
+                let another = changes_output(steps.as_slice());
+                let orders = unpoisoned(&self.shared.orders);
+                let later = changes_output(&orders.steps);
+                self.shared.gauge.set_impatient(another || later);
+            } else if step.reopen {
+                self.sink.reopen();
+            }
         }
-        self.query = orders.query.unwrap_or(self.query);
         self.write(QUEUE_RECORDS);
         self.sink.flush();
+        self.sink.tell_of_overflow();
         if orders.close { Turn::Last } else { Turn::More }
     }
 
     fn write(&mut self, at_most: usize) {
         for _ in 0..at_most.min(QUEUE_RECORDS) {
+            if self.sink.is_given_up() {
+                return;
+            }
             let Some(record) = self.shared.pop() else {
                 return;
             };
             self.sink
-                .push(|buffer| json::write_line(&record, self.query, buffer));
+                .push(|buffer| self.style.write_line(&record, buffer));
         }
     }
 }
@@ -366,15 +416,11 @@ fn large_bytes(record: &Record) -> usize {
     if bytes > LARGE_BYTES { bytes } else { 0 }
 }
 
-fn is_on(config: &model::AccessLog) -> bool {
-    config.output != model::LogOutput::Off
-}
-
-fn query(config: &model::AccessLog) -> Query {
-    if config.query {
-        Query::Printed
-    } else {
-        Query::Hidden
+fn wanted(config: &model::AccessLog) -> u8 {
+    match (&config.output, config.format) {
+        (LogOutput::Off, _) => NOTHING,
+        (_, LogFormat::Json | LogFormat::Common) => RECORDS,
+        (_, LogFormat::Ecs | LogFormat::Combined) => AGENTS,
     }
 }
 

@@ -9,6 +9,7 @@
 mod answer;
 mod ask;
 mod counts;
+mod exec;
 mod http;
 mod plan;
 mod rounds;
@@ -16,6 +17,7 @@ mod schedule;
 mod subject;
 mod tcp;
 mod verdict;
+mod within;
 
 use std::io;
 use std::sync::Arc;
@@ -31,6 +33,13 @@ pub use plan::{Plan, Target};
 
 /// The name of the prober's thread.
 pub const THREAD: &str = "fiel-probe";
+
+/// The name of the threads that start the programs of `exec` probes, which would hold up the others by a millisecond
+/// each. They are there only while needed.
+const EXEC_THREAD: &str = "fiel-probe-exec";
+
+/// How many of these there are at most.
+const EXEC_THREADS: usize = 2;
 
 /// The handle of the prober; dropping it ends the probing and waits for the thread, which ends at once.
 #[derive(Debug)]
@@ -55,12 +64,16 @@ impl Prober {
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .thread_name(EXEC_THREAD)
+            .max_blocking_threads(EXEC_THREADS)
             .build()?;
         let (plans, plans_taken) = watch::channel(Arc::default());
         let thread = std::thread::Builder::new()
             .name(THREAD.to_owned())
             .spawn(move || {
                 runtime.block_on(Rounds::new(ask::ask, changes, counts, seed).run(plans_taken));
+                // Without waiting for a program that is just being started; it is killed when it is.
+                runtime.shutdown_background();
             })?;
         Ok(Self {
             plans: Some(plans),

@@ -25,6 +25,7 @@ pub(crate) struct Signals {
     reload: Signal,
     reopen: Signal,
     upgrade: Signal,
+    file_size: Signal,
 }
 
 impl Signals {
@@ -40,6 +41,7 @@ impl Signals {
             reload: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
             upgrade: signal(SignalKind::user_defined2())?,
+            file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 
@@ -55,6 +57,9 @@ impl Signals {
                     Change::Reload { cause, reply: None }
                 }
                 _ = self.reopen.recv() => Change::ReopenLogs,
+                // A file as large as the system lets one be (`ulimit -f`) is an error of the write, which the access
+                // log tells; left alone, the signal would end the process.
+                _ = self.file_size.recv() => continue,
                 _ = self.upgrade.recv() => {
                     tracing::warn!("SIGUSR2 is ignored: the upgrade in flight is not in this version");
                     continue;

@@ -47,9 +47,8 @@ fn what_is_in_force_reads_back_as_the_same_configuration() {
         let loaded = load(&path).unwrap();
         let shown = serde_json::to_string_pretty(&loaded.redacted).unwrap();
 
-        let again = read(shown.as_bytes(), "shown.json", Path::new("config"), &|_| {
-            None
-        });
+        // Files are shown as they were found, not as they were written.
+        let again = read(shown.as_bytes(), "shown.json", Path::new(""), &|_| None);
 
         match again {
             Ok(again) => assert_eq!(again.config, loaded.config, "{}", path.display()),

@@ -1,29 +1,16 @@
 //! A record as one line of JSON, fields in the order of the contract, chapter 5; `position` comes last.
 //!
-//! A field without a value is left out, never `null`: lines stay short, and a missing field reads as null wherever
-//! logs are searched. Octets that are no UTF-8 become U+FFFD; control characters are escaped, so that nothing a client
-//! sends can begin a line of its own.
+//! What JSON makes of texts is in `line.rs`.
 
-use std::io::Write as _;
-use std::time::Duration;
-
-use http::Version;
 use jiff::Timestamp;
 
+use super::line::Line;
+use super::query::{Query, protocol};
 use super::record::{Record, Text};
-
-/// Whether the query is printed with the path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Query {
-    /// It is left out, as it may hold what should not be kept.
-    Hidden,
-    /// It is printed.
-    Printed,
-}
 
 /// Appends the record's line with its newline.
 pub(super) fn write_line(record: &Record, query: Query, out: &mut Vec<u8>) {
-    let mut line = Line { out, fields: 0 };
+    let mut line = Line::new(out);
     if let Ok(time) = Timestamp::try_from(record.time) {
         line.printed("time", format_args!("\"{time:.6}\""));
     }
@@ -33,11 +20,9 @@ pub(super) fn write_line(record: &Record, query: Query, out: &mut Vec<u8>) {
     line.text("listener", record.text(Text::Listener));
     line.text("method", record.method.as_str().as_bytes());
     line.text("host", record.text(Text::Host));
-    let asked = record.text(Text::Query);
-    if query == Query::Printed && !asked.is_empty() {
-        line.text("path", &[record.text(Text::Path), b"?", asked].concat());
-    } else {
-        line.text("path", record.text(Text::Path));
+    match query.of(record) {
+        b"" => line.text("path", record.text(Text::Path)),
+        asked => line.text("path", &[record.text(Text::Path), b"?", asked].concat()),
     }
     line.text("protocol", protocol(record.protocol).as_bytes());
     line.printed("status", format_args!("{}", record.status));
@@ -56,66 +41,15 @@ pub(super) fn write_line(record: &Record, query: Query, out: &mut Vec<u8>) {
     if let Some(position) = record.position {
         line.printed("position", format_args!("{position}"));
     }
-    line.out.extend_from_slice(b"}\n");
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_11 => "HTTP/1.1",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "",
-    }
-}
-
-struct Line<'a> {
-    out: &'a mut Vec<u8>,
-    fields: usize,
-}
-
-impl Line<'_> {
-    fn text(&mut self, name: &str, value: &[u8]) {
-        if value.is_empty() {
-            return;
-        }
-        self.name(name);
-        let value = String::from_utf8_lossy(value);
-        serde_json::to_writer(&mut *self.out, &*value).expect("a text into memory cannot fail");
-    }
-
-    /// Seconds to the microsecond.
-    fn seconds(&mut self, name: &str, value: Option<Duration>) {
-        if let Some(value) = value {
-            let (whole, micros) = (value.as_secs(), value.subsec_micros());
-            self.printed(name, format_args!("{whole}.{micros:06}"));
-        }
-    }
-
-    /// What is JSON as it prints.
-    fn printed(&mut self, name: &str, value: std::fmt::Arguments<'_>) {
-        self.name(name);
-        self.out
-            .write_fmt(value)
-            .expect("writing into memory cannot fail");
-    }
-
-    fn name(&mut self, name: &str) {
-        let before: &[u8] = if self.fields == 0 { b"{\"" } else { b",\"" };
-        self.fields += 1;
-        self.out.extend_from_slice(before);
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
-    }
+    line.end();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Method;
+    use http::{Method, Version};
     use std::net::Ipv4Addr;
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn a_full_record_has_every_field_in_order() {
@@ -177,8 +111,8 @@ mod tests {
         record.put(Text::Path, b"/\xff\xfe");
         let line = line(&record, Query::Hidden);
         assert_eq!(line.matches('\n').count(), 1, "{line}");
-        let control = |letter: char| letter.is_control() && letter != '\u{7f}';
-        assert!(!line.trim_end().contains(control), "{line:?}");
+        let ends_a_line = |letter: char| letter.is_control() || letter == '\u{2028}';
+        assert!(!line.trim_end().contains(ends_a_line), "{line:?}");
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["host"], host);
         assert_eq!(read["path"], "/\u{fffd}\u{fffd}");

@@ -1,104 +1,25 @@
-//! Where lines go, and what becomes of those that cannot be written.
+//! Lines on their way to an output, and what becomes of those that cannot be written.
 //!
-//! A write that fails loses its lines, counts them and is complained of at most once a minute; the next one is tried
-//! all the same, so that a full disk or a reader that comes back heals by itself. After a line that was cut short the
-//! next batch begins on a new line.
+//! A write that fails loses its lines and counts them; the next one is tried all the same, so that a full disk, a
+//! folder that was gone or a reader that comes back heals by itself. The log says when that begins and when it is over,
+//! not what each line met. After a line that was cut short the next begins on a new line.
 
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
+use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags};
-
-use crate::config::model::LogOutput;
+use super::gauge::Gauge;
+use super::output::{Output, Refreshed};
+use super::trouble::Trouble;
 use crate::metrics::Metrics;
 
-/// An open output.
-#[derive(Debug)]
-pub(super) struct Output {
-    place: LogOutput,
-    /// `None` is off.
-    file: Option<File>,
-}
+/// At this size a buffer is written, and above four times of it given back.
+const BATCH_BYTES: usize = 64 << 10;
 
-impl Output {
-    /// Opens it.
-    ///
-    /// # Errors
-    /// When the file cannot be opened or made, or is a named pipe that nobody reads.
-    pub(super) fn open(place: &LogOutput) -> io::Result<Self> {
-        let file = match place {
-            LogOutput::Off => None,
-            // A descriptor of its own: std's has a lock and a buffer.
-            LogOutput::Stdout => Some(io::stdout().as_fd().try_clone_to_owned()?.into()),
-            LogOutput::Stderr => Some(io::stderr().as_fd().try_clone_to_owned()?.into()),
-            LogOutput::File(path) => Some(append_to(path)?),
-        };
-        Ok(Self {
-            place: place.clone(),
-            file,
-        })
-    }
-
-    fn name(&self) -> &Path {
-        match &self.place {
-            LogOutput::Off => Path::new("off"),
-            LogOutput::Stdout => Path::new("stdout"),
-            LogOutput::Stderr => Path::new("stderr"),
-            LogOutput::File(path) => path,
-        }
-    }
-
-    /// Writes all of it, waiting as long as it takes; otherwise how much was written, and what went wrong.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
-        let mut written = 0;
-        while written < bytes.len() {
-            match file.write(&bytes[written..]) {
-                Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
-                Ok(more) => written += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_for_room(file).map_err(|error| (written, error))?;
-                }
-                Err(error) => return Err((written, error)),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Without blocking, because opening a named pipe without a reader would hang, and a start or a reload with it. On a
-/// file this has no effect.
-fn append_to(path: &Path) -> io::Result<File> {
-    let flags = OFlags::WRONLY
-        | OFlags::APPEND
-        | OFlags::CREATE
-        | OFlags::CLOEXEC
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY;
-    let opened = rustix::fs::open(path, flags, Mode::from_raw_mode(0o640));
-    opened.map(File::from).map_err(|cause| {
-        let cause = io::Error::from(cause);
-        io::Error::new(
-            cause.kind(),
-            format!("could not open access log {}: {cause}", path.display()),
-        )
-    })
-}
-
-fn wait_for_room(file: &File) -> io::Result<()> {
-    match poll(&mut [PollFd::new(file, PollFlags::OUT)], None) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
+/// After a file could not be rotated, lines go on into it for so long before that is tried again.
+const ROTATE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Lines on their way to an output.
 #[derive(Debug)]
@@ -109,44 +30,55 @@ pub(super) struct Sink {
     lines: u64,
     /// The output's last line was cut short.
     torn: bool,
-    /// Lines lost since the last complaint.
-    lost: u64,
-    complained: Option<Instant>,
+    /// The output stood still for too long; nothing is written to it any more.
+    given_up: bool,
+    rotate_from: Option<Instant>,
+    /// By the number that the system gives to an error.
+    failing: Trouble<Option<i32>>,
+    unrotated: Trouble<Option<i32>>,
+    slow: Trouble<()>,
+    /// Of the records that found no room, those that are told of.
+    overflow_seen: u64,
+    gauge: Arc<Gauge>,
     metrics: Arc<Metrics>,
 }
 
-/// At this size a buffer is written, and above four times of it given back.
-const BATCH_BYTES: usize = 64 << 10;
-
-/// From one complaint to the next.
-const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
-
 impl Sink {
-    pub(super) fn new(output: Output, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(output: Output, gauge: Arc<Gauge>, metrics: Arc<Metrics>) -> Self {
         Self {
+            torn: output.is_torn(),
             output,
             buffer: Vec::new(),
             lines: 0,
-            torn: false,
-            lost: 0,
-            complained: None,
+            given_up: false,
+            rotate_from: None,
+            failing: Trouble::none(),
+            unrotated: Trouble::none(),
+            slow: Trouble::none(),
+            overflow_seen: 0,
+            gauge,
             metrics,
         }
     }
 
-    fn is_off(&self) -> bool {
-        self.output.file.is_none()
+    /// Whether the output was given up: what comes next is for another one.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// Takes a line in, and writes when many have come together.
     pub(super) fn push(&mut self, write_line: impl FnOnce(&mut Vec<u8>)) {
-        if self.is_off() {
+        if self.output.is_off() {
             return;
         }
-        if self.lines == 0 && self.torn {
-            self.buffer.push(b'\n');
-        }
+        let before = self.buffer.len();
         write_line(&mut self.buffer);
+        if !self.output.has_room(before, self.buffer.len() - before) && self.may_rotate() {
+            let line = self.buffer.split_off(before);
+            self.flush();
+            self.rotate();
+            self.buffer.extend_from_slice(&line);
+        }
         self.lines += 1;
         if self.buffer.len() >= BATCH_BYTES {
             self.flush();
@@ -158,8 +90,13 @@ impl Sink {
         if self.lines == 0 {
             return;
         }
-        match self.output.write(&self.buffer) {
-            Ok(()) => self.torn = false,
+        match self.try_flush() {
+            Ok(()) => {
+                if let Some(lost) = self.failing.over() {
+                    let output = self.output.name().display();
+                    tracing::info!(%output, lost, "Access log is written again");
+                }
+            }
             Err((written, error)) => self.failed(written, &error),
         }
         self.lines = 0;
@@ -170,85 +107,126 @@ impl Sink {
     /// From here on to another output.
     pub(super) fn switch(&mut self, output: Output) {
         self.flush();
-        self.output = output;
-        self.torn = false;
+        let (gauge, metrics) = (Arc::clone(&self.gauge), Arc::clone(&self.metrics));
+        let buffer = std::mem::take(&mut self.buffer);
+        *self = Self {
+            buffer,
+            overflow_seen: self.overflow_seen,
+            ..Self::new(output, gauge, metrics)
+        };
     }
 
     /// Opens the file anew under its name, after it was moved away; the old one stays when that fails.
     pub(super) fn reopen(&mut self) {
-        if !matches!(self.output.place, LogOutput::File(_)) {
-            return;
-        }
-        match Output::open(&self.output.place) {
-            Ok(output) => self.switch(output),
+        self.flush();
+        match self.output.reopen() {
+            Ok(()) => self.torn = self.output.is_torn(),
             Err(error) => tracing::error!(%error, "Access log stays with its old file"),
         }
     }
 
+    /// Tells when records have begun to find no room, and when they find it again. To be called once a turn.
+    pub(super) fn tell_of_overflow(&mut self) {
+        let name = self.output.name();
+        let seen = &mut self.overflow_seen;
+        let lost = match note_overflow(&self.gauge, seen, &mut self.slow, name) {
+            Overflow::GoesOn => None,
+            Overflow::None => self.slow.over(),
+        };
+        if let Some(lost) = lost {
+            let output = name.display();
+            tracing::info!(%output, lost, "Access log keeps up again");
+        }
+    }
+
+    fn try_flush(&mut self) -> Result<(), (usize, io::Error)> {
+        if self.given_up {
+            return Err((0, io::ErrorKind::TimedOut.into()));
+        }
+        let refreshed = self.output.refresh().map_err(|error| (0, error))?;
+        if refreshed == Refreshed::Anew {
+            self.torn = false;
+        }
+        let (gauge, slow, seen) = (&self.gauge, &mut self.slow, &mut self.overflow_seen);
+        let name = self.output.name().to_owned();
+        let mut go_on = || {
+            note_overflow(gauge, seen, slow, &name);
+            match gauge.is_impatient() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        if self.torn {
+            self.output
+                .write(b"\n", &mut go_on)
+                .map_err(|(_, error)| (0, error))?;
+            self.torn = false;
+        }
+        self.output.write(&self.buffer, go_on)
+    }
+
     fn failed(&mut self, written: usize, error: &io::Error) {
         let begun = &self.buffer[..written];
-        let mended = u64::from(self.torn && written > 0);
-        let whole = begun.iter().filter(|byte| **byte == b'\n').count() as u64 - mended;
-        let lost = self.lines - whole;
+        let whole = memchr::memchr_iter(b'\n', begun).count() as u64;
         if let Some(last) = begun.last() {
             self.torn = *last != b'\n';
         }
+        self.given_up |= error.kind() == io::ErrorKind::TimedOut;
+        let lost = self.lines - whole;
         self.metrics.access_log_dropped(lost);
-        self.lost += lost;
-        let now = Instant::now();
         if self
-            .complained
-            .is_none_or(|then| now.duration_since(then) >= COMPLAINT_PERIOD)
+            .failing
+            .is_news(error.raw_os_error(), lost, Instant::now())
         {
             let output = self.output.name().display();
-            tracing::error!(%output, %error, lines = self.lost, "Access log could not be written");
-            self.complained = Some(now);
-            self.lost = 0;
+            tracing::error!(%output, %error, "Access log cannot be written, its lines are lost");
         }
     }
+
+    fn may_rotate(&self) -> bool {
+        self.rotate_from.is_none_or(|from| Instant::now() >= from)
+    }
+
+    fn rotate(&mut self) {
+        match self.output.rotate() {
+            Ok(()) => {
+                self.torn = false;
+                self.rotate_from = None;
+                if self.unrotated.over().is_some() {
+                    tracing::info!("Access log is rotated again");
+                }
+            }
+            Err(error) => {
+                let now = Instant::now();
+                self.rotate_from = Some(now + ROTATE_AGAIN);
+                if self.unrotated.is_news(error.raw_os_error(), 0, now) {
+                    let output = self.output.name().display();
+                    tracing::error!(%output, %error, "Access log cannot be rotated, its file grows on");
+                }
+            }
+        }
+    }
+}
+
+/// Whether records have found no room since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overflow {
+    GoesOn,
+    None,
+}
+
+fn note_overflow(gauge: &Gauge, seen: &mut u64, slow: &mut Trouble<()>, output: &Path) -> Overflow {
+    let present = gauge.overflowed();
+    let lost = present - std::mem::replace(seen, present);
+    if lost == 0 {
+        return Overflow::None;
+    }
+    if slow.is_news((), lost, Instant::now()) {
+        let output = output.display();
+        tracing::error!(%output, "Access log is slower than the traffic, lines are lost");
+    }
+    Overflow::GoesOn
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_cut_short_is_ended_before_the_next_and_counts_as_lost() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = LogOutput::File(folder.path().join("access.log"));
-        let metrics = Metrics::new(1);
-        let mut sink = Sink::new(Output::open(&place).unwrap(), Arc::clone(&metrics));
-
-        // As if the disk had become full in the middle of the second of three lines.
-        sink.buffer = b"one\ntwo\nthree\n".to_vec();
-        sink.lines = 3;
-        sink.output.write(b"one\ntw").unwrap();
-        sink.failed(6, &io::ErrorKind::StorageFull.into());
-        sink.lines = 0;
-        sink.buffer.clear();
-        sink.push(|buffer| buffer.extend_from_slice(b"four\n"));
-        sink.flush();
-
-        let LogOutput::File(path) = place else {
-            unreachable!()
-        };
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "one\ntw\nfour\n");
-        let text = metrics.text(Vec::new());
-        assert!(text.contains("fiel_access_log_dropped_total 2\n"), "{text}");
-        assert!(!sink.torn);
-    }
-
-    #[test]
-    fn a_full_disk_loses_lines_but_nothing_else() {
-        let metrics = Metrics::new(1);
-        let full = LogOutput::File("/dev/full".into());
-        let mut sink = Sink::new(Output::open(&full).unwrap(), Arc::clone(&metrics));
-        for _ in 0..3 {
-            sink.push(|buffer| buffer.extend_from_slice(b"line\n"));
-            sink.flush();
-        }
-        let text = metrics.text(Vec::new());
-        assert!(text.contains("fiel_access_log_dropped_total 3\n"), "{text}");
-        assert_eq!(sink.lost, 2, "complained of once");
-    }
-}
+mod tests;

@@ -101,7 +101,7 @@ fn config(findings: &mut Findings<'_>, root: &Piece, base: &Path) -> Option<Conf
         .map(|at| listener::listeners(findings, at))
         .unwrap_or_default();
     let pools = required(findings, "pools")
-        .map(|at| pool::pools(findings, at))
+        .map(|at| pool::pools(findings, at, base))
         .unwrap_or_default();
     let routes = required(findings, "routes")
         .map(|at| route::routes(findings, at, &listeners, &pools))

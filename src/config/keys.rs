@@ -312,6 +312,7 @@ pub(crate) const PROBE: Keys = Keys {
     works: &[
         "httpGet",
         "tcpSocket",
+        "exec",
         "initialDelaySeconds",
         "periodSeconds",
         "timeoutSeconds",
@@ -319,10 +320,7 @@ pub(crate) const PROBE: Keys = Keys {
         "failureThreshold",
         "terminationGracePeriodSeconds",
     ],
-    later: &[
-        ("exec", "probe with httpGet or tcpSocket meanwhile"),
-        ("grpc", "probe with tcpSocket meanwhile"),
-    ],
+    later: &[("grpc", "probe with tcpSocket meanwhile")],
 };
 
 pub(crate) const HTTP_GET: Keys = Keys {
@@ -366,6 +364,12 @@ pub(crate) const FAMILY: Words = Words {
     later: &[],
 };
 
+pub(crate) const EXEC: Keys = Keys {
+    kind: "exec",
+    works: &["command"],
+    later: &[],
+};
+
 pub(crate) const ADMIN: Keys = Keys {
     kind: "admin",
     works: &["bind", "readBind", "tokenFile", "hosts"],
@@ -378,11 +382,9 @@ pub(crate) const ACCESS_LOG: Keys = Keys {
     later: &[],
 };
 
-const JSON: &str = "write json";
-
 pub(crate) const LOG_FORMAT: Words = Words {
-    works: &["json"],
-    later: &[("ecs", JSON), ("common", JSON), ("combined", JSON)],
+    works: &["json", "ecs", "common", "combined"],
+    later: &[],
 };
 
 pub(crate) const LOG_OUTPUT: Words = Words {
@@ -390,12 +392,10 @@ pub(crate) const LOG_OUTPUT: Words = Words {
     later: &[],
 };
 
-const ROTATE: &str = "remove it; rotate the file from outside (copytruncate) meanwhile";
-
 pub(crate) const LOG_FILE: Keys = Keys {
     kind: "the output of accessLog",
-    works: &["file"],
-    later: &[("maxBytes", ROTATE), ("keep", ROTATE)],
+    works: &["file", "maxBytes", "keep"],
+    later: &[],
 };
 
 pub(crate) const METRICS: Keys = Keys {
@@ -427,6 +427,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &PROBE,
     &HTTP_GET,
     &TCP_SOCKET,
+    &EXEC,
     &RESOLVER,
     &ADMIN,
     &ACCESS_LOG,

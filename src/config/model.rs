@@ -4,6 +4,7 @@
 //! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
 //! tell what stayed the same.
 
+mod log;
 mod pool;
 mod resolver;
 
@@ -19,8 +20,10 @@ use ipnet::IpNet;
 
 use crate::units::Weight;
 
+pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
-    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction, WhenNoneReady,
+    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction,
+    WhenNoneReady, Word,
 };
 pub use resolver::{Family, Resolver};
 
@@ -316,28 +319,6 @@ pub struct Admin {
     pub hosts: Vec<Arc<str>>,
 }
 
-/// Where and how requests are logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessLog {
-    /// Where to.
-    pub output: LogOutput,
-    /// Whether the query is logged with the path. Default no.
-    pub query: bool,
-}
-
-/// Where the access log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogOutput {
-    /// Nowhere.
-    Off,
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// The end of this file.
-    File(PathBuf),
-}
-
 impl Default for Shutdown {
     fn default() -> Self {
         Self {
@@ -391,15 +372,6 @@ impl Default for Admin {
             read_bind: None,
             token_file: None,
             hosts: Vec::new(),
-        }
-    }
-}
-
-impl Default for AccessLog {
-    fn default() -> Self {
-        Self {
-            output: LogOutput::Stdout,
-            query: false,
         }
     }
 }

@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::check::names_a_secret;
 use crate::config::model::{
-    Action, Config, EndpointSpec, Family, HalfClose, HeaderEdits, HostPattern, Listener, LogOutput,
-    Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver, Route, Share, WhenNoneReady,
+    Action, Config, EndpointSpec, Family, HalfClose, HeaderEdits, HostPattern, Listener, LogFile,
+    LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver, Route, Share,
+    WhenNoneReady, Word,
 };
 use crate::units::{Weight, print_duration, print_size};
 
@@ -75,12 +76,12 @@ pub(crate) fn redacted(config: &Config, filled_in: &[String]) -> Value {
         (
             "accessLog",
             json!({
-                "format": "json",
+                "format": log.format.word(),
                 "output": match &log.output {
                     LogOutput::Off => json!("off"),
                     LogOutput::Stdout => json!("stdout"),
                     LogOutput::Stderr => json!("stderr"),
-                    LogOutput::File(path) => json!({ "file": path }),
+                    LogOutput::File(file) => log_file(file),
                 },
                 "query": log.query,
             }),
@@ -90,6 +91,14 @@ pub(crate) fn redacted(config: &Config, filled_in: &[String]) -> Value {
             json!({ "maxEndpoints": unbounded(config.max_endpoint_series) }),
         ),
     ])
+}
+
+/// `keep` says nothing where no file is ever full, and is refused there.
+fn log_file(file: &LogFile) -> Value {
+    match file.max_bytes {
+        None => json!({ "file": file.path }),
+        limit => json!({ "file": file.path, "maxBytes": size(limit), "keep": file.keep }),
+    }
 }
 
 /// An object without the keys that have no value.
@@ -393,6 +402,14 @@ fn probe(probe: Option<&Probe>) -> Value {
             "tcpSocket",
             object([("host", json!(host)), ("port", json!(port))]),
         ),
+        ProbeAction::Exec { command } => {
+            let word = |word: &Word| match word.is_secret {
+                true => LEFT_OUT.to_owned(),
+                false => word.text.to_string(),
+            };
+            let command: Vec<String> = command.iter().map(word).collect();
+            ("exec", json!({ "command": command }))
+        }
     };
     json!({
         key: action,

@@ -159,6 +159,10 @@ fn limits(edge: &Edge) -> HeadLimits {
 }
 
 /// What comes on a connection without a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the usual case is the large one, and a box would cost each request an allocation"
+)]
 enum Next {
     Asked(Head),
     /// Nothing has been asked for a while, or all are to end: the socket alone is enough.

@@ -70,7 +70,7 @@ pub(crate) const KINDS: [ProbeKind; 3] = [
 ];
 
 /// What makes two targets one probing: the same probes of each kind, to the same address. Whatever the pools, it is
-/// sent once.
+/// sent once; but a program is told its pool, and is run for each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     startup: Option<Aim>,
@@ -85,15 +85,19 @@ pub(crate) struct Aim {
     pub(crate) probe: Arc<Probe>,
     /// Where to.
     pub(crate) to: SocketAddr,
+    /// The pool it is sent for, where it is told: then it is another probe for another pool.
+    pub(crate) pool: Option<Arc<str>>,
 }
 
 impl Identity {
     /// The probing that a target asks for.
     pub(crate) fn of(target: &Target) -> Self {
         let address = target.endpoint.address();
+        let pool = &target.endpoint.key().pool;
         let aim = |probe: &Option<Arc<Probe>>| {
             probe.as_ref().map(|probe| Aim {
                 to: destination(&probe.action, address),
+                pool: matches!(probe.action, ProbeAction::Exec { .. }).then(|| Arc::clone(pool)),
                 probe: Arc::clone(probe),
             })
         };
@@ -116,7 +120,12 @@ impl Identity {
 
 /// Where a probe goes: the endpoint, but for what the probe puts in its place.
 fn destination(action: &ProbeAction, endpoint: SocketAddr) -> SocketAddr {
-    let (ProbeAction::HttpGet { host, port, .. } | ProbeAction::TcpSocket { host, port }) = action;
+    let (host, port) = match action {
+        ProbeAction::HttpGet { host, port, .. } | ProbeAction::TcpSocket { host, port } => {
+            (host, port)
+        }
+        ProbeAction::Exec { .. } => return endpoint,
+    };
     SocketAddr::new(
         host.unwrap_or(endpoint.ip()),
         port.unwrap_or(endpoint.port()),

@@ -174,10 +174,13 @@ where
             .filter(|arm| arm.turn == slot.turn);
         let Some(arm) = arm else { return };
 
-        let asking = (self.ask)(Arc::clone(&arm.question));
+        let question = Arc::clone(&arm.question);
+        let asking = (self.ask)(Arc::clone(&question));
         let counts = Arc::clone(&self.counts);
         let task = self.tasks.spawn(async move {
-            // Taken when the task runs: what it had to wait for the thread is lag too, and not the endpoint's time.
+            let _turn = question.turn().await;
+            // Taken when the task runs: what it had to wait for the thread, or for its turn, is lag too, and not the
+            // endpoint's time.
             let began = counts.now();
             counts.note_sent(due.planned, began);
             let answer = asking.await;

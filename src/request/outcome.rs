@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HeaderValue, REFERER, USER_AGENT};
 use http::{Method, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -90,6 +90,12 @@ impl Ledger {
         record.put(Text::Query, head.uri.query().unwrap_or_default().as_bytes());
         if let Some(trace_id) = ids::trace_id(&head.headers) {
             record.put(Text::TraceId, trace_id.as_str().as_bytes());
+        }
+        if self.context.logger.wants_agent() {
+            for (text, name) in [(Text::Referer, REFERER), (Text::UserAgent, USER_AGENT)] {
+                let value = head.headers.get(name);
+                record.put(text, value.map_or(b"", HeaderValue::as_bytes));
+            }
         }
         self.record = Some(Box::new(record));
     }

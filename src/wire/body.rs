@@ -253,8 +253,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A body, its trailers, and what was left behind it.
+    type Whole = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
+
     /// All that comes out of these pieces, as far as it is right.
-    fn decode(pieces: &[&[u8]]) -> Result<(Vec<u8>, Option<HeaderMap>, Vec<u8>), Faulty> {
+    fn decode(pieces: &[&[u8]]) -> Result<Whole, Faulty> {
         let mut decoder = Decoder::of(Framing::Chunked);
         let (mut read, mut body, mut trailers) = (BytesMut::new(), Vec::new(), None);
         for piece in pieces {
@@ -263,8 +266,7 @@ mod tests {
                 match decoder.decode(&mut read)? {
                     Decoded::Data(data) => body.extend_from_slice(&data),
                     Decoded::Trailers(fields) => trailers = Some(fields),
-                    Decoded::More => break,
-                    Decoded::End => break,
+                    Decoded::More | Decoded::End => break,
                 }
             }
         }

@@ -3,6 +3,8 @@
 
 // `cfg(test)` always holds here; it tells the lints that `unwrap` is at home.
 #[cfg(test)]
+mod access_log;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod cli;

@@ -11,12 +11,18 @@ use crate::config::check::listener::Bound;
 use crate::config::check::value::is_digits;
 use crate::config::document::{Scalar, Value};
 use crate::config::keys::{ACCESS_LOG, ADMIN, LOG_FILE, LOG_FORMAT, LOG_OUTPUT, METRICS, SHUTDOWN};
-use crate::config::model::{AccessLog, Admin, LogOutput, Shutdown};
+use crate::config::model::{AccessLog, Admin, LogFile, LogFormat, LogOutput, Shutdown};
 use crate::config::problem::quoted;
 use crate::config::source::{Place, secret_fault};
 
 /// Series for more endpoints than this are off unless the file says otherwise.
 pub(crate) const MAX_ENDPOINT_SERIES: usize = 1_000;
+
+/// A file of the access log may be bounded to no less than this.
+const MIN_LOG_BYTES: u64 = 1 << 10;
+
+/// So many files may be kept at most: each is renamed whenever one is full.
+const MAX_LOG_FILES: u64 = 1_000;
 
 /// Reads `workers`: `auto` or how many.
 pub(crate) fn workers(findings: &mut Findings<'_>, at: At<'_>) -> Option<NonZeroUsize> {
@@ -135,7 +141,12 @@ pub(crate) fn access_log(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -
         return log;
     };
     if let Some(at) = fields.get("format") {
-        findings.word(at, &LOG_FORMAT);
+        log.format = match findings.word(at, &LOG_FORMAT) {
+            Some("ecs") => LogFormat::Ecs,
+            Some("common") => LogFormat::Common,
+            Some("combined") => LogFormat::Combined,
+            _ => LogFormat::Json,
+        };
     }
     if let Some(at) = fields.get("output") {
         log.output = output(findings, at, base).unwrap_or(LogOutput::Off);
@@ -148,17 +159,7 @@ pub(crate) fn access_log(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -
 
 fn output(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<LogOutput> {
     if matches!(at.piece.value, Value::Map(_)) {
-        let fields = findings.fields(at, &LOG_FILE)?;
-        let Some(at) = fields.get("file") else {
-            let remedy = "add file: and where to write";
-            findings.problem(
-                fields.place(),
-                "the output of accessLog names no file",
-                remedy,
-            );
-            return None;
-        };
-        return file(findings, at, base).map(LogOutput::File);
+        return log_file(findings, at, base).map(LogOutput::File);
     }
     if matches!(at.piece.value, Value::List(_) | Value::Null) {
         findings.wrong_kind(
@@ -172,6 +173,49 @@ fn output(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<LogOut
         "stdout" => LogOutput::Stdout,
         "stderr" => LogOutput::Stderr,
         _ => LogOutput::Off,
+    })
+}
+
+fn log_file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<LogFile> {
+    let fields = findings.fields(at, &LOG_FILE)?;
+    let max_bytes = fields.get("maxBytes").and_then(|at| {
+        let size = findings.size_limit(at)?;
+        if size < MIN_LOG_BYTES {
+            let message = "\"maxBytes\" is below 1KiB, so that nearly every line would have a file";
+            findings.problem(
+                at.piece.place,
+                message,
+                "write 1KiB or more, or 0 for no limit",
+            );
+        }
+        Some(size)
+    });
+    let mut keep = LogFile::KEEP;
+    if let Some(at) = fields.get("keep") {
+        let given = findings.whole(at, 0..=MAX_LOG_FILES);
+        keep = given
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or(keep);
+        if fields.key("maxBytes").is_none() {
+            let message = "\"keep\" has no effect without maxBytes";
+            let remedy = "remove it, or add maxBytes: and how large a file may grow";
+            findings.problem(
+                fields.key("keep").unwrap_or(at.piece.place),
+                message,
+                remedy,
+            );
+        }
+    }
+    let Some(at) = fields.get("file") else {
+        let message = "the output of accessLog names no file";
+        findings.problem(fields.place(), message, "add file: and where to write");
+        return None;
+    };
+    let path = file(findings, at, base)?;
+    Some(LogFile {
+        path,
+        max_bytes,
+        keep,
     })
 }
 

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::check::findings::{At, Findings};
-use crate::config::check::probe::probe;
+use crate::config::check::probe::{Surroundings, probe};
 use crate::config::document::{Entry, Value};
 use crate::config::keys::{
     BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
@@ -36,8 +37,8 @@ impl Pools<'_> {
     }
 }
 
-/// Reads `pools`.
-pub(crate) fn pools<'n>(findings: &mut Findings<'_>, at: At<'n>) -> Pools<'n> {
+/// Reads `pools`. Relative programs of probes lie in `base`.
+pub(crate) fn pools<'n>(findings: &mut Findings<'_>, at: At<'n>, base: &Path) -> Pools<'n> {
     const REMEDY: &str = "add one, such as shop: { endpoints: [127.0.0.1:9001] }";
     let mut pools = Pools::default();
     if matches!(at.piece.value, Value::Null) {
@@ -53,12 +54,12 @@ pub(crate) fn pools<'n>(findings: &mut Findings<'_>, at: At<'n>) -> Pools<'n> {
     for entry in entries {
         pools.ids.insert(&entry.key, PoolId(pools.names.len()));
         pools.names.push((&entry.key, entry.place));
-        pools.all.extend(pool(findings, entry).map(Arc::new));
+        pools.all.extend(pool(findings, entry, base).map(Arc::new));
     }
     pools
 }
 
-fn pool(findings: &mut Findings<'_>, entry: &Entry) -> Option<Pool> {
+fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool> {
     let name = entry.key.as_str();
     findings.check_name_at(entry.place, name, "pool");
     let at = At {
@@ -94,7 +95,14 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry) -> Option<Pool> {
         .get("connect")
         .map(|at| connect(findings, at))
         .unwrap_or_default();
-    let mut read_probe = |key| fields.get(key).and_then(|at| probe(findings, at, &ports));
+    let surroundings = Surroundings {
+        ports: &ports,
+        base,
+    };
+    let mut read_probe = |key| {
+        let at = fields.get(key)?;
+        probe(findings, at, &surroundings)
+    };
     let startup_probe = read_probe("startupProbe");
     let readiness_probe = read_probe("readinessProbe");
     let liveness_probe = read_probe("livenessProbe");

@@ -1,29 +1,43 @@
 //! Probes, by the rules of Kubernetes: exactly one action, its defaults, its thresholds.
 //!
-//! Beyond those rules, seconds may carry decimals, and a missing port is the endpoint's own.
+//! Beyond those rules, seconds may carry decimals, a missing port is the endpoint's own, and a relative program that is
+//! not looked for in `PATH` lies beside the configuration.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::config::check::field::FieldUse;
+use crate::config::check::field::{FieldUse, names_a_secret};
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::check::value::is_digits;
 use crate::config::document::{Piece, Scalar, Value};
-use crate::config::keys::{HTTP_GET, HTTP_HEADER, PROBE, PROBE_SCHEME, TCP_SOCKET};
-use crate::config::model::{NamedPorts, Probe, ProbeAction};
+use crate::config::keys::{EXEC, HTTP_GET, HTTP_HEADER, PROBE, PROBE_SCHEME, TCP_SOCKET};
+use crate::config::model::{NamedPorts, Probe, ProbeAction, Word};
 use crate::config::problem::quoted;
 
 /// Between two probes at least this much.
 const MIN_PERIOD: Duration = Duration::from_millis(100);
 
-/// Reads a probe; `ports` are the names its pool gives to ports.
-pub(crate) fn probe(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<Probe> {
+/// What a probe may refer to.
+pub(crate) struct Surroundings<'a> {
+    /// The names its pool gives to ports.
+    pub(crate) ports: &'a NamedPorts,
+    /// Where relative programs lie.
+    pub(crate) base: &'a Path,
+}
+
+/// Reads a probe.
+pub(crate) fn probe(
+    findings: &mut Findings<'_>,
+    at: At<'_>,
+    around: &Surroundings<'_>,
+) -> Option<Probe> {
     let fields = findings.fields(at, &PROBE)?;
-    let action = action(findings, at, &fields, ports);
+    let action = action(findings, at, &fields, around);
     let mut seconds = |key, default| {
         let given = fields.get(key).and_then(|at| findings.seconds(at));
         given.unwrap_or(default)
@@ -96,25 +110,74 @@ fn action(
     findings: &mut Findings<'_>,
     at: At<'_>,
     fields: &Fields<'_>,
-    ports: &NamedPorts,
+    around: &Surroundings<'_>,
 ) -> Option<ProbeAction> {
-    match (fields.get("httpGet"), fields.get("tcpSocket")) {
-        (Some(at), None) => http_get(findings, at, ports),
-        (None, Some(at)) => tcp_socket(findings, at, ports),
-        (Some(_), Some(_)) => {
-            let place = fields.key("tcpSocket").unwrap_or(fields.place());
-            let message = format!("the {} has two actions, httpGet and tcpSocket", at.what);
+    let given = |key| fields.get(key).map(|at| (key, at));
+    let actions: Vec<_> = ["httpGet", "tcpSocket", "exec"]
+        .into_iter()
+        .filter_map(given)
+        .collect();
+    match actions.as_slice() {
+        [("httpGet", at)] => http_get(findings, *at, around.ports),
+        [("tcpSocket", at)] => tcp_socket(findings, *at, around.ports),
+        [(_, at)] => exec(findings, *at, around.base),
+        [(first, _), (second, _), ..] => {
+            let place = fields.key(second).unwrap_or(fields.place());
+            let message = format!("the {} has two actions, {first} and {second}", at.what);
             findings.problem(place, message, "keep one of them");
             None
         }
-        (None, None) if fields.key("exec").or(fields.key("grpc")).is_some() => None,
-        (None, None) => {
+        [] if fields.key("grpc").is_some() => None,
+        [] => {
             let message = format!("the {} has no action", at.what);
             let remedy = "add httpGet: { path: /ready } or tcpSocket: {}";
             findings.problem(fields.place(), message, remedy);
             None
         }
     }
+}
+
+/// Whether the program is there is not asked: it may come later, and its probes fail until then.
+fn exec(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<ProbeAction> {
+    const REMEDY: &str = "write the program and its arguments, as in command: [cat, /tmp/healthy]";
+    let fields = findings.fields(at, &EXEC)?;
+    let Some(at) = fields.get("command") else {
+        findings.problem(fields.place(), "\"exec\" has no command", REMEDY);
+        return None;
+    };
+    let mut command: Vec<Word> = Vec::new();
+    for at in findings.list(at)? {
+        let scalar = findings.scalar(at, "a list of texts", REMEDY)?;
+        let text = scalar.text.as_str();
+        if text.contains('\0') {
+            let message = "a word of \"command\" holds a NUL, which no program can be given";
+            findings.problem(at.piece.place, message, "remove it");
+            return None;
+        }
+        if command.is_empty() && text.is_empty() {
+            findings.problem(at.piece.place, "\"command\" names no program", REMEDY);
+            return None;
+        }
+        let is_secret = scalar.is_substituted || is_secret(command.last(), text);
+        let text = match command.is_empty() && text.contains('/') {
+            true => Arc::from(base.join(text).to_string_lossy()),
+            false => Arc::from(text),
+        };
+        command.push(Word { text, is_secret });
+    }
+    if command.is_empty() {
+        findings.problem(at.piece.place, "\"command\" names no program", REMEDY);
+        return None;
+    }
+    Some(ProbeAction::Exec { command })
+}
+
+/// As in `--password=x`, `Authorization: x`, and `--password x`.
+fn is_secret(before: Option<&Word>, text: &str) -> bool {
+    let names = |name: &str| !name.contains('/') && names_a_secret(name);
+    let valued = text.split_once(['=', ':']);
+    let option = before.filter(|word| word.text.starts_with('-') && !word.text.contains('='));
+    valued.is_some_and(|(name, _)| names(name)) || option.is_some_and(|word| names(&word.text))
 }
 
 fn http_get(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<ProbeAction> {

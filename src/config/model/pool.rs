@@ -152,6 +152,29 @@ pub enum ProbeAction {
         /// In place of the endpoint's port.
         port: Option<u16>,
     },
+    /// A program that runs beside fiel; exit status 0 is success.
+    Exec {
+        /// The program, looked for in `PATH` where it has no slash, and its arguments; never empty.
+        command: Vec<Word>,
+    },
+}
+
+/// A word of a command line.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Word {
+    /// The word.
+    pub text: Arc<str>,
+    /// It came from the environment or stands where secrets do: it is not to be shown.
+    pub is_secret: bool,
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.is_secret {
+            true => f.write_str("Sensitive"),
+            false => self.text.fmt(f),
+        }
+    }
 }
 
 impl Default for Connect {

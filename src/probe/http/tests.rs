@@ -52,6 +52,7 @@ fn get() -> ProbeAction {
 async fn asked(to: SocketAddr, action: ProbeAction, timeout: Duration) -> (ProbeResult, String) {
     let question = Question::new(&Aim {
         to,
+        pool: None,
         probe: Arc::new(Probe {
             action,
             initial_delay: Duration::ZERO,
