@@ -9,6 +9,7 @@
 //! (`cargo bench --bench header`).
 
 pub mod edit;
+pub mod expect;
 pub mod forwarded;
 pub mod framing;
 pub mod hop;

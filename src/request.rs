@@ -8,6 +8,7 @@ pub(crate) mod asked;
 mod attempts;
 pub(crate) mod context;
 mod expect;
+mod interim;
 mod outbound;
 pub(crate) mod outcome;
 mod placing;
@@ -38,7 +39,9 @@ use crate::header::framing::{self, Framing};
 use crate::header::{self, hop, ids, keep_alive};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
+use crate::request::interim::Interims;
 use crate::request::outbound::Outbound;
+pub(crate) use crate::request::outcome::CLIENT_LEFT;
 use crate::request::outcome::{Ledger, Silence};
 use crate::request::route_answer::{redirect, respond};
 use crate::response::relay::{Relay, RequestSide};
@@ -101,6 +104,8 @@ struct Told {
     request_id: HeaderValue,
     method: http::Method,
     upgrade: Option<HeaderValue>,
+    /// What its endpoint says before the answer.
+    interims: Option<Interims>,
 }
 
 #[expect(
@@ -129,6 +134,7 @@ impl ResponseFuture {
             request_id,
             method: head.method.clone(),
             upgrade: None,
+            interims: None,
         };
         let stage = match walk(context, client, &mut ledger, &mut told, head, body, now) {
             Ok(stage) => stage,
@@ -159,7 +165,13 @@ impl Future for ResponseFuture {
             Stage::Attempts(attempts) => {
                 let won = match this.won.take() {
                     Some(won) => Ok(*won),
-                    None => ready!(attempts.poll(cx, ledger)),
+                    None => {
+                        let polled = attempts.poll(cx, ledger);
+                        if let Some(interims) = &this.told.interims {
+                            interims.pass_on(&this.client);
+                        }
+                        ready!(polled)
+                    }
                 };
                 match won {
                     Ok(won) if won.overtakes_100() => {
@@ -291,7 +303,10 @@ fn walk(
         Action::Split(_) => {
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             told.upgrade.clone_from(&shape.upgrade);
-            let body = outbound::slot(body, &shape, limit, client, ledger, &mut head);
+            let listens = head.version != Version::HTTP_10 && client.hears_interims();
+            told.interims = listens.then(|| Interims::listen(&mut head.extensions));
+            let interims = &mut told.interims;
+            let body = outbound::slot(body, &shape, limit, client, ledger, &mut head, interims);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
             start(context, client, ledger, view, found.route, outbound, now)
         }

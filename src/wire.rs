@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
 use http_body::Frame;
 use tokio::io::{AsyncWrite as _, Interest};
 use tokio::net::TcpStream;
@@ -44,6 +45,8 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(crate) struct Wire {
     inner: RefCell<Inner>,
     octets_in: Cell<u64>,
+    /// What a body is whose client has ended its side in the middle.
+    cut: Kind,
 }
 
 struct Inner {
@@ -81,9 +84,11 @@ pub(crate) enum Present {
 }
 
 impl Wire {
-    /// A connection that begins anew, with these octets read already.
-    pub(crate) fn new(socket: TcpStream) -> Rc<Self> {
+    /// A connection over this socket. What a client means that ends its side in the middle of a body depends on its
+    /// listener: it breaks the grammar, or it has gone.
+    pub(crate) fn new(socket: TcpStream, cut: Kind) -> Rc<Self> {
         Rc::new(Self {
+            cut,
             inner: RefCell::new(Inner {
                 socket: Some(socket),
                 read: BytesMut::new(),
@@ -207,10 +212,11 @@ impl Wire {
                 .map_or(BODY_ROOM, |wanted| wanted.clamp(HEAD_ROOM, BODY_ROOM));
             match ready!(self.poll_fill(inner, cx, room)) {
                 Ok(1..) => {}
-                Ok(0) | Err(_) => {
+                end => {
                     inner.ended = true;
                     inner.broken = true;
-                    return Poll::Ready(Some(Err(Kind::ClientGone)));
+                    let kind = end.map_or(Kind::ClientGone, |_| self.cut);
+                    return Poll::Ready(Some(Err(kind)));
                 }
             }
         }
@@ -250,6 +256,14 @@ impl Wire {
                 Poll::Pending
             }
             Err(_) => Poll::Ready(Present::Gone),
+        }
+    }
+
+    /// An interim response; dropped where a client does not read what waits already.
+    pub(crate) fn push_interim(&self, status: StatusCode, headers: &HeaderMap) {
+        let out = &mut self.inner.borrow_mut().out;
+        if !out.is_full() {
+            out.push_interim_head(status, headers);
         }
     }
 

@@ -145,7 +145,10 @@ impl Worker {
                         self.guard(|| context.upstreams.close_unused());
                         registry.end_all();
                     }
-                    Stage::Ending => break,
+                    Stage::Ending => {
+                        context.cutting.set(true);
+                        break;
+                    }
                 },
                 _ = ticks.tick() => {
                     self.guard(|| self.tick(&context));

@@ -22,6 +22,10 @@ use crate::request::context::{Answering, Client};
 /// it some twenty kilobytes: a client that asks ten times a second or more pays neither.
 const AWAKE: Duration = Duration::from_millis(100);
 
+/// How long an old connection must have been without a request to be closed without an answer, so that a client that
+/// is just about to ask is not met by the close.
+const UNUSED: Duration = Duration::from_secs(1);
+
 /// What a connection's socket and its task tell each other.
 #[derive(Debug)]
 pub(crate) struct Edge {
@@ -135,9 +139,16 @@ impl Edge {
         self.phase.set(Phase::Idle);
         let now = Instant::now();
         let limits = &self.client.listener.limits;
-        self.client
-            .clocks
-            .start(Clock::Idle, now, limits.idle_timeout);
+        // An old connection that is used is asked to close with its next answer; one that is not is closed at its age.
+        let young = limits.max_connection_age.map(|age| {
+            let young = age.saturating_sub(now.duration_since(self.opened));
+            young.max(UNUSED)
+        });
+        let limit = match (limits.idle_timeout, young) {
+            (Some(idle), Some(young)) => Some(idle.min(young)),
+            (idle, young) => idle.or(young),
+        };
+        self.client.clocks.start(Clock::Idle, now, limit);
         self.client.clocks.start(Clock::Rest, now, Some(AWAKE));
     }
 

@@ -26,6 +26,7 @@ use crate::connection::edge::{Edge, Left};
 use crate::connection::panics::ask;
 use crate::connection::registry::Member;
 use crate::header::hop;
+use crate::request::CLIENT_LEFT;
 use crate::request::context::WorkerContext;
 use crate::response::upgrade::Tunnel;
 use crate::wire::{AcceptsTrailers, Announced, Asking, Framing, Head, Present, Wire};
@@ -96,6 +97,10 @@ where
     };
 
     let (mut parts, body) = answer.into_parts();
+    if parts.status == CLIENT_LEFT {
+        // Nobody is there to read it.
+        return After::Over;
+    }
     if !parts.headers.contains_key(DATE) {
         // RFC 9110 §6.6.1.
         parts.headers.insert(DATE, context.date());

@@ -16,6 +16,7 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::Clock;
+use crate::config::model::HalfClose;
 use crate::connection::edge::{Edge, EdgeIo, Phase};
 use crate::connection::ending::{linger, refuse};
 use crate::connection::exchange::{After, exchange};
@@ -112,7 +113,9 @@ where
 {
     let edge = &member.edge;
     let limits = limits(edge);
-    let wire = Wire::new(tcp);
+    let wire = Wire::new(tcp, cut(edge));
+    edge.client.speaks_through(Some(Rc::clone(&wire)));
+    let _speaks = Speaks(edge);
     loop {
         let head = match poll_fn(|cx| next_head(&wire, member, &limits, cx)).await {
             Next::Asked(head) => head,
@@ -147,6 +150,23 @@ where
             }
             After::Over => return None,
         }
+    }
+}
+
+/// Takes the wire back from the client's connection, which must not keep it.
+struct Speaks<'a>(&'a Edge);
+
+impl Drop for Speaks<'_> {
+    fn drop(&mut self) {
+        self.0.client.speaks_through(None);
+    }
+}
+
+/// What a body is whose client ends its side in the middle of it.
+fn cut(edge: &Edge) -> Kind {
+    match edge.client.listener.half_close {
+        HalfClose::Cancel => Kind::ClientGone,
+        HalfClose::Deliver => Kind::MalformedRequest,
     }
 }
 

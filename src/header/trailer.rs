@@ -2,7 +2,7 @@
 //! sent it or what it means, which have been decided by then.
 //!
 //! Some endpoints read trailers as if they had stood in the head: what a client may not claim there it may not claim
-//! here. Whether trailers are passed on at all (`Trailer`, `TE`) is hyper's to look after.
+//! here. Whether trailers are passed on at all (`Trailer`, `TE`) is decided where they are written.
 
 use http::HeaderMap;
 use http::header::{

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use rustc_hash::FxHashMap;
 
 use crate::access_log::Logger;
@@ -21,6 +21,7 @@ use crate::request::outcome::Ledger;
 use crate::response::upgrade::Tunnel;
 use crate::snapshot::{Reader, Store};
 use crate::upstream::Upstreams;
+use crate::wire::Wire;
 
 /// What a worker's requests have at hand. It stays on the worker's thread.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct WorkerContext {
     accounts: RefCell<FxHashMap<usize, Rc<Account>>>,
     /// Answers ask their clients to close: the process is going to end.
     pub(crate) closing: Cell<bool>,
+    /// What is still under way is being cut, because the process ends.
+    pub(crate) cutting: Cell<bool>,
 }
 
 /// What a request is booked on: its counters, and its names for the log. One a worker, so that booking a request
@@ -68,6 +71,7 @@ impl WorkerContext {
             date: RefCell::new((0, HeaderValue::from_static(""))),
             accounts: RefCell::default(),
             closing: Cell::new(false),
+            cutting: Cell::new(false),
         }
     }
 
@@ -168,6 +172,8 @@ pub(crate) struct Client {
     /// The book of a request that a layer gave up, until the layer has answered instead.
     given_up: RefCell<Option<Box<Ledger>>>,
     tunnel: RefCell<Option<Tunnel>>,
+    /// Where interim responses are written.
+    wire: RefCell<Option<Rc<Wire>>>,
 }
 
 impl Client {
@@ -187,6 +193,7 @@ impl Client {
             tail: RefCell::default(),
             given_up: RefCell::default(),
             tunnel: RefCell::default(),
+            wire: RefCell::default(),
         }
     }
 
@@ -233,6 +240,23 @@ impl Client {
 
     pub(super) fn switch_to(&self, tunnel: Tunnel) {
         self.tunnel.replace(Some(tunnel));
+    }
+
+    /// Interim responses are written here from now on, or to nobody.
+    pub(crate) fn speaks_through(&self, wire: Option<Rc<Wire>>) {
+        drop(self.wire.replace(wire));
+    }
+
+    /// Whether somebody is told of interim responses. A proxy without a connection of its own tells nobody.
+    pub(super) fn hears_interims(&self) -> bool {
+        self.wire.borrow().is_some()
+    }
+
+    /// Passes an interim response on.
+    pub(super) fn tell_interim(&self, status: StatusCode, headers: &HeaderMap) {
+        if let Some(wire) = &*self.wire.borrow() {
+            wire.push_interim(status, headers);
+        }
     }
 
     /// The tunnel that begins now, if the last answer was a 101.

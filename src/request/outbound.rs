@@ -9,11 +9,13 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
 use crate::body::RequestBody;
 use crate::config::model;
 use crate::error::Kind;
+use crate::header::expect::is_continue;
 use crate::header::framing::Framing;
 use crate::header::{self, Forwarding, hop};
 use crate::request::asked::{Asked, Shape};
 use crate::request::context::Client;
 use crate::request::expect;
+use crate::request::interim::Interims;
 use crate::request::outcome::Ledger;
 use crate::route::Found;
 use crate::route::rewrite;
@@ -53,6 +55,7 @@ pub(super) fn slot(
     client: &Client,
     ledger: &mut Ledger,
     head: &mut Parts,
+    interims: &mut Option<Interims>,
 ) -> Option<Rc<BodySlot>> {
     if matches!(shape.framing, Framing::Empty) {
         return None;
@@ -64,8 +67,9 @@ pub(super) fn slot(
         ledger.octets_in(),
     );
     let slot = BodySlot::new(body);
-    if head.version == Version::HTTP_11 && expect::is_continue(&head.headers) {
-        expect::hold(&slot, &mut head.extensions);
+    if head.version != Version::HTTP_10 && is_continue(&head.headers) {
+        let interims = interims.get_or_insert_with(|| Interims::listen(&mut head.extensions));
+        expect::hold(&slot, interims);
     }
     Some(slot)
 }

@@ -22,7 +22,7 @@ use crate::request::context::{Account, Answering, Client, WorkerContext};
 use crate::response::Body;
 
 /// The status under which a request is booked whose client left first.
-const CLIENT_LEFT: u16 = 499;
+pub(crate) const CLIENT_LEFT: u16 = 499;
 
 /// The book of one request. Dropping it closes it.
 pub(crate) struct Ledger {
@@ -216,6 +216,15 @@ impl Ledger {
         self.state = State::Open;
     }
 
+    /// The process ended before the request did.
+    fn cut_at_end(&mut self) {
+        if self.to_head.is_none() {
+            self.status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
+        }
+        self.reason = Some(Kind::ShuttingDown.reason());
+        self.state = State::Broken;
+    }
+
     /// The counter of the request body's octets.
     pub(crate) fn octets_in(&mut self) -> Rc<Cell<u64>> {
         Rc::clone(self.octets_in.get_or_insert_default())
@@ -248,6 +257,7 @@ impl Ledger {
             match std::thread::panicking() {
                 // A layer around the proxy held the request when it panicked, or the proxy itself did.
                 true => self.refused(StatusCode::INTERNAL_SERVER_ERROR, Kind::Panicked),
+                false if self.context.cutting.get() => self.cut_at_end(),
                 false => self.client_left(),
             }
         }

@@ -7,11 +7,12 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::header::{CONNECTION, EXPECT, HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri, Version};
 use memchr::{memchr, memchr2, memmem};
 use smallvec::SmallVec;
 
+use crate::header::expect;
 use crate::header::framing::{self, Framing};
 use crate::header::list::members;
 
@@ -220,10 +221,7 @@ impl Parsed {
             Version::HTTP_10 => says(b"keep-alive") && !says(b"close"),
             _ => !says(b"close"),
         };
-        let expects_continue = self.version != Version::HTTP_10
-            && headers
-                .get(EXPECT)
-                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let expects_continue = self.version != Version::HTTP_10 && expect::is_continue(&headers);
         Ok(Head {
             method: self.method,
             target,

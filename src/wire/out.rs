@@ -74,17 +74,7 @@ impl Out {
         let persists = asking.persists && !closes && framing != Framing::Close;
         let out = &mut self.buffer;
         out.reserve(512);
-        out.extend_from_slice(b"HTTP/1.1 ");
-        out.extend_from_slice(status.as_str().as_bytes());
-        out.extend_from_slice(b" ");
-        match reason {
-            Some(reason) => out.extend_from_slice(reason.as_bytes()),
-            None => {
-                let usual = status.canonical_reason().unwrap_or_default();
-                out.extend_from_slice(usual.as_bytes());
-            }
-        }
-        out.extend_from_slice(b"\r\n");
+        push_status(out, status, reason);
         let mut has_length = false;
         for (name, value) in headers {
             if *name == TRANSFER_ENCODING {
@@ -121,8 +111,17 @@ impl Out {
         (framing, persists)
     }
 
+    /// The head of an interim response, which is all of it (RFC 9110 §15.2).
+    pub(super) fn push_interim_head(&mut self, status: StatusCode, headers: &HeaderMap) {
+        push_status(&mut self.buffer, status, None);
+        for (name, value) in headers {
+            push_field(&mut self.buffer, name, value.as_bytes());
+        }
+        self.buffer.extend_from_slice(b"\r\n");
+    }
+
     /// An interim response, whole.
-    pub(crate) fn push_interim(&mut self, head: &[u8]) {
+    pub(super) fn push_interim(&mut self, head: &[u8]) {
         self.buffer.extend_from_slice(head);
     }
 
@@ -262,6 +261,20 @@ fn framing(status: StatusCode, headers: &HeaderMap, asking: &Asking<'_>) -> Fram
         (None, Version::HTTP_10) => Framing::Close,
         (None, _) => Framing::Chunked,
     }
+}
+
+fn push_status(out: &mut BytesMut, status: StatusCode, reason: Option<&ReasonPhrase>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.extend_from_slice(b" ");
+    match reason {
+        Some(reason) => out.extend_from_slice(reason.as_bytes()),
+        None => {
+            let usual = status.canonical_reason().unwrap_or_default();
+            out.extend_from_slice(usual.as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 fn push_field(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {

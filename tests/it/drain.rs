@@ -217,13 +217,31 @@ fn what_outlives_the_drain_is_cut_counted_and_logged() {
     for client in [&mut held, &mut begun, &mut tunnel] {
         assert_eq!(client.read_to_end().0, b"");
     }
-    let mut paths: Vec<_> = fiel
+    let mut told: Vec<_> = fiel
         .access_log()
         .iter()
-        .map(|line| line["path"].as_str().unwrap().to_owned())
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            (
+                text("path"),
+                line["status"].as_u64().unwrap(),
+                text("reason"),
+            )
+        })
         .collect();
-    paths.sort();
-    assert_eq!(paths, ["/", "/begun", "/held"]);
+    told.sort();
+    let told: Vec<_> = told
+        .iter()
+        .map(|(path, status, reason)| (path.as_str(), *status, reason.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("/", 101, ""),
+            ("/begun", 200, "shutting_down"),
+            ("/held", 503, "shutting_down"),
+        ]
+    );
 }
 
 #[test]

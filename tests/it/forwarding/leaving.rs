@@ -149,23 +149,34 @@ fn a_client_that_leaves_in_the_middle_of_its_body_ends_it_at_the_endpoint() {
 }
 
 #[test]
-fn a_fin_in_the_middle_of_a_body_is_a_client_that_left_in_either_mode() {
-    for halves in ["cancel", "deliver"] {
-        let endpoint = Endpoint::start("a");
-        let half_close = format!("halfClose: {halves}");
-        let terms = Terms {
-            listener: &[&half_close],
-            ..Terms::default()
-        };
-        let fiel = terms.before(&endpoint);
-        let mut client = Client::connect(fiel.address("web"));
+fn a_fin_in_the_middle_of_a_body_is_a_client_that_left() {
+    let endpoint = Endpoint::start("a");
+    let fiel = before(&endpoint);
+    let mut client = Client::connect(fiel.address("web"));
 
-        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello");
-        client.finish_sending();
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello");
+    client.finish_sending();
 
-        endpoint.wait_for_end(0);
-        assert_left(&fiel, 1);
-    }
+    assert_eq!(client.read_to_end().0, b"", "nobody is answered");
+    endpoint.wait_for_end(0);
+    assert_left(&fiel, 1);
+}
+
+#[test]
+fn a_fin_in_the_middle_of_a_body_is_a_bad_request_where_clients_may_end_their_side() {
+    let endpoint = Endpoint::start("a");
+    let terms = Terms {
+        listener: &["halfClose: deliver"],
+        ..Terms::default()
+    };
+    let fiel = terms.before(&endpoint);
+    let mut client = Client::connect(fiel.address("web"));
+
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello");
+    client.finish_sending();
+
+    assert_eq!(client.response().status, 400);
+    endpoint.wait_for_end(0);
 }
 
 #[test]

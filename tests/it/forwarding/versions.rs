@@ -152,3 +152,19 @@ fn a_route_may_forward_the_path_as_received() {
         "GET /a/../b//c/%7e?q HTTP/1.1"
     );
 }
+
+#[test]
+fn a_body_that_ends_with_its_connection_and_breaks_off_is_reset_and_not_taken_for_whole() {
+    let endpoint = Endpoint::behaving(
+        "a",
+        Behaviour::bytes_then_reset(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        ),
+    );
+    let fiel = before(&endpoint);
+    let mut client = Client::connect(fiel.address("web"));
+
+    client.send("GET / HTTP/1.0\r\nHost: test\r\n\r\n");
+
+    assert_eq!(client.read_to_end().1, End::Reset);
+}

@@ -31,6 +31,17 @@ fn a_connection_too_many_waits_until_another_has_closed() {
 }
 
 #[test]
+fn an_old_connection_that_is_not_used_is_closed() {
+    let endpoint = Endpoint::start("a");
+    let fiel = limited("maxConnectionAge: 100ms", &endpoint);
+    let mut client = Client::connect(fiel.address("web"));
+
+    assert_eq!(client.get("/").status, 200);
+
+    assert_eq!(client.read_to_end(), (vec![], End::Fin));
+}
+
+#[test]
 fn an_old_connection_is_asked_to_close_with_its_answer() {
     let endpoint = Endpoint::start("a");
     let fiel = limited("maxConnectionAge: 100ms", &endpoint);
