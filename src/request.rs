@@ -4,6 +4,7 @@
 //! can be answered at once is answered in `walk`; what goes to an endpoint is driven in [`ResponseFuture::poll`].
 //! Nothing here waits on a lock, and everything reads one snapshot.
 
+mod affinity;
 pub(crate) mod asked;
 mod attempts;
 pub(crate) mod context;
@@ -31,19 +32,17 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::Clock;
-use crate::config::model::{self, Action, RouteId};
+use crate::config::model::{self, Action};
 use crate::error::Kind;
 use crate::header::framing::{self, Framing};
 use crate::header::{self, hop, ids, keep_alive};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
-use crate::request::outbound::Outbound;
 use crate::request::outcome::{Ledger, Silence};
 use crate::request::route_answer::{redirect, respond};
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
 use crate::response::{Body, local_reply};
-use crate::snapshot::View;
 use crate::upstream::Answer;
 
 /// The whole way of a request, from its head read to its answer, for one client's connection.
@@ -285,10 +284,12 @@ fn walk(
         }
         Action::Split(_) => {
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
+            let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             told.upgrade.clone_from(&shape.upgrade);
             let body = outbound::slot(body, &shape, limit, client, ledger, &mut head);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
-            start(context, client, ledger, view, found.route, outbound, now)
+            let attempts = Attempts::new(context, client, view, found.route, keys, outbound);
+            start(attempts, client, ledger, now)
         }
     }
 }
@@ -302,15 +303,11 @@ fn admit(framing: &Framing, limit: Option<u64>) -> Result<(), Kind> {
 }
 
 fn start(
-    context: &Rc<WorkerContext>,
+    mut attempts: Attempts,
     client: &Rc<Client>,
     ledger: &mut Ledger,
-    view: View,
-    route: RouteId,
-    outbound: Outbound,
     now: Instant,
 ) -> Result<Stage, Kind> {
-    let mut attempts = Attempts::new(context, client, view, route, outbound);
     let timeouts = &attempts.spec().timeouts;
     client.clocks.start(Clock::Response, now, timeouts.response);
     client.clocks.start(Clock::Total, now, timeouts.total);

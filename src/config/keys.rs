@@ -266,22 +266,38 @@ pub(crate) const DEPLOYMENT: Keys = Keys {
     later: &[],
 };
 
-const ROUND_ROBIN: &str = "write roundRobin";
-
 pub(crate) const BALANCE: Words = Words {
-    works: &["roundRobin"],
-    later: &[
-        ("leastRequest", ROUND_ROBIN),
-        ("powerOfTwo", ROUND_ROBIN),
-        ("random", ROUND_ROBIN),
-        ("ringHash", ROUND_ROBIN),
+    works: &[
+        "roundRobin",
+        "leastRequest",
+        "powerOfTwo",
+        "random",
+        "ringHash",
     ],
+    later: &[],
 };
 
 pub(crate) const BALANCE_MAP: Keys = Keys {
     kind: "balance",
-    works: &[],
-    later: &[("ringHash", "write balance: roundRobin")],
+    works: &["ringHash"],
+    later: &[],
+};
+
+pub(crate) const RING_HASH: Keys = Keys {
+    kind: "ringHash",
+    works: &["on", "balanceFactor"],
+    later: &[],
+};
+
+pub(crate) const HASH_ON: Keys = Keys {
+    kind: "on",
+    works: &["header", "cookie"],
+    later: &[],
+};
+
+pub(crate) const HASH_ON_WORD: Words = Words {
+    works: &["clientIp", "path"],
+    later: &[],
 };
 
 pub(crate) const ENDPOINT: Keys = Keys {
@@ -403,6 +419,9 @@ pub(crate) const ALL: &[&Keys] = &[
     &EDITS,
     &POOL,
     &DEPLOYMENT,
+    &BALANCE_MAP,
+    &RING_HASH,
+    &HASH_ON,
     &ENDPOINT,
     &CONNECT,
     &PROBE,

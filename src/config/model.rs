@@ -19,7 +19,8 @@ use ipnet::IpNet;
 use crate::units::Weight;
 
 pub use pool::{
-    Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction, WhenNoneReady,
+    Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe, ProbeAction,
+    RingHash, WhenNoneReady,
 };
 
 /// A whole, checked configuration.

@@ -8,6 +8,7 @@ use super::*;
 use crate::change::EndpointKey;
 use crate::config::model::WhenNoneReady::{self, Fail, UseAll};
 use crate::metrics::Metrics;
+use crate::units::Weight;
 use State::{Dead, Draining, Ready, Starting, Unready};
 
 /// The endpoints of a pool and what stays with it over its rebuilding.
@@ -34,6 +35,7 @@ impl Stage {
                 name: Arc::clone(&name),
                 version: None,
                 deployment: None,
+                balance: model::Balance::RoundRobin,
                 endpoints: Vec::new(),
                 connect: model::Connect::default(),
                 startup_probe: None,
@@ -68,7 +70,7 @@ impl Stage {
 
     /// The index of the endpoint that the next request gets.
     fn picked(&self, pool: &Pool) -> Option<usize> {
-        match pool.pick() {
+        match pool.pick(&mut fastrand::Rng::with_seed(7), &Keys::default()) {
             Picked::Member(member) => self
                 .endpoints
                 .iter()
@@ -164,15 +166,18 @@ fn a_further_try_goes_to_an_endpoint_that_was_not_tried_where_there_is_one() {
     let stage = Stage::new(&[(1, false), (1, false), (1, false)], Fail);
     let pool = stage.build(&[Ready, Unready, Ready], Judged::Yes, None);
     for random in 0..7 {
+        let chance = &mut fastrand::Rng::with_seed(random);
+        let keys = Keys::default();
         let tried = [Arc::clone(&stage.endpoints[0])];
-        let again = pool.pick_again(&tried, random).unwrap();
+        let again = pool.pick_again(&tried, chance, &keys).unwrap();
         assert!(Arc::ptr_eq(again, &stage.endpoints[2]), "{random}");
         let tried = [0, 2].map(|index| Arc::clone(&stage.endpoints[index]));
-        let again = pool.pick_again(&tried, random).unwrap();
+        let again = pool.pick_again(&tried, chance, &keys).unwrap();
         assert!(!Arc::ptr_eq(again, &stage.endpoints[1]), "{random}");
     }
     let none = stage.build(&[Dead, Unready, Dead], Judged::Yes, None);
-    assert!(none.pick_again(&[], 0).is_none());
+    let chance = &mut fastrand::Rng::with_seed(7);
+    assert!(none.pick_again(&[], chance, &Keys::default()).is_none());
 }
 
 #[test]

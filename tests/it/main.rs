@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod balancers;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod drain;
