@@ -266,6 +266,27 @@ fn bare_ring_hash_sticks_by_the_clients_address_behind_trusted_proxies() {
 }
 
 #[test]
+fn a_reload_may_take_the_key_from_elsewhere() {
+    let (_endpoints, addresses) = endpoints(&["a", "b", "c"]);
+    let on = |name| format!("{{ ringHash: {{ on: {{ header: {name} }} }} }}");
+    let fiel = balanced(2, &on("x-one"), &addresses);
+    let ask = |fields: String| answered_by(fiel.address("web"), "/", &fields);
+    let homes: Vec<String> = (0..12)
+        .map(|key| ask(format!("X-One: {key}\r\n")))
+        .collect();
+
+    fiel.rewrite(&text(2, &on("x-two"), &addresses));
+    eventually("the reload", || {
+        let config = admin(&fiel, "/config").to_string();
+        config.contains("x-two").then_some(())
+    });
+
+    for (key, home) in homes.iter().enumerate() {
+        assert_eq!(ask(format!("X-One: other\r\nX-Two: {key}\r\n")), *home);
+    }
+}
+
+#[test]
 fn requests_without_the_key_are_spread() {
     let (_endpoints, addresses) = endpoints(&["a", "b"]);
     let fiel = balanced(2, "{ ringHash: { on: { header: x-user } } }", &addresses);
