@@ -255,7 +255,10 @@ impl Loads for Pool {
         let load = self.members[entry].endpoint.load();
         Load {
             claimed: load.claimed(),
-            beside: load.beside(),
+            beside: match self.claims() {
+                true => load.beside(),
+                false => load.counted(),
+            },
         }
     }
 

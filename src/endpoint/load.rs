@@ -33,7 +33,7 @@ impl InFlight {
     /// All of them.
     #[must_use]
     pub fn sum(&self) -> u64 {
-        self.claimed().wrapping_add(self.add_up())
+        self.claimed().wrapping_add(self.counted())
     }
 
     /// Those that claimed a place.
@@ -42,17 +42,27 @@ impl InFlight {
         self.claimed.load(Ordering::Relaxed)
     }
 
-    /// Those that did not; a single load where there are none.
+    /// Those that did not, for a claimer: a single load where there are none. Others ask [`InFlight::counted`], which
+    /// writes nothing.
     #[must_use]
     pub fn beside(&self) -> u64 {
         if !self.any_beside.load(Ordering::Relaxed) {
             return 0;
         }
-        let sum = self.add_up();
+        let sum = self.counted();
         if sum == 0 {
             self.any_beside.store(false, Ordering::Relaxed);
         }
         sum
+    }
+
+    /// Those that did not, added up.
+    #[must_use]
+    pub fn counted(&self) -> u64 {
+        let cells = self.beside.iter();
+        let sum = cells.fold(0_u64, |sum, cell| sum.wrapping_add(cell.value()));
+        // A cell is the worker's own, but two of them are not read at one moment.
+        if sum > u64::MAX / 2 { 0 } else { sum }
     }
 
     /// Claims a place if so many are claimed as were seen.
@@ -84,13 +94,6 @@ impl InFlight {
     /// Counts a request out at its worker.
     pub fn left(&self, worker: WorkerId) {
         self.beside.of(worker).sub(1);
-    }
-
-    fn add_up(&self) -> u64 {
-        let cells = self.beside.iter();
-        let sum = cells.fold(0_u64, |sum, cell| sum.wrapping_add(cell.value()));
-        // A cell is the worker's own, but two of them are not read at one moment.
-        if sum > u64::MAX / 2 { 0 } else { sum }
     }
 }
 
