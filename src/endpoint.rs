@@ -5,6 +5,7 @@
 //! the state; probes leave their last result for the status page.
 
 pub mod liveness;
+pub mod load;
 pub mod state;
 
 use std::net::SocketAddr;
@@ -13,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::change::{EndpointKey, ProbeKind};
-use crate::metrics::cells::{Count, PerWorker, WorkerId};
 
+pub use load::InFlight;
 pub use state::{Health, Held, Probes, State};
 
 /// One endpoint of one pool.
@@ -25,7 +26,7 @@ pub struct Endpoint {
     /// Written by `control` before the snapshot that follows from it is published, read by workers when a try ends
     /// badly. Relaxed: it only sharpens a verdict, the snapshot is what orders.
     state: AtomicU8,
-    in_flight: PerWorker<Count>,
+    in_flight: InFlight,
     history: Mutex<History>,
 }
 
@@ -64,7 +65,7 @@ impl Endpoint {
             key,
             label,
             state: AtomicU8::new(state as u8),
-            in_flight: PerWorker::new(workers),
+            in_flight: InFlight::new(workers),
             history: Mutex::new(History {
                 since: now,
                 reason: "configured".into(),
@@ -127,19 +128,13 @@ impl Endpoint {
     /// Requests in flight, over all workers.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.in_flight
-            .iter()
-            .fold(0_u64, |sum, cell| sum.wrapping_add(cell.value()))
+        self.in_flight.sum()
     }
 
-    /// Counts a request in; whoever calls this calls [`Endpoint::left`] in the end.
-    pub fn entered(&self, worker: WorkerId) {
-        self.in_flight.of(worker).add(1);
-    }
-
-    /// Counts a request out.
-    pub fn left(&self, worker: WorkerId) {
-        self.in_flight.of(worker).sub(1);
+    /// The counts of them.
+    #[must_use]
+    pub fn load(&self) -> &InFlight {
+        &self.in_flight
     }
 
     fn lock_history(&self) -> std::sync::MutexGuard<'_, History> {

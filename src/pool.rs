@@ -1,19 +1,29 @@
-//! The endpoints of a pool as a snapshot has them: who may be chosen, in which exact order, and what happens when
-//! nobody is ready.
+//! The endpoints of a pool as a snapshot has them: who may be chosen, by which balancer, and what happens when nobody
+//! is ready.
 //!
 //! A `Pool` is immutable. When an endpoint changes, `snapshot/build.rs` makes a new one whose rotation carries on from
-//! the old one's remainders; when nothing that matters to the choice changed, it is the very same rotation.
+//! the old one's remainders; when nothing that matters to the choice changed, it is the very same rotation. How a balancer
+//! goes on over a change is decided in `picker`, which one is asked is none of this file's concern.
 
+mod key;
+mod member;
+mod picker;
 mod roster;
 
 use std::sync::Arc;
 
-use crate::balance::rotation::{Rotation, Take};
+use crate::balance::loads::{Load, Loads};
+use crate::balance::pick::{Picker, Wish};
+use crate::balance::{pick, rotation::Rotation};
 use crate::config::model;
 use crate::endpoint::{Endpoint, State};
 use crate::metrics::PoolTraffic;
 
+pub use key::{KeySource, Keys};
+pub use member::Member;
 pub use roster::{Entry, Roster, Written};
+
+use picker::Before;
 
 /// The endpoints of a pool at one moment.
 #[derive(Debug)]
@@ -23,24 +33,15 @@ pub struct Pool {
     /// One entry a member.
     roster: Arc<Roster>,
     members: Box<[Member]>,
-    /// One entry a member; who may not be chosen has weight 0 in it.
+    /// One entry a member; who may not be chosen has weight 0 in it. Every pool has one, for these chances; only that
+    /// of a pool that goes by turns is ever asked for one.
     rotation: Arc<Rotation>,
+    picker: Picker,
+    /// What a pool that goes by keys takes them from.
+    key_source: Option<KeySource>,
     /// The only member that may be chosen, if there is only one: then nothing shared is touched.
     only: Option<usize>,
     standing: Standing,
-}
-
-/// One endpoint of a pool.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// The endpoint.
-    pub endpoint: Arc<Endpoint>,
-    /// Its weight, in a unit of the pool's own: only proportions matter.
-    pub weight: u64,
-    /// Whether it is used only while no other is ready.
-    pub backup: bool,
-    /// Its state when the pool was built.
-    pub state: State,
 }
 
 /// What a pool can do for a request.
@@ -82,10 +83,23 @@ impl Pool {
         let members: Box<[Member]> = roster
             .entries()
             .iter()
-            .map(|entry| Member::new(endpoint(entry), entry))
+            .map(|entry| Member::new(endpoint(entry), entry, roster.thousandths(entry)))
             .collect();
         let (weights, standing) = chances(&members, spec.when_none_ready, judged);
-        let rotation = carry_on(&members, &weights, previous);
+        let (rotation, picker) = picker::follow(
+            &spec.balance,
+            &members,
+            &weights,
+            previous.map(|previous| Before {
+                members: &previous.members,
+                rotation: &previous.rotation,
+                picker: &previous.picker,
+            }),
+        );
+        let key_source = match &spec.balance {
+            model::Balance::RingHash(ring_hash) => Some(KeySource::new(ring_hash.on.clone())),
+            _ => None,
+        };
         let mut choosable = weights
             .iter()
             .enumerate()
@@ -100,43 +114,74 @@ impl Pool {
             roster,
             members,
             rotation,
+            picker,
+            key_source,
             only,
             standing,
         }
     }
 
-    /// The endpoint for the next first try.
-    #[must_use]
-    pub fn pick(&self) -> Picked {
-        if let Some(only) = self.only {
-            return Picked::Member(only);
-        }
-        match self.rotation.take() {
-            Take::Picked(pick) => Picked::Member(pick.entry),
-            Take::Closed => Picked::Outdated,
-            Take::Empty => Picked::Nobody,
+    /// Ends the counts that this pool carries on from the one before, once this one is published.
+    pub fn start(&self) {
+        if let Picker::RoundRobin(rotation) = &self.picker {
+            rotation.start();
         }
     }
 
-    /// An endpoint for a further try, one that is not in `tried` where there is such a one. Further tries are outside
-    /// the exact order; they are looked for from `from` on, which spreads them.
-    #[must_use]
-    pub fn pick_again(&self, tried: &[Arc<Endpoint>], from: usize) -> Option<&Arc<Endpoint>> {
-        let weights = self.rotation.weights();
-        let count = self.members.len();
-        let mut known = None;
-        for step in 0..count {
-            let index = (from + step) % count;
-            if weights[index] == 0 {
-                continue;
+    /// The endpoint for the next first try, with a place claimed at it where the pool [claims](Self::claims).
+    pub fn pick(&self, chance: &mut fastrand::Rng, keys: &Keys) -> Picked {
+        if let Some(only) = self.only {
+            if self.claims() {
+                self.claim(only);
             }
-            let endpoint = &self.members[index].endpoint;
-            if !tried.iter().any(|other| Arc::ptr_eq(other, endpoint)) {
-                return Some(endpoint);
-            }
-            known = Some(endpoint);
+            return Picked::Member(only);
         }
-        known
+        let wish = self.wish(chance, keys);
+        match self.picker.pick(self.rotation.weights(), self, wish) {
+            pick::Picked::Entry(entry) => Picked::Member(entry),
+            pick::Picked::Closed => Picked::Outdated,
+            pick::Picked::Nobody => Picked::Nobody,
+        }
+    }
+
+    /// An endpoint for a further try, one that is not in `tried` where there is such a one; claimed as by
+    /// [`Pool::pick`]. Further tries are outside the exact order.
+    pub fn pick_again(
+        &self,
+        tried: &[Arc<Endpoint>],
+        chance: &mut fastrand::Rng,
+        keys: &Keys,
+    ) -> Option<&Arc<Endpoint>> {
+        let was_tried = |entry: usize| {
+            let endpoint = &self.members[entry].endpoint;
+            tried.iter().any(|other| Arc::ptr_eq(other, endpoint))
+        };
+        let weights = self.rotation.weights();
+        let other = self
+            .picker
+            .pick_except(weights, self, self.wish(chance, keys), was_tried)
+            .or_else(|| {
+                let wish = self.wish(chance, keys);
+                self.picker.pick_except(weights, self, wish, |_| false)
+            })?;
+        Some(&self.members[other].endpoint)
+    }
+
+    /// Whether a pick takes a place in the count that all workers share. Whoever got it gives it back in the end.
+    #[must_use]
+    pub fn claims(&self) -> bool {
+        self.picker.claims()
+    }
+
+    /// What requests bring along for this pool, if it goes by a key.
+    #[must_use]
+    pub fn key_source(&self) -> Option<&KeySource> {
+        self.key_source.as_ref()
+    }
+
+    fn wish<'r>(&self, chance: &'r mut fastrand::Rng, keys: &Keys) -> Wish<'r> {
+        let key = self.key_source.as_ref().and_then(|source| keys.of(source));
+        Wish { chance, key }
     }
 
     /// What it can do for a request.
@@ -173,17 +218,6 @@ impl Pool {
     #[must_use]
     pub fn rotation(&self) -> &Arc<Rotation> {
         &self.rotation
-    }
-}
-
-impl Member {
-    fn new(endpoint: Arc<Endpoint>, entry: &Entry) -> Self {
-        Self {
-            state: endpoint.state(),
-            endpoint,
-            weight: entry.weight,
-            backup: entry.backup,
-        }
     }
 }
 
@@ -234,33 +268,29 @@ fn chances(
     (vec![0; members.len()], Standing::Unable)
 }
 
-fn carry_on(members: &[Member], weights: &[u64], previous: Option<&Pool>) -> Arc<Rotation> {
-    let Some(previous) = previous else {
-        return Arc::new(Rotation::new(weights));
-    };
-    let old: rustc_hash::FxHashMap<*const Endpoint, usize> = previous
-        .members
-        .iter()
-        .enumerate()
-        .map(|(index, member)| (Arc::as_ptr(&member.endpoint), index))
-        .collect();
-    let origin: Vec<Option<usize>> = members
-        .iter()
-        .map(|member| old.get(&Arc::as_ptr(&member.endpoint)).copied())
-        .collect();
-    let in_place = origin.len() == previous.members.len()
-        && origin
-            .iter()
-            .enumerate()
-            .all(|(index, old)| *old == Some(index));
-    if in_place && previous.rotation.runs_on(weights) {
-        return Arc::clone(&previous.rotation);
+impl Loads for Pool {
+    fn load(&self, entry: usize) -> Load {
+        let load = self.members[entry].endpoint.load();
+        Load {
+            claimed: load.claimed(),
+            beside: match self.claims() {
+                true => load.beside(),
+                false => load.counted(),
+            },
+        }
     }
-    Arc::new(Rotation::following(
-        weights,
-        &origin,
-        Arc::clone(&previous.rotation),
-    ))
+
+    fn try_claim(&self, entry: usize, seen: Load) -> bool {
+        self.members[entry].endpoint.load().try_claim(seen.claimed)
+    }
+
+    fn claim(&self, entry: usize) {
+        self.members[entry].endpoint.load().claim();
+    }
+
+    fn sum(&self) -> u64 {
+        self.traffic.in_flight_now()
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! can be answered at once is answered in `walk`; what goes to an endpoint is driven in [`ResponseFuture::poll`].
 //! Nothing here waits on a lock, and everything reads one snapshot.
 
+mod affinity;
 pub(crate) mod asked;
 mod attempts;
 pub(crate) mod context;
@@ -13,8 +14,10 @@ mod outbound;
 pub(crate) mod outcome;
 mod placing;
 mod route_answer;
+mod unheard;
 
 pub use outcome::ResponseBody;
+pub(crate) use unheard::{OwnBody, answer_to_failure, refuse_unread};
 
 use std::convert::Infallible;
 use std::fmt;
@@ -33,21 +36,19 @@ use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::Clock;
-use crate::config::model::{self, Action, RouteId};
+use crate::config::model::{self, Action};
 use crate::error::Kind;
 use crate::header::framing::{self, Framing};
-use crate::header::{self, hop, ids, keep_alive};
+use crate::header::{self, hop, keep_alive};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 use crate::request::interim::Interims;
-use crate::request::outbound::Outbound;
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
 use crate::request::outcome::{Ledger, Silence};
 use crate::request::route_answer::{redirect, respond};
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
 use crate::response::{Body, local_reply};
-use crate::snapshot::View;
 use crate::upstream::Answer;
 
 /// The whole way of a request, from its head read to its answer, for one client's connection.
@@ -302,13 +303,15 @@ fn walk(
         }
         Action::Split(_) => {
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
+            let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             told.upgrade.clone_from(&shape.upgrade);
             let listens = head.version != Version::HTTP_10 && client.hears_interims();
             told.interims = listens.then(|| Interims::listen(&mut head.extensions));
             let interims = &mut told.interims;
             let body = outbound::slot(body, &shape, limit, client, ledger, &mut head, interims);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
-            start(context, client, ledger, view, found.route, outbound, now)
+            let attempts = Attempts::new(context, client, view, found.route, keys, outbound);
+            start(attempts, client, ledger, now)
         }
     }
 }
@@ -322,15 +325,11 @@ fn admit(framing: &Framing, limit: Option<u64>) -> Result<(), Kind> {
 }
 
 fn start(
-    context: &Rc<WorkerContext>,
+    mut attempts: Attempts,
     client: &Rc<Client>,
     ledger: &mut Ledger,
-    view: View,
-    route: RouteId,
-    outbound: Outbound,
     now: Instant,
 ) -> Result<Stage, Kind> {
-    let mut attempts = Attempts::new(context, client, view, route, outbound);
     let timeouts = &attempts.spec().timeouts;
     client.clocks.start(Clock::Response, now, timeouts.response);
     client.clocks.start(Clock::Total, now, timeouts.total);
@@ -420,37 +419,4 @@ fn refuse(kind: Kind, client: &Client, told: &Told, ledger: &mut Ledger) -> Resp
     let answer = local_reply::response(kind, told.request_id.as_bytes());
     ledger.refused(answer.status(), kind);
     answer
-}
-
-/// The body of an answer that the proxy gives where no [`Proxy`] could.
-pub(crate) type OwnBody = ResponseBody;
-
-/// The answer to a request that failed inside the proxy, or in a layer around it. What came to the proxy it has booked;
-/// a request that did not is booked here, by the little that is known of it.
-pub(crate) fn answer_to_failure(
-    context: &Rc<WorkerContext>,
-    client: &Rc<Client>,
-    kind: Kind,
-) -> Response<OwnBody> {
-    if client.reached.get() {
-        let answer = local_reply::response(kind, b"-");
-        return answer.map(|body| ResponseBody::unbooked(body, client));
-    }
-    let request_id = ids::hexadecimal(context.random());
-    let mut ledger = Ledger::open(context, Instant::now());
-    ledger.note_unread(client, &request_id);
-    let answer = local_reply::response(kind, &request_id);
-    ledger.refused(answer.status(), kind);
-    ledger.settle();
-    answer.map(|body| ResponseBody::new(body, ledger, client, Silence::None))
-}
-
-/// Books a request whose head could not be read to its end, and makes the octets of its answer.
-pub(crate) fn refuse_unread(context: &Rc<WorkerContext>, client: &Client, kind: Kind) -> Vec<u8> {
-    let request_id = ids::hexadecimal(context.random());
-    let mut ledger = Ledger::open(context, Instant::now());
-    ledger.note_unread(client, &request_id);
-    ledger.refused(local_reply::reply_to(kind).status, kind);
-    ledger.settle();
-    local_reply::octets(kind, &request_id)
 }

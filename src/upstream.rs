@@ -11,5 +11,5 @@ mod line;
 pub(crate) use attempt::{
     Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Freshness, Hold, UpstreamBody,
 };
-pub(crate) use idle::{Engaged, Upstreams};
+pub(crate) use idle::{Engaged, Entry, Upstreams};
 pub(crate) use line::{Drive, Line, Switched};

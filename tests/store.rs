@@ -13,7 +13,7 @@ use fiel::change::EndpointKey;
 use fiel::config::{self, Config, model};
 use fiel::endpoint::{Endpoint, State};
 use fiel::metrics::Metrics;
-use fiel::pool::{Judged, Picked, Roster};
+use fiel::pool::{Judged, Keys, Picked, Roster};
 use fiel::snapshot::{Snapshot, Store, build};
 use fiel::split::Turn;
 
@@ -167,8 +167,10 @@ fn take(store: &Store, taken: &AtomicU64, published: &AtomicU64) -> Seen {
 fn pick(view: &Snapshot, pool: &str, store: &Store) -> usize {
     let mut outdated = 0;
     let mut pool = Arc::clone(view.pool_named(pool).unwrap());
+    // Round robin has no use for it.
+    let mut chance = fastrand::Rng::with_seed(1);
     loop {
-        match pool.pick() {
+        match pool.pick(&mut chance, &Keys::default()) {
             Picked::Member(_) => return outdated,
             Picked::Nobody => panic!("all are ready"),
             Picked::Outdated => {

@@ -6,6 +6,7 @@
 mod action;
 mod address;
 mod admin;
+mod balance;
 mod field;
 mod findings;
 mod host;

@@ -3,20 +3,11 @@
 //! A key that is in neither column is unknown. Nothing is accepted and then ignored: a key moves from `later` to
 //! `works` in the commit that makes it work.
 
-/// The keys of one kind of mapping.
-pub(crate) struct Keys {
-    /// What the mapping is, as in `unknown key "x" in {kind}`.
-    pub(crate) kind: &'static str,
-    pub(crate) works: &'static [&'static str],
-    /// Keys of the contract that are refused, each with what to do meanwhile.
-    pub(crate) later: &'static [(&'static str, &'static str)],
-}
+mod kind;
+mod probe;
 
-/// The words that may stand as the value of one key.
-pub(crate) struct Words {
-    pub(crate) works: &'static [&'static str],
-    pub(crate) later: &'static [(&'static str, &'static str)],
-}
+pub(crate) use kind::{Keys, Words};
+pub(crate) use probe::{EXEC, HTTP_GET, PROBE, TCP_SOCKET};
 
 const REMOVE: &str = "remove it";
 
@@ -267,22 +258,38 @@ pub(crate) const DEPLOYMENT: Keys = Keys {
     later: &[],
 };
 
-const ROUND_ROBIN: &str = "write roundRobin";
-
 pub(crate) const BALANCE: Words = Words {
-    works: &["roundRobin"],
-    later: &[
-        ("leastRequest", ROUND_ROBIN),
-        ("powerOfTwo", ROUND_ROBIN),
-        ("random", ROUND_ROBIN),
-        ("ringHash", ROUND_ROBIN),
+    works: &[
+        "roundRobin",
+        "leastRequest",
+        "powerOfTwo",
+        "random",
+        "ringHash",
     ],
+    later: &[],
 };
 
 pub(crate) const BALANCE_MAP: Keys = Keys {
     kind: "balance",
-    works: &[],
-    later: &[("ringHash", "write balance: roundRobin")],
+    works: &["ringHash"],
+    later: &[],
+};
+
+pub(crate) const RING_HASH: Keys = Keys {
+    kind: "ringHash",
+    works: &["on", "balanceFactor"],
+    later: &[],
+};
+
+pub(crate) const HASH_ON: Keys = Keys {
+    kind: "on",
+    works: &["header", "cookie"],
+    later: &[],
+};
+
+pub(crate) const HASH_ON_WORD: Words = Words {
+    works: &["clientIp", "path"],
+    later: &[],
 };
 
 pub(crate) const ENDPOINT: Keys = Keys {
@@ -307,28 +314,6 @@ pub(crate) const WHEN_NONE_READY: Words = Words {
     later: &[],
 };
 
-pub(crate) const PROBE: Keys = Keys {
-    kind: "a probe",
-    works: &[
-        "httpGet",
-        "tcpSocket",
-        "exec",
-        "initialDelaySeconds",
-        "periodSeconds",
-        "timeoutSeconds",
-        "successThreshold",
-        "failureThreshold",
-        "terminationGracePeriodSeconds",
-    ],
-    later: &[("grpc", "probe with tcpSocket meanwhile")],
-};
-
-pub(crate) const HTTP_GET: Keys = Keys {
-    kind: "httpGet",
-    works: &["host", "port", "path", "scheme", "httpHeaders"],
-    later: &[],
-};
-
 pub(crate) const PROBE_SCHEME: Words = Words {
     works: &["HTTP"],
     later: &[("HTTPS", "write HTTP, or probe with tcpSocket meanwhile")],
@@ -337,12 +322,6 @@ pub(crate) const PROBE_SCHEME: Words = Words {
 pub(crate) const HTTP_HEADER: Keys = Keys {
     kind: "an entry of httpHeaders",
     works: &["name", "value"],
-    later: &[],
-};
-
-pub(crate) const TCP_SOCKET: Keys = Keys {
-    kind: "tcpSocket",
-    works: &["host", "port"],
     later: &[],
 };
 
@@ -361,12 +340,6 @@ pub(crate) const RESOLVER: Keys = Keys {
 
 pub(crate) const FAMILY: Words = Words {
     works: &["all", "ipv4", "ipv6"],
-    later: &[],
-};
-
-pub(crate) const EXEC: Keys = Keys {
-    kind: "exec",
-    works: &["command"],
     later: &[],
 };
 
@@ -422,6 +395,9 @@ pub(crate) const ALL: &[&Keys] = &[
     &EDITS,
     &POOL,
     &DEPLOYMENT,
+    &BALANCE_MAP,
+    &RING_HASH,
+    &HASH_ON,
     &ENDPOINT,
     &CONNECT,
     &PROBE,

@@ -22,8 +22,8 @@ use crate::units::Weight;
 
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
-    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, Probe, ProbeAction,
-    WhenNoneReady, Word,
+    Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
+    ProbeAction, RingHash, WhenNoneReady, Word,
 };
 pub use resolver::{Family, Resolver};
 

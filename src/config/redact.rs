@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::check::names_a_secret;
 use crate::config::model::{
-    Action, Config, EndpointSpec, Family, HalfClose, HeaderEdits, HostPattern, Listener, LogFile,
-    LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver, Route, Share,
-    WhenNoneReady, Word,
+    Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, HostPattern,
+    Listener, LogFile, LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver,
+    Route, Share, WhenNoneReady, Word,
 };
 use crate::units::{Weight, print_duration, print_size};
 
@@ -336,7 +336,7 @@ fn pool(pool: &Pool) -> Value {
                 ])
             }),
         ),
-        ("balance", json!("roundRobin")),
+        ("balance", balance(&pool.balance)),
         ("endpoints", pool.endpoints.iter().map(endpoint).collect()),
         ("protocol", json!("http1")),
         (
@@ -359,6 +359,20 @@ fn pool(pool: &Pool) -> Value {
         ),
         ("drainTimeout", duration(pool.drain_timeout)),
     ])
+}
+
+fn balance(balance: &Balance) -> Value {
+    let Balance::RingHash(ring_hash) = balance else {
+        return json!(balance.word());
+    };
+    let on = match &ring_hash.on {
+        HashOn::ClientIp => json!("clientIp"),
+        HashOn::Path => json!("path"),
+        HashOn::Header(name) => json!({ "header": name.as_str() }),
+        HashOn::Cookie(name) => json!({ "cookie": &**name }),
+    };
+    let factor = ring_hash.balance_factor.unwrap_or(Weight::ZERO);
+    json!({ "ringHash": { "on": on, "balanceFactor": weight(factor) } })
 }
 
 fn endpoint(endpoint: &EndpointSpec) -> Value {

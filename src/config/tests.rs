@@ -463,13 +463,13 @@ const CONTRACT: &[(&str, &str)] = &[
         "deployment: { commit: 643217c, by: ignas, at: 2026-11-20T11:29:22Z }",
     ),
     ("pool", "balance: roundRobin"),
-    ("pool", "balance: leastRequest #later"),
-    ("pool", "balance: powerOfTwo #later"),
-    ("pool", "balance: random #later"),
-    ("pool", "balance: ringHash #later"),
+    ("pool", "balance: leastRequest"),
+    ("pool", "balance: powerOfTwo"),
+    ("pool", "balance: random"),
+    ("pool", "balance: ringHash"),
     (
         "pool",
-        "balance: { ringHash: { on: { header: x-user } } } #later",
+        "balance: { ringHash: { on: { header: x-user }, balanceFactor: 1.25 } }",
     ),
     (
         "pool",

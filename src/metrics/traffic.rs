@@ -191,6 +191,14 @@ impl PoolTraffic {
         level.add(change.cast_unsigned());
     }
 
+    /// Requests in flight, over all workers.
+    #[must_use]
+    pub fn in_flight_now(&self) -> u64 {
+        let sum = self.sum(|cell| &cell.in_flight);
+        // Cells are not read at one moment, so that a sum near zero may seem to be below it.
+        if sum > u64::MAX / 2 { 0 } else { sum }
+    }
+
     /// A further attempt is made, because the one before failed for this reason.
     pub fn retried(&self, worker: WorkerId, reason: &'static str) {
         let retries = &self.cells.of(worker).retries;

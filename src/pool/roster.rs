@@ -114,6 +114,14 @@ impl Roster {
     }
 }
 
+impl Roster {
+    /// The weight of an entry in thousandths, rounded down but not to zero.
+    #[must_use]
+    pub fn thousandths(&self, entry: &Entry) -> u64 {
+        (entry.weight / self.scale).max(u64::from(entry.weight > 0))
+    }
+}
+
 impl Entry {
     /// Takes in another entry with the same address.
     fn join(&mut self, other: Self) {
@@ -231,6 +239,7 @@ mod tests {
             name: "p".into(),
             version: None,
             deployment: None,
+            balance: model::Balance::RoundRobin,
             endpoints,
             connect: model::Connect::default(),
             startup_probe: None,

@@ -22,6 +22,14 @@ struct Stage {
 impl Stage {
     /// Of endpoints with these weights in thousandths, and whether each is a backup.
     fn new(roles: &[(u64, bool)], when_none_ready: WhenNoneReady) -> Self {
+        Self::balanced(roles, when_none_ready, model::Balance::RoundRobin)
+    }
+
+    fn balanced(
+        roles: &[(u64, bool)],
+        when_none_ready: WhenNoneReady,
+        balance: model::Balance,
+    ) -> Self {
         let name: Arc<str> = "p".into();
         let address = |index: usize| ([127, 0, 0, 1], u16::try_from(index + 1).unwrap()).into();
         let configured = |(index, &(weight, backup)): (usize, &(u64, bool))| model::EndpointSpec {
@@ -41,6 +49,7 @@ impl Stage {
             name: Arc::clone(&name),
             version: None,
             deployment: None,
+            balance,
             endpoints: roles.iter().enumerate().map(configured).collect(),
             connect: model::Connect::default(),
             startup_probe: None,
@@ -77,7 +86,7 @@ impl Stage {
 
     /// The index of the endpoint that the next request gets.
     fn picked(&self, pool: &Pool) -> Option<usize> {
-        match pool.pick() {
+        match pool.pick(&mut fastrand::Rng::with_seed(7), &Keys::default()) {
             Picked::Member(member) => self
                 .endpoints
                 .iter()
@@ -173,15 +182,18 @@ fn a_further_try_goes_to_an_endpoint_that_was_not_tried_where_there_is_one() {
     let stage = Stage::new(&[(1, false), (1, false), (1, false)], Fail);
     let pool = stage.build(&[Ready, Unready, Ready], Judged::Yes, None);
     for random in 0..7 {
+        let chance = &mut fastrand::Rng::with_seed(random);
+        let keys = Keys::default();
         let tried = [Arc::clone(&stage.endpoints[0])];
-        let again = pool.pick_again(&tried, random).unwrap();
+        let again = pool.pick_again(&tried, chance, &keys).unwrap();
         assert!(Arc::ptr_eq(again, &stage.endpoints[2]), "{random}");
         let tried = [0, 2].map(|index| Arc::clone(&stage.endpoints[index]));
-        let again = pool.pick_again(&tried, random).unwrap();
+        let again = pool.pick_again(&tried, chance, &keys).unwrap();
         assert!(!Arc::ptr_eq(again, &stage.endpoints[1]), "{random}");
     }
     let none = stage.build(&[Dead, Unready, Dead], Judged::Yes, None);
-    assert!(none.pick_again(&[], 0).is_none());
+    let chance = &mut fastrand::Rng::with_seed(7);
+    assert!(none.pick_again(&[], chance, &Keys::default()).is_none());
 }
 
 #[test]
@@ -190,6 +202,64 @@ fn a_change_that_touches_no_chance_keeps_the_very_same_order() {
     let before = stage.build(&[Ready, Ready, Unready], Judged::Yes, None);
     let after = stage.build(&[Ready, Ready, Dead], Judged::Yes, Some(&before));
     assert!(Arc::ptr_eq(before.rotation(), after.rotation()));
+}
+
+#[test]
+fn a_ring_and_the_turns_among_the_least_loaded_outlive_a_change_of_states() {
+    let on = |balance| Stage::balanced(&[(1_000, false); 3], Fail, balance);
+    let stage = on(model::Balance::RingHash(model::RingHash::default()));
+    let ring = |pool: &Pool| match &pool.picker {
+        Picker::RingHash(ring_hash) => Arc::clone(ring_hash.ring()),
+        _ => panic!("a ring was asked for"),
+    };
+    let before = stage.build(&[Ready; 3], Judged::Yes, None);
+    let after = stage.build(&[Ready, Dead, Ready], Judged::Yes, Some(&before));
+    assert!(Arc::ptr_eq(&ring(&before), &ring(&after)));
+
+    let stage = on(model::Balance::LeastRequest);
+    let (chance, keys) = (&mut fastrand::Rng::with_seed(7), Keys::default());
+    let mut next = |pool: &Pool| match pool.pick(chance, &keys) {
+        Picked::Member(member) => {
+            stage.endpoints[member].load().release();
+            member
+        }
+        other => panic!("{other:?}"),
+    };
+    let before = stage.build(&[Ready; 3], Judged::Yes, None);
+    assert_eq!([next(&before), next(&before)], [0, 1]);
+    let after = stage.build(&[Ready, Ready, Dead], Judged::Yes, Some(&before));
+    assert_eq!([next(&after), next(&after)], [0, 1]);
+    let back = stage.build(&[Ready; 3], Judged::Yes, Some(&after));
+    assert_ne!(next(&back), 1, "it was served last");
+}
+
+#[test]
+fn the_only_endpoint_is_claimed_as_any_other() {
+    for balance in balances() {
+        let stage = Stage::balanced(&[(1, false), (1, false)], Fail, balance);
+        let pool = stage.build(&[Ready, Dead], Judged::Yes, None);
+        let chance = &mut fastrand::Rng::with_seed(7);
+        assert_eq!(pool.pick(chance, &Keys::default()), Picked::Member(0));
+        let claimed = stage.endpoints[0].load().claimed();
+        assert_eq!(claimed, u64::from(pool.claims()));
+    }
+}
+
+fn balances() -> [model::Balance; 6] {
+    use model::Balance::{LeastRequest, PowerOfTwo, Random, RingHash, RoundRobin};
+    let unbounded = model::RingHash {
+        balance_factor: None,
+        ..model::RingHash::default()
+    };
+    let bounded = model::RingHash::default();
+    [
+        RoundRobin,
+        LeastRequest,
+        PowerOfTwo,
+        Random,
+        RingHash(bounded),
+        RingHash(unbounded),
+    ]
 }
 
 fn state() -> impl Strategy<Value = State> {
@@ -244,6 +314,46 @@ proptest! {
             }
             before_all_else = false;
             current = Some(pool);
+        }
+    }
+
+    #[test]
+    fn by_any_balancer_and_over_any_history_only_those_are_chosen_that_may_be(
+        (roles, history) in history(),
+        which in 0_usize..6,
+        seed in any::<u64>(),
+    ) {
+        let stage = Stage::balanced(&roles, UseAll, balances()[which].clone());
+        let chance = &mut fastrand::Rng::with_seed(seed);
+        let mut current: Option<Pool> = None;
+        for (states, requests) in history {
+            let pool = stage.build(&states, Judged::Yes, current.as_ref());
+            let (chances, _) = chances(pool.members(), UseAll, Judged::Yes);
+            let choosable = chances.iter().filter(|chance| **chance > 0).count();
+            for _ in 0..requests {
+                let mut keys = Keys::default();
+                if let Some(source) = pool.key_source().filter(|_| chance.bool()) {
+                    keys.add(source, chance.u64(..));
+                }
+                let Picked::Member(first) = pool.pick(chance, &keys) else {
+                    prop_assert_eq!(choosable, 0);
+                    continue;
+                };
+                prop_assert!(chances[first] > 0, "{first} of {chances:?}");
+                let tried = [Arc::clone(&stage.endpoints[first])];
+                let again = pool.pick_again(&tried, chance, &keys).unwrap();
+                prop_assert_eq!(Arc::ptr_eq(again, &tried[0]), choosable == 1);
+                let place = stage.endpoints.iter().position(|one| Arc::ptr_eq(one, again));
+                prop_assert!(chances[place.unwrap()] > 0);
+                if pool.claims() {
+                    again.load().release();
+                    tried[0].load().release();
+                }
+            }
+            current = Some(pool);
+        }
+        for endpoint in &stage.endpoints {
+            prop_assert_eq!(endpoint.in_flight(), 0);
         }
     }
 }

@@ -17,14 +17,14 @@ use crate::config::model::{self, RouteId};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Progress, Side};
 use crate::policy::retry::{self, Decision, Failed};
-use crate::pool::Pool;
+use crate::pool::{Keys, Pool};
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outbound::Outbound;
 use crate::request::outcome::Ledger;
 use crate::request::placing::{Look, Placing, Verdict, look_again, verdict_on};
 use crate::snapshot::View;
 use crate::upstream::{
-    Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Engaged, Freshness, UpstreamBody,
+    Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Engaged, Entry, Freshness, UpstreamBody,
 };
 
 /// How long a request waits for the first verdict on a pool.
@@ -70,12 +70,13 @@ impl Attempts {
         client: &Rc<Client>,
         view: View,
         route: RouteId,
+        keys: Keys,
         outbound: Outbound,
     ) -> Self {
         Self {
             context: Rc::clone(context),
             client: Rc::clone(client),
-            placing: Placing::new(view, route),
+            placing: Placing::new(view, route, keys),
             idempotent: retry::is_idempotent(&outbound.method),
             outbound: Some(outbound),
             under_way: SmallVec::new(),
@@ -183,9 +184,11 @@ impl Attempts {
         self.client.clocks.stop(Clock::Verdict);
         let now = Instant::now();
         ledger.queued_until(now);
-        self.begin_at(look_again(&self.context, pool), ledger, now)
+        let look = look_again(&self.context, pool, self.placing.keys());
+        self.begin_at(look, ledger, now)
     }
 
+    /// Begins a try; where the pool claims, a place at the endpoint is claimed already.
     fn try_at(
         &mut self,
         endpoint: &Arc<Endpoint>,
@@ -195,7 +198,11 @@ impl Attempts {
         now: Instant,
     ) {
         let local = self.context.upstreams.to(endpoint, pool);
-        let engaged = Engaged::at(&local);
+        let entry = match pool.claims() {
+            true => Entry::Claimed,
+            false => Entry::Counted,
+        };
+        let engaged = Engaged::at(&local, entry);
         ledger.tried(endpoint.label());
         let limit = self.spec().timeouts.try_timeout;
         self.client.clocks.start(Clock::Try, now, limit);
@@ -276,13 +283,18 @@ impl Attempts {
         let now = Instant::now();
         match (decision, pool) {
             (Decision::Reconnect, Some(pool)) => {
+                if pool.claims() {
+                    endpoint.load().claim();
+                }
                 self.try_at(&endpoint, &pool, Freshness::New, ledger, now);
                 Ok(())
             }
             (Decision::Elsewhere, Some(pool)) => {
                 self.tried.push(endpoint);
-                let from = self.context.random_below(pool.members().len());
-                let Some(next) = pool.pick_again(&self.tried, from).cloned() else {
+                let next = pool
+                    .pick_again(&self.tried, &mut self.context.chance(), self.placing.keys())
+                    .cloned();
+                let Some(next) = next else {
                     return Err(error);
                 };
                 self.repeated += 1;

@@ -1,6 +1,6 @@
 //! What a worker's requests have at hand, and what a connection's requests have in common.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -95,12 +95,9 @@ impl WorkerContext {
         self.random.borrow_mut().u128(..)
     }
 
-    /// A random number below a bound; 0 where the bound is.
-    pub(crate) fn random_below(&self, bound: usize) -> usize {
-        match bound {
-            0 => 0,
-            bound => self.random.borrow_mut().usize(..bound),
-        }
+    /// The worker's source of chance, for one choice.
+    pub(crate) fn chance(&self) -> RefMut<'_, fastrand::Rng> {
+        self.random.borrow_mut()
     }
 
     /// The account of these counters, made at their first request since the last snapshot.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::config::model::{self, PoolId, RouteId};
 use crate::endpoint::Endpoint;
-use crate::pool::{Picked, Pool, Standing};
+use crate::pool::{Keys, Picked, Pool, Standing};
 use crate::request::context::WorkerContext;
 use crate::request::outcome::Ledger;
 use crate::snapshot::{Store, View};
@@ -24,9 +24,12 @@ const ROUNDS: usize = 64;
 pub(super) struct Placing {
     view: View,
     route: RouteId,
+    /// By which it may stick to an endpoint.
+    keys: Keys,
 }
 
-/// An endpoint that takes a request, in the snapshot that says so.
+/// An endpoint that takes a request, in the snapshot that says so. Where its pool claims, a place is claimed there: the
+/// try begins at once, and gives it back in the end.
 pub(super) struct Spot {
     view: View,
     pool: PoolId,
@@ -54,8 +57,13 @@ impl Spot {
 }
 
 impl Placing {
-    pub(super) fn new(view: View, route: RouteId) -> Self {
-        Self { view, route }
+    pub(super) fn new(view: View, route: RouteId, keys: Keys) -> Self {
+        Self { view, route, keys }
+    }
+
+    /// The keys of the request.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The configuration of the route in force for this request.
@@ -81,7 +89,7 @@ impl Placing {
                     }));
                     ledger.placed(position);
                     let place = entry.pool;
-                    return look(context, view, place);
+                    return look(context, view, place, &self.keys);
                 }
                 Turn::Nobody { position } => {
                     ledger.positioned(position);
@@ -111,10 +119,11 @@ impl Placing {
 }
 
 /// Looks for an endpoint of the pool with this place in the snapshot.
-fn look(context: &WorkerContext, mut view: View, mut place: PoolId) -> Look {
+fn look(context: &WorkerContext, mut view: View, mut place: PoolId, keys: &Keys) -> Look {
     for _ in 0..ROUNDS {
         let pool = view.pool(place);
-        match pool.pick() {
+        let picked = pool.pick(&mut context.chance(), keys);
+        match picked {
             Picked::Member(member) => {
                 return Look::At(Spot {
                     view,
@@ -139,10 +148,10 @@ fn look(context: &WorkerContext, mut view: View, mut place: PoolId) -> Look {
 }
 
 /// Looks for an endpoint of the pool of this name in the newest snapshot.
-pub(super) fn look_again(context: &WorkerContext, name: &str) -> Look {
+pub(super) fn look_again(context: &WorkerContext, name: &str, keys: &Keys) -> Look {
     let newest = context.reader.newest();
     match newest.place_of(name) {
-        Some(place) => look(context, newest, place),
+        Some(place) => look(context, newest, place, keys),
         None => Look::Nobody,
     }
 }

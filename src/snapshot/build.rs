@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::config::model;
 use crate::endpoint::Endpoint;
 use crate::metrics::Metrics;
-use crate::pool::{Entry as Candidate, Judged, Pool, Roster, Standing};
+use crate::pool::{Entry as Candidate, Judged, KeySource, Pool, Roster, Standing};
 use crate::route::Table;
 use crate::snapshot::view::{RouteAction, RouteView, Snapshot};
 use crate::split::{Entry, Split};
@@ -212,8 +212,10 @@ fn route(
         }
         model::Action::Redirect(_) | model::Action::Respond(_) => RouteAction::Answer,
     };
+    let key_sources = key_sources(&spec.action, pools);
     if let Some(previous) = previous
         && previous.spec == *spec
+        && previous.key_sources == key_sources
         && same_split(previous.split(), action.split())
     {
         return Arc::clone(previous);
@@ -222,7 +224,23 @@ fn route(
         spec: Arc::clone(spec),
         action,
         traffic: metrics.traffic(&spec.name, "none"),
+        key_sources,
     })
+}
+
+fn key_sources(action: &model::Action, pools: &[Arc<Pool>]) -> Box<[KeySource]> {
+    let mut sources: Vec<KeySource> = Vec::new();
+    if let model::Action::Split(shares) = action {
+        let all = shares
+            .iter()
+            .filter_map(|share| pools[share.pool.0].key_source());
+        for source in all {
+            if !sources.contains(source) {
+                sources.push(source.clone());
+            }
+        }
+    }
+    sources.into()
 }
 
 fn same_split(old: Option<&Split>, new: Option<&Split>) -> bool {

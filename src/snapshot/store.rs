@@ -46,7 +46,7 @@ impl Store {
                 .get(index)
                 .is_some_and(|old| Arc::ptr_eq(old, pool));
             if !kept {
-                pool.rotation().start();
+                pool.start();
             }
         }
         for (index, route) in next.routes.iter().enumerate() {

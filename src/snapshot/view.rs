@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::config::model::{self, PoolId, RouteId};
 use crate::metrics::Traffic;
-use crate::pool::Pool;
+use crate::pool::{KeySource, Pool};
 use crate::route::Table;
 use crate::split::Split;
 
@@ -39,6 +39,8 @@ pub struct RouteView {
     pub action: RouteAction,
     /// The counters of its requests that reach no pool.
     pub traffic: Arc<Traffic>,
+    /// What the pools of its split take keys from, each once.
+    pub key_sources: Box<[KeySource]>,
 }
 
 /// What becomes of a route's requests.

@@ -148,14 +148,27 @@ impl Upstreams {
 #[derive(Debug)]
 pub(crate) struct Engaged {
     local: Rc<Local>,
+    entry: Entry,
+}
+
+/// How a request is counted in at its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// In the worker's own cell.
+    Counted,
+    /// By a place that was claimed when the endpoint was chosen, and that is given back in the end.
+    Claimed,
 }
 
 impl Engaged {
-    pub(crate) fn at(local: &Rc<Local>) -> Self {
-        local.endpoint.entered(local.worker);
+    pub(crate) fn at(local: &Rc<Local>, entry: Entry) -> Self {
+        if entry == Entry::Counted {
+            local.endpoint.load().entered(local.worker);
+        }
         local.traffic.in_flight(local.worker, 1);
         Self {
             local: Rc::clone(local),
+            entry,
         }
     }
 
@@ -172,7 +185,10 @@ impl Engaged {
 
 impl Drop for Engaged {
     fn drop(&mut self) {
-        self.local.endpoint.left(self.local.worker);
+        match self.entry {
+            Entry::Counted => self.local.endpoint.load().left(self.local.worker),
+            Entry::Claimed => self.local.endpoint.load().release(),
+        }
         self.local.traffic.in_flight(self.local.worker, -1);
     }
 }

@@ -7,7 +7,11 @@ mod access_log;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod balancers;
+#[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]

@@ -125,7 +125,7 @@ fn promtool_finds_nothing_to_say_about_the_metrics() {
 }
 
 /// The name of a tool that is installed.
-fn tool(name: &'static str) -> Option<&'static str> {
+pub(crate) fn tool(name: &'static str) -> Option<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let known = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
     if !known {

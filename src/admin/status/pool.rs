@@ -19,6 +19,7 @@ pub(crate) struct Pool<'a> {
     name: &'a str,
     version: Option<&'a str>,
     deployment: Option<Deployment<'a>>,
+    balance: &'static str,
     standing: &'static str,
     when_none_ready: &'static str,
     /// Endpoints that fail liveness and are not declared dead, because too many others are.
@@ -106,6 +107,7 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime
         name: &spec.name,
         version: spec.version.as_deref(),
         deployment: spec.deployment.as_ref().map(deployment),
+        balance: spec.balance.word(),
         standing: match pool.standing() {
             Standing::Able => "able",
             Standing::Unjudged => "unjudged",

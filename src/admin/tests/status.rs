@@ -51,7 +51,7 @@ async fn the_status_has_every_endpoint_and_its_last_probes() {
     });
     let snapshot = house.admin.store.newest();
     let endpoint = &snapshot.pools[0].members()[0].endpoint;
-    endpoint.entered(WorkerId(0));
+    endpoint.load().entered(WorkerId(0));
     endpoint.report_probe(ProbeReport {
         probe: ProbeKind::Readiness,
         at: SystemTime::UNIX_EPOCH + Duration::from_secs(2),
@@ -65,7 +65,7 @@ async fn the_status_has_every_endpoint_and_its_last_probes() {
     let expected = json!({
         "name": "v1", "version": "1.8.2",
         "deployment": { "commit": "643217c", "by": "ignas", "at": null },
-        "standing": "able", "whenNoneReady": "useAll", "livenessHeld": 0,
+        "balance": "roundRobin", "standing": "able", "whenNoneReady": "useAll", "livenessHeld": 0,
         "names": [],
         "endpoints": [
             {

@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::config::check::balance::balance;
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::probe::{Surroundings, probe};
 use crate::config::document::{Entry, Value};
 use crate::config::keys::{
-    BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
+    CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
 };
 use crate::config::model::{
     Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, WhenNoneReady,
@@ -73,9 +74,10 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
     let deployment = fields
         .get("deployment")
         .and_then(|at| deployment(findings, at));
-    if let Some(at) = fields.get("balance") {
-        balance(findings, at);
-    }
+    let balance = fields
+        .get("balance")
+        .map(|at| balance(findings, at))
+        .unwrap_or_default();
     let endpoints = match fields.get("endpoints") {
         Some(at) => endpoints(findings, at),
         None => {
@@ -120,6 +122,7 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         name: Arc::from(name),
         version,
         deployment,
+        balance,
         endpoints: endpoints?,
         connect,
         startup_probe,
@@ -138,15 +141,6 @@ fn deployment(findings: &mut Findings<'_>, at: At<'_>) -> Option<Deployment> {
         by: text("by"),
         at: text("at"),
     })
-}
-
-/// A word, or the mapping that some balancers of later versions take.
-fn balance(findings: &mut Findings<'_>, at: At<'_>) {
-    if matches!(at.piece.value, Value::Map(_)) {
-        findings.fields(at, &BALANCE_MAP);
-    } else {
-        findings.word(at, &BALANCE);
-    }
 }
 
 fn ports(findings: &mut Findings<'_>, at: At<'_>) -> NamedPorts {

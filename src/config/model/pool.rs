@@ -20,6 +20,8 @@ pub struct Pool {
     pub version: Option<Arc<str>>,
     /// What was deployed, by whom and when; shown in the status.
     pub deployment: Option<Deployment>,
+    /// How requests are spread over its endpoints.
+    pub balance: Balance,
     /// Its endpoints, in file order, no address and no name with its port twice.
     pub endpoints: Vec<EndpointSpec>,
     /// How connections to them are made and kept.
@@ -34,6 +36,67 @@ pub struct Pool {
     pub when_none_ready: WhenNoneReady,
     /// How long requests may go on at an endpoint that drains; `None` is to their end.
     pub drain_timeout: Option<Duration>,
+}
+
+/// How requests are spread over a pool's endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn, exact by weight.
+    #[default]
+    RoundRobin,
+    /// To the least loaded per weight, over all workers.
+    LeastRequest,
+    /// To the less loaded of two drawn by weight.
+    PowerOfTwo,
+    /// Drawn by weight.
+    Random,
+    /// The same key to the same endpoint.
+    RingHash(RingHash),
+}
+
+/// Consistent hashing with bounded loads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingHash {
+    /// Where the key is. Default the client's address.
+    pub on: HashOn,
+    /// How many times its share of the requests in flight an endpoint may have. Default 1.25; `None` is without bound.
+    pub balance_factor: Option<Weight>,
+}
+
+/// Where the key of a request is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashOn {
+    /// The client's address, behind trusted proxies.
+    ClientIp,
+    /// The canonical path, without the query.
+    Path,
+    /// The first field of this name, as the client sent it.
+    Header(HeaderName),
+    /// The first cookie of this name.
+    Cookie(Arc<str>),
+}
+
+impl Balance {
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::RoundRobin => "roundRobin",
+            Self::LeastRequest => "leastRequest",
+            Self::PowerOfTwo => "powerOfTwo",
+            Self::Random => "random",
+            Self::RingHash(_) => "ringHash",
+        }
+    }
+}
+
+impl Default for RingHash {
+    fn default() -> Self {
+        Self {
+            on: HashOn::ClientIp,
+            balance_factor: Some(Weight::from_thousandths(1_250)),
+        }
+    }
 }
 
 /// What was deployed to a pool.

@@ -61,7 +61,14 @@ pools: {{ app: {{ endpoints: [ \"{}\", \"{}\" ] }} }}\n",
     };
     let view = context.reader.newest();
     let pool = Arc::clone(view.pool(model::PoolId(0)));
-    let mut attempts = Attempts::new(&context, &client, view, RouteId(0), outbound);
+    let mut attempts = Attempts::new(
+        &context,
+        &client,
+        view,
+        RouteId(0),
+        Keys::default(),
+        outbound,
+    );
     for member in pool.members() {
         attempts.try_at(&member.endpoint, &pool, Freshness::Any, &mut ledger, now);
     }
