@@ -179,6 +179,36 @@ async fn a_second_request_takes_the_connection_that_the_first_has_left() {
     );
 }
 
+#[tokio::test(flavor = "local")]
+async fn no_connection_to_an_endpoint_outlives_it_and_the_answers_of_its_requests() {
+    let (listener, address) = endpoint().await;
+    let local = local("/", &[address]);
+    let closed = tokio::task::spawn_local(async move {
+        let mut accepted = [
+            listener.accept().await.unwrap().0,
+            listener.accept().await.unwrap().0,
+        ];
+        for stream in &mut accepted {
+            read_until(stream, b"\r\n\r\n").await;
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            stream.write_all(answer).await.unwrap();
+        }
+        for stream in &mut accepted {
+            until_closed(stream).await;
+        }
+    });
+
+    let (early, late) = tokio::join!(
+        ask(&local, Request::get("/early")),
+        ask(&local, Request::get("/late"))
+    );
+    assert_eq!(text(early).await, "ok");
+    drop(local);
+    assert_eq!(text(late).await, "ok");
+
+    timeout(NET, closed).await.unwrap().unwrap();
+}
+
 /// A proxy of one route for this prefix, over a pool of these endpoints.
 fn local(prefix: &str, endpoints: &[SocketAddr]) -> Local {
     let endpoints: Vec<String> = endpoints

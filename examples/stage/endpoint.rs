@@ -5,12 +5,16 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// A connection on which nothing comes for longer has been forgotten by its client.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One replica of a service.
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
-    accepting: JoinHandle<Vec<JoinHandle<()>>>,
+    accepting: JoinHandle<Vec<JoinHandle<io::Result<()>>>>,
 }
 
 struct Shared {
@@ -51,21 +55,24 @@ impl Endpoint {
         drop(TcpStream::connect(self.address)?);
         let connections = self.accepting.join().map_err(|_| panicked())?;
         for connection in connections {
-            connection.join().map_err(|_| panicked())?;
+            let ended = connection.join().map_err(|_| panicked())?;
+            // One that breaks is the affair of its client, which counts it.
+            if ended.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                return Err(io::Error::other("a connection was never closed"));
+            }
         }
         Ok(self.shared.answered.load(Ordering::Relaxed))
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<JoinHandle<io::Result<()>>> {
     let mut connections = Vec::new();
     for stream in listener.incoming().map_while(Result::ok) {
         if shared.closing.load(Ordering::Acquire) {
             break;
         }
         let shared = Arc::clone(shared);
-        // A connection that breaks is the affair of its client, which counts it.
-        connections.push(thread::spawn(move || drop(serve(&stream, &shared))));
+        connections.push(thread::spawn(move || serve(&stream, &shared)));
     }
     connections
 }
@@ -73,6 +80,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) -> Vec<JoinHandle<()>> {
 /// Answers requests without bodies, one after the other.
 fn serve(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut lines = BufReader::new(stream);
     loop {
         let mut first = String::new();

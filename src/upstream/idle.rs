@@ -30,6 +30,8 @@ pub(crate) struct Upstreams {
     worker: WorkerId,
     /// By the address of the endpoint's `Arc`, which the entry itself keeps alive.
     locals: RefCell<FxHashMap<usize, Rc<Local>>>,
+    /// Set for good when unused connections are kept no longer.
+    closed: Rc<Cell<bool>>,
 }
 
 /// A worker's connections to one endpoint.
@@ -43,6 +45,7 @@ pub(crate) struct Local {
     drain_timeout: Cell<Option<Duration>>,
     /// The one used last is taken first, so that the others grow old and go.
     unused: RefCell<VecDeque<Box<Line>>>,
+    closed: Rc<Cell<bool>>,
     ties: RefCell<Ties>,
     died: Notify,
     drained_since: Cell<Option<Instant>>,
@@ -59,6 +62,7 @@ impl Upstreams {
         Self {
             worker,
             locals: RefCell::default(),
+            closed: Rc::default(),
         }
     }
 
@@ -75,6 +79,7 @@ impl Upstreams {
             connect: RefCell::new(pool.spec().connect.clone()),
             drain_timeout: Cell::new(pool.spec().drain_timeout),
             unused: RefCell::default(),
+            closed: Rc::clone(&self.closed),
             ties: RefCell::default(),
             died: Notify::new(),
             drained_since: Cell::new(None),
@@ -131,8 +136,9 @@ impl Upstreams {
             .retain(|_, local| Rc::strong_count(local) > 1 || !local.unused.borrow().is_empty());
     }
 
-    /// Closes all unused connections.
+    /// Closes all unused connections, and each other one when its request is over.
     pub(crate) fn close_unused(&self) {
+        self.closed.set(true);
         for local in self.all() {
             drop(local.unused.take());
         }
@@ -140,6 +146,13 @@ impl Upstreams {
 
     fn all(&self) -> Vec<Rc<Local>> {
         self.locals.borrow().values().cloned().collect()
+    }
+}
+
+impl Drop for Upstreams {
+    fn drop(&mut self) {
+        // An unused connection and the table that keeps it hold each other.
+        self.close_unused();
     }
 }
 
@@ -230,7 +243,8 @@ impl Local {
     pub(super) fn keep(&self, mut line: Box<Line>) {
         let state = self.endpoint.state();
         let connect = self.connect.borrow();
-        if connect.max_idle_per_worker == 0 || matches!(state, State::Dead | State::Draining) {
+        let is_leaving = matches!(state, State::Dead | State::Draining);
+        if connect.max_idle_per_worker == 0 || is_leaving || self.closed.get() {
             return;
         }
         let promised = line

@@ -94,6 +94,32 @@ fn what_is_in_flight_is_finished_while_new_connections_are_refused() {
 }
 
 #[test]
+fn a_connection_to_an_endpoint_is_closed_when_its_request_is_over_and_not_when_the_process_ends() {
+    let endpoint = Endpoint::start("a");
+    endpoint.behave(Behaviour::stall());
+    let fiel = start(&endpoint, "drain: 0s");
+    let web = fiel.address("web");
+    let mut clients = [Client::connect(web), Client::connect(web)];
+    for (sent, client) in clients.iter_mut().enumerate() {
+        client.send(ASK);
+        endpoint.wait_for_requests(sent + 1);
+    }
+    fiel.signal(Signal::TERM);
+    wait_until_refused(web);
+
+    endpoint.release();
+    eventually("one connection to be closed", || {
+        (endpoint.open_connections() == 1).then_some(())
+    });
+
+    endpoint.release_all();
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "a");
+    }
+    assert_exits(&fiel);
+}
+
+#[test]
 fn a_request_whose_head_is_on_its_way_is_still_answered() {
     let endpoint = Endpoint::start("a");
     endpoint.behave_at("/held", Behaviour::stall());
