@@ -38,11 +38,10 @@ use crate::body::RequestBody;
 use crate::clock::Clock;
 use crate::config::model::{self, Action};
 use crate::error::Kind;
-use crate::header::framing::{self, Framing};
+use crate::header::framing::Framing;
 use crate::header::{self, hop, keep_alive};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
-use crate::request::interim::Interims;
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
 use crate::request::outcome::{Ledger, Silence};
 use crate::request::route_answer::{redirect, respond};
@@ -96,8 +95,6 @@ pub struct ResponseFuture {
     ledger: Option<Box<Ledger>>,
     told: Told,
     stage: Stage,
-    /// An endpoint's answer that waits because the client is to be told something else first.
-    won: Option<Box<Won>>,
 }
 
 /// What of a request its answer depends on.
@@ -105,8 +102,8 @@ struct Told {
     request_id: HeaderValue,
     method: http::Method,
     upgrade: Option<HeaderValue>,
-    /// What its endpoint says before the answer.
-    interims: Option<Interims>,
+    /// Of the client; 1.0 knows no interim responses.
+    version: Version,
 }
 
 #[expect(
@@ -135,7 +132,7 @@ impl ResponseFuture {
             request_id,
             method: head.method.clone(),
             upgrade: None,
-            interims: None,
+            version: head.version,
         };
         let stage = match walk(context, client, &mut ledger, &mut told, head, body, now) {
             Ok(stage) => stage,
@@ -147,7 +144,6 @@ impl ResponseFuture {
             ledger: Some(ledger),
             told,
             stage,
-            won: None,
         }
     }
 }
@@ -164,27 +160,15 @@ impl Future for ResponseFuture {
         let answer = match &mut this.stage {
             Stage::Answer(answer) => answer.take(),
             Stage::Attempts(attempts) => {
-                let won = match this.won.take() {
-                    Some(won) => Ok(*won),
-                    None => {
-                        let polled = attempts.poll(cx, ledger);
-                        if let Some(interims) = &this.told.interims {
-                            interims.pass_on(&this.client);
-                        }
-                        ready!(polled)
-                    }
-                };
-                match won {
-                    Ok(won) if won.overtakes_100() => {
-                        // hyper sends no 100 once the answer is here, and the client would keep its body for ever: let
-                        // hyper see first that the body is wanted.
-                        this.won = Some(Box::new(won));
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
+                let polled = attempts.poll(cx, ledger);
+                if this.told.version != Version::HTTP_10 {
+                    let tell = |status, headers: &_| this.client.tell_interim(status, headers);
+                    this.client.interims.pass_on(tell);
+                }
+                match ready!(polled) {
                     Ok(won) => {
                         let spec = attempts.spec();
-                        match relay(won, spec, &this.client, &this.told, ledger, cx) {
+                        match relay(won, spec, &this.client, &this.told, ledger) {
                             Ok(Relayed::Answer(answer)) => Some(answer),
                             Ok(Relayed::Switch(head, tunnel)) => {
                                 return Poll::Ready(Ok(this.switch(head, tunnel)));
@@ -218,7 +202,7 @@ impl ResponseFuture {
         let Some(ledger) = self.ledger.take() else {
             return Poll::Pending;
         };
-        let silence = Silence::of(&self.told.method, &answer);
+        let silence = Silence::of(&self.told.method, answer.status());
         Poll::Ready(Ok(
             answer.map(|body| ResponseBody::new(body, ledger, &self.client, silence))
         ))
@@ -305,10 +289,8 @@ fn walk(
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             told.upgrade.clone_from(&shape.upgrade);
-            let listens = head.version != Version::HTTP_10 && client.hears_interims();
-            told.interims = listens.then(|| Interims::listen(&mut head.extensions));
-            let interims = &mut told.interims;
-            let body = outbound::slot(body, &shape, limit, client, ledger, &mut head, interims);
+            client.interims.begin();
+            let body = outbound::slot(body, &shape, limit, client, ledger, &head);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
             let attempts = Attempts::new(context, client, view, found.route, keys, outbound);
             start(attempts, client, ledger, now)
@@ -350,7 +332,6 @@ fn relay(
     client: &Rc<Client>,
     told: &Told,
     ledger: &mut Ledger,
-    cx: &mut Context<'_>,
 ) -> Result<Relayed<impl FnOnce(Box<Ledger>) -> Tunnel + use<>>, Kind> {
     let Won {
         answer,
@@ -363,9 +344,8 @@ fn relay(
         connect,
         took,
     } = answer;
-    let (mut head, body) = response.into_parts();
+    let (mut head, ()) = response.into_parts();
     engaged.traffic().attempt_answered(engaged.worker(), took);
-    framing::response(head.version, head.status, &head.headers)?;
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         // Octets are a tunnel's only where the endpoint switched to what the client asked for (RFC 9110 §7.8).
         let asked = told
@@ -393,15 +373,8 @@ fn relay(
         Some(_) | None => RequestSide::Ended,
     };
     let idle = route.timeouts.idle;
-    let mut relay = Relay::new(
-        body,
-        line,
-        request_side,
-        engaged,
-        Rc::clone(&client.clocks),
-        idle,
-    );
-    relay.settle(cx);
+    let mut relay = Relay::new(line, request_side, engaged, Rc::clone(&client.clocks), idle);
+    relay.settle();
     Ok(Relayed::Answer(Response::from_parts(
         versioned(head),
         Body::Relay(relay),

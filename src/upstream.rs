@@ -3,13 +3,16 @@
 //! Everything here belongs to one worker and stays on its thread. A connection is driven by whoever uses it, in the
 //! same task as the client's connection; an unused one is driven by nobody and looked at when it is wanted.
 
+mod answer;
 mod attempt;
 mod idle;
 mod io;
 mod line;
+mod switched;
 
 pub(crate) use attempt::{
     Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Freshness, Hold, UpstreamBody,
 };
 pub(crate) use idle::{Engaged, Entry, Upstreams};
-pub(crate) use line::{Drive, Line, Switched};
+pub(crate) use line::{Drive, Hears, Line};
+pub(crate) use switched::Switched;

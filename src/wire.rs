@@ -1,4 +1,5 @@
-//! One HTTP/1 connection of a client: its socket, what was read ahead of the one who wants it, and what waits to be written.
+//! HTTP/1 in octets, for both sides the decoding of bodies and the writing of messages; and one connection of a client: its
+//! socket, what was read ahead of the one who wants it, and what waits to be written.
 //!
 //! The connection's task and the body of its present request both hold it; they stay on one thread. A request's head, its
 //! body and the octets behind it come out of one buffer, an answer's head and the beginning of its body go out in one
@@ -11,7 +12,7 @@ mod out;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -19,12 +20,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body::Frame;
-use tokio::io::{AsyncWrite as _, Interest};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
-use body::{Decoded, Decoder};
-pub(crate) use head::{Head, HeadLimits, Unreadable};
+pub(crate) use body::{Decoded, Decoder, Faulty};
+pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
 pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
 
 use crate::error::Kind;
@@ -202,7 +203,7 @@ impl Wire {
                 }
                 Ok(Decoded::End) => return Poll::Ready(None),
                 Ok(Decoded::More) => {}
-                Err(body::Faulty) => {
+                Err(Faulty) => {
                     inner.broken = true;
                     return Poll::Ready(Some(Err(Kind::MalformedRequest)));
                 }
@@ -311,29 +312,13 @@ impl Wire {
 impl Inner {
     /// Writes until all is out or the socket takes no more.
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
-        let mut total = 0;
-        while !self.out.is_empty() {
-            let Some(socket) = &mut self.socket else {
-                return Err(io::ErrorKind::NotConnected.into());
-            };
-            let polled = match self.out.slices() {
-                (first, []) => Pin::new(socket).poll_write(cx, first),
-                (first, second) => {
-                    let slices = [IoSlice::new(first), IoSlice::new(second)];
-                    Pin::new(socket).poll_write_vectored(cx, &slices)
-                }
-            };
-            match polled {
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(octets)) => {
-                    self.out.advance(octets);
-                    total += octets;
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
-            }
+        if self.out.is_empty() {
+            return Ok(0);
         }
-        Ok(total)
+        let Some(socket) = &mut self.socket else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        self.out.write_to(Pin::new(socket), cx)
     }
 }
 

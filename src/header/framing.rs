@@ -1,7 +1,6 @@
 //! Where the body of a message ends (RFC 9112 §6): the one place that decides it, before anything is forwarded.
 //!
-//! What is ambiguous is refused and never repaired, since an endpoint may read it differently. Of answers hyper refuses some
-//! of it earlier; what it hands up unseen, as `identity, chunked`, is decided here.
+//! What is ambiguous is refused and never repaired, since an endpoint may read it differently.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};

@@ -1,7 +1,7 @@
 //! Fields that belong to one connection and are not passed on (RFC 9110 §7.6.1), and the offer to upgrade.
 //!
-//! `Transfer-Encoding` stays: hyper writes the framing of each message anew, and needs the field to know that a `GET`
-//! has a body of unknown length. `Trailer` stays too, as trailers are passed on.
+//! `Transfer-Encoding` stays: the framing of each message is written anew, and the field tells that a `GET` has a body of
+//! unknown length. `Trailer` stays too, as trailers are passed on.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,

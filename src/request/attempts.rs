@@ -57,13 +57,6 @@ pub(super) struct Won {
     pub(super) body: Option<Rc<BodySlot>>,
 }
 
-impl Won {
-    /// Whether the endpoint answered while the client is only now being told to send its body; said once.
-    pub(super) fn overtakes_100(&self) -> bool {
-        self.body.as_ref().is_some_and(|body| body.was_released())
-    }
-}
-
 impl Attempts {
     pub(super) fn new(
         context: &Rc<WorkerContext>,
@@ -209,7 +202,8 @@ impl Attempts {
         let Some(dispatch) = self.dispatch() else {
             return;
         };
-        let attempt = Attempt::begin(local, dispatch, freshness, now);
+        let hears = Some(self.client.interims.listener());
+        let attempt = Attempt::begin(local, dispatch, freshness, hears, now);
         self.under_way.push(Try { attempt, engaged });
     }
 
@@ -229,7 +223,6 @@ impl Attempts {
         *request.method_mut() = outbound.method.clone();
         *request.uri_mut() = outbound.target.clone();
         *request.headers_mut() = headers;
-        *request.extensions_mut() = outbound.extensions.clone();
         Some(request)
     }
 

@@ -17,6 +17,7 @@ use crate::header::forwarded::{Peer, Scheme};
 use crate::metrics::Metrics;
 use crate::metrics::Traffic;
 use crate::metrics::cells::WorkerId;
+use crate::request::interim::Interims;
 use crate::request::outcome::Ledger;
 use crate::response::upgrade::Tunnel;
 use crate::snapshot::{Reader, Store};
@@ -169,6 +170,8 @@ pub(crate) struct Client {
     /// The book of a request that a layer gave up, until the layer has answered instead.
     given_up: RefCell<Option<Box<Ledger>>>,
     tunnel: RefCell<Option<Tunnel>>,
+    /// What endpoints say before their answers.
+    pub(super) interims: Interims,
     /// Where interim responses are written.
     wire: RefCell<Option<Rc<Wire>>>,
 }
@@ -190,6 +193,7 @@ impl Client {
             tail: RefCell::default(),
             given_up: RefCell::default(),
             tunnel: RefCell::default(),
+            interims: Interims::default(),
             wire: RefCell::default(),
         }
     }
@@ -244,12 +248,7 @@ impl Client {
         drop(self.wire.replace(wire));
     }
 
-    /// Whether somebody is told of interim responses. A proxy without a connection of its own tells nobody.
-    pub(super) fn hears_interims(&self) -> bool {
-        self.wire.borrow().is_some()
-    }
-
-    /// Passes an interim response on.
+    /// Passes an interim response on. A proxy without a connection of its own tells nobody.
     pub(super) fn tell_interim(&self, status: StatusCode, headers: &HeaderMap) {
         if let Some(wire) = &*self.wire.borrow() {
             wire.push_interim(status, headers);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::body::RequestBody;
 use crate::config::model;
@@ -15,7 +15,6 @@ use crate::header::{self, Forwarding, hop};
 use crate::request::asked::{Asked, Shape};
 use crate::request::context::Client;
 use crate::request::expect;
-use crate::request::interim::Interims;
 use crate::request::outcome::Ledger;
 use crate::route::Found;
 use crate::route::rewrite;
@@ -27,8 +26,6 @@ pub(super) struct Outbound {
     pub(super) target: Uri,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Rc<BodySlot>>,
-    /// What hyper is to know beside the head.
-    pub(super) extensions: Extensions,
 }
 
 /// The target that is forwarded.
@@ -54,8 +51,7 @@ pub(super) fn slot(
     limit: Option<u64>,
     client: &Client,
     ledger: &mut Ledger,
-    head: &mut Parts,
-    interims: &mut Option<Interims>,
+    head: &Parts,
 ) -> Option<Rc<BodySlot>> {
     if matches!(shape.framing, Framing::Empty) {
         return None;
@@ -68,8 +64,7 @@ pub(super) fn slot(
     );
     let slot = BodySlot::new(body);
     if head.version != Version::HTTP_10 && is_continue(&head.headers) {
-        let interims = interims.get_or_insert_with(|| Interims::listen(&mut head.extensions));
-        expect::hold(&slot, interims);
+        expect::hold(&slot, &client.interims);
     }
     Some(slot)
 }
@@ -87,7 +82,6 @@ pub(super) fn assemble(
         method,
         version,
         mut headers,
-        extensions,
         ..
     } = head;
     header::forward_request(
@@ -102,7 +96,7 @@ pub(super) fn assemble(
     );
     hop::announce(&mut headers, shape.upgrade.clone());
     if shape.framing == Framing::Chunked {
-        // hyper takes a request without any length for one without a body where the method usually has none.
+        // Also where a layer made the body, or it came by another protocol.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if !headers.contains_key(HOST) {
@@ -115,6 +109,5 @@ pub(super) fn assemble(
         target,
         headers,
         body,
-        extensions,
     }
 }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderValue, REFERER, USER_AGENT};
-use http::{Method, Response, StatusCode, Version};
+use http::header::{HeaderValue, REFERER, USER_AGENT};
+use http::{Method, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -322,21 +322,14 @@ pub struct ResponseBody {
 pub(crate) enum Silence {
     /// It is sent.
     None,
-    /// It is not sent, as after HEAD.
+    /// It is not sent (RFC 9110 §6.4.1).
     Silent,
-    /// It is not sent, and the head still tells how long it would be: a 304 (RFC 9110 §8.6). hyper keeps that length
-    /// only where it takes the body for one that is to come.
-    Veiled,
 }
 
 impl Silence {
-    pub(crate) fn of<B>(method: &Method, answer: &Response<B>) -> Self {
-        if *method == Method::HEAD {
+    pub(crate) fn of(method: &Method, status: StatusCode) -> Self {
+        if *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
             Self::Silent
-        } else if answer.status() == StatusCode::NOT_MODIFIED
-            && answer.headers().contains_key(CONTENT_LENGTH)
-        {
-            Self::Veiled
         } else {
             Self::None
         }
@@ -409,14 +402,11 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.silence != Silence::Veiled && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.silence {
-            Silence::Veiled => SizeHint::new(),
-            Silence::None | Silence::Silent => self.body.size_hint(),
-        }
+        self.body.size_hint()
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn response(kind: Kind, request_id: &[u8]) -> Response<Body> {
     response
 }
 
-/// The same answer as octets, for a message that hyper could not read to its head's end.
+/// The same answer as octets, for a message that could not be read to its head's end.
 pub(crate) fn octets(kind: Kind, request_id: &[u8]) -> Vec<u8> {
     let reply = reply_to(kind);
     let body = text(reply.status, request_id);

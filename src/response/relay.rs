@@ -5,12 +5,11 @@
 //! that does not read must still be able to write.
 
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::body::without_forbidden_trailers;
@@ -21,7 +20,6 @@ use crate::upstream::{BodySlot, Drive, Engaged, Line};
 /// The body of an endpoint's response.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    body: Incoming,
     drive: Drive,
     request: RequestSide,
     clocks: Rc<Clocks>,
@@ -53,7 +51,6 @@ impl RequestSide {
 impl Relay {
     /// Relays a body; `idle` bounds the time without an octet.
     pub(crate) fn new(
-        body: Incoming,
         line: Box<Line>,
         request: RequestSide,
         engaged: Engaged,
@@ -65,7 +62,6 @@ impl Relay {
             RequestSide::Flows(_) => line.detach(),
         };
         Self {
-            body,
             drive,
             request,
             clocks,
@@ -76,9 +72,9 @@ impl Relay {
     }
 
     /// Gives the connection back at once if the response has no body at all.
-    pub(crate) fn settle(&mut self, cx: &mut Context<'_>) {
-        if self.body.is_end_stream() {
-            self.finish(cx);
+    pub(crate) fn settle(&mut self) {
+        if self.has_all() {
+            self.finish();
         }
     }
 
@@ -93,26 +89,20 @@ impl Relay {
             return self.too_slow(Kind::ResponseTooSlow);
         }
         let polled = match &mut self.drive {
-            Drive::Inline(line) => {
-                // How the connection ends shows in the body. It alone moves the body, so nothing else need wake us.
-                drop(line.poll(cx));
-                std::pin::Pin::new(&mut self.body)
-                    .poll_frame(&mut Context::from_waker(Waker::noop()))
-            }
-            Drive::Detached { .. } | Drive::Over => {
-                std::pin::Pin::new(&mut self.body).poll_frame(cx)
-            }
+            Drive::Inline(line) => line.poll_frame(cx),
+            Drive::Detached { line, .. } => line.borrow_mut().poll_frame(cx),
+            Drive::Over => return Poll::Ready(None),
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.clocks.stop(Clock::Moving);
-                if self.body.is_end_stream() {
-                    self.finish(cx);
+                if self.has_all() {
+                    self.finish();
                 }
                 Poll::Ready(Some(Ok(without_forbidden_trailers(frame))))
             }
             Poll::Ready(None) => {
-                self.finish(cx);
+                self.finish();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(cause))) => {
@@ -147,10 +137,19 @@ impl Relay {
         Poll::Ready(Some(Err(Error::new(kind, Progress::Answered))))
     }
 
-    fn finish(&mut self, cx: &mut Context<'_>) {
+    /// Whether the body has been read to its end.
+    fn has_all(&self) -> bool {
+        match &self.drive {
+            Drive::Inline(line) => line.is_over(),
+            Drive::Detached { line, .. } => line.borrow().is_over(),
+            Drive::Over => true,
+        }
+    }
+
+    fn finish(&mut self) {
         self.stop();
         if let Drive::Inline(line) = std::mem::replace(&mut self.drive, Drive::Over) {
-            line.release(cx);
+            line.release();
         }
     }
 
@@ -166,11 +165,15 @@ impl Relay {
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.over || self.body.is_end_stream()
+        self.over || self.has_all()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.drive {
+            Drive::Inline(line) => line.size_hint(),
+            Drive::Detached { line, .. } => line.borrow().size_hint(),
+            Drive::Over => SizeHint::with_exact(0),
+        }
     }
 }
 

@@ -56,12 +56,8 @@ impl Tunnel {
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut line = self.line.take().ok_or(io::ErrorKind::NotConnected)?;
-        // hyper hands the socket over once it has let go of the head, which is at once.
-        poll_fn(|cx| line.poll(cx))
-            .await
-            .map_err(io::Error::other)?;
-        let mut switched = line.switch().ok_or(io::ErrorKind::NotConnected)?;
+        let line = self.line.take().ok_or(io::ErrorKind::NotConnected)?;
+        let mut switched = line.switch();
         let ahead = switched.take_ahead();
         let mut client = Moving {
             io: client,

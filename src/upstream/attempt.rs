@@ -7,19 +7,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::body::{RequestBody, body_fault};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::idle::Local;
-use crate::upstream::line::{Line, Reply};
+use crate::upstream::line::{Cause, Hears, Line};
 
 /// What a try is given: the head it sends, and the body it may send.
 pub(crate) type Dispatch = Request<UpstreamBody>;
@@ -31,27 +31,27 @@ pub(crate) struct Attempt {
     /// When the request was handed to a connection.
     sent_at: Option<Instant>,
     began: Instant,
+    hears: Option<Rc<dyn Hears>>,
 }
 
 enum Stage {
     Connecting {
         line: Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>,
-        /// Boxed: it waits here only where no connection was at hand.
-        dispatch: Option<Box<Dispatch>>,
+        dispatch: Option<Dispatch>,
     },
     Exchange {
         line: Box<Line>,
-        reply: Reply,
+        head: Parts,
         received_before: u64,
         sent_before: u64,
     },
     Over,
 }
 
-/// The endpoint's answer, its body still to come.
+/// The head of the endpoint's answer; its body comes over the line.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
+    pub(crate) response: Response<()>,
     pub(crate) line: Box<Line>,
     /// How long the connection took to make; none if one was at hand.
     pub(crate) connect: Option<std::time::Duration>,
@@ -75,6 +75,7 @@ impl Attempt {
         local: Rc<Local>,
         dispatch: Dispatch,
         fresh: Freshness,
+        hears: Option<Rc<dyn Hears>>,
         now: Instant,
     ) -> Self {
         let unused = match fresh {
@@ -85,7 +86,7 @@ impl Attempt {
             Some(line) => exchange(line, dispatch),
             None => Stage::Connecting {
                 line: Box::pin(Rc::clone(&local).connect()),
-                dispatch: Some(Box::new(dispatch)),
+                dispatch: Some(dispatch),
             },
         };
         let sent_at = matches!(stage, Stage::Exchange { .. }).then_some(now);
@@ -94,6 +95,7 @@ impl Attempt {
             stage,
             sent_at,
             began: now,
+            hears,
         }
     }
 
@@ -117,7 +119,7 @@ impl Attempt {
     /// Takes the request back from a try that is given up, if it was not handed to a connection yet.
     pub(crate) fn reclaim(&mut self) -> Option<Dispatch> {
         match &mut self.stage {
-            Stage::Connecting { dispatch, .. } => dispatch.take().map(|boxed| *boxed),
+            Stage::Connecting { dispatch, .. } => dispatch.take(),
             Stage::Exchange { .. } | Stage::Over => None,
         }
     }
@@ -133,38 +135,30 @@ impl Attempt {
             match (connected, dispatch) {
                 (Ok(line), Some(dispatch)) => {
                     self.sent_at = Some(Instant::now());
-                    self.stage = exchange(line, *dispatch);
+                    self.stage = exchange(line, dispatch);
                 }
                 (Err(error), dispatch) => {
                     self.stage = Stage::Over;
                     return Poll::Ready(Err(AttemptFailure {
                         error,
                         stale: false,
-                        dispatch: dispatch.map(|dispatch| *dispatch),
+                        dispatch,
                     }));
                 }
                 (Ok(_), None) => unreachable!("a connecting try holds its request"),
             }
         }
-        let Stage::Exchange { line, reply, .. } = &mut self.stage else {
+        let Stage::Exchange { line, .. } = &mut self.stage else {
             return Poll::Pending;
         };
-        let ended = line.poll(cx);
-        // The reply is completed by the connection alone, which has just been driven: no other wake-up is wanted.
-        match reply.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        match line.poll_head(cx, self.hears.as_ref()) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answered(response))),
-            Poll::Ready(Err(failed)) => Poll::Ready(Err(self.failed(failed))),
-            Poll::Pending => {
-                debug_assert!(
-                    ended.is_pending(),
-                    "a connection that ended answers its request"
-                );
-                Poll::Pending
-            }
+            Poll::Ready(Err(cause)) => Poll::Ready(Err(self.failed(cause))),
+            Poll::Pending => Poll::Pending,
         }
     }
 
-    fn answered(&mut self, response: Response<Incoming>) -> Answer {
+    fn answered(&mut self, response: Response<()>) -> Answer {
         let now = Instant::now();
         let sent_at = self.sent_at.unwrap_or(now);
         let Stage::Exchange { line, .. } = std::mem::replace(&mut self.stage, Stage::Over) else {
@@ -179,17 +173,12 @@ impl Attempt {
         }
     }
 
-    fn failed(
-        &mut self,
-        mut failed: hyper::client::conn::TrySendError<Dispatch>,
-    ) -> AttemptFailure {
-        let dispatch = failed.take_message();
-        let cause = failed.into_error();
+    fn failed(&mut self, cause: Cause) -> AttemptFailure {
         let Stage::Exchange {
-            line,
+            mut line,
+            head,
             received_before,
             sent_before,
-            ..
         } = std::mem::replace(&mut self.stage, Stage::Over)
         else {
             unreachable!("only an exchange fails here");
@@ -197,12 +186,14 @@ impl Attempt {
         let answered = line.tie.received() > received_before;
         let progress = if answered {
             Progress::Answered
-        } else if dispatch.is_some() || line.tie.sent() == sent_before {
+        } else if line.tie.sent() == sent_before {
             Progress::NothingSent
         } else {
             Progress::MaybeSeen
         };
-        let fault = body_fault(&cause);
+        let dispatch = (progress == Progress::NothingSent)
+            .then(|| Request::from_parts(head, line.take_body()));
+        let fault = body_fault(&*cause);
         let kind = if let Some(kind) = fault {
             kind
         } else if self.local.endpoint().state() == State::Dead {
@@ -223,11 +214,11 @@ impl Attempt {
 fn exchange(mut line: Box<Line>, dispatch: Dispatch) -> Stage {
     let received_before = line.tie.received();
     let sent_before = line.tie.sent();
-    line.tie.await_head();
-    let reply = Box::pin(line.sender.try_send_request(dispatch));
+    let (head, body) = dispatch.into_parts();
+    line.begin(&head, body);
     Stage::Exchange {
         line,
-        reply,
+        head,
         received_before,
         sent_before,
     }
@@ -272,7 +263,6 @@ pub(crate) struct BodySlot {
     polled: Cell<bool>,
     ended: Cell<bool>,
     gate: RefCell<Option<Gate>>,
-    released: Cell<bool>,
     fault: Cell<Option<Kind>>,
 }
 
@@ -291,7 +281,6 @@ impl BodySlot {
             polled: Cell::new(false),
             ended: Cell::new(false),
             gate: RefCell::new(None),
-            released: Cell::new(false),
             fault: Cell::new(None),
         })
     }
@@ -299,11 +288,6 @@ impl BodySlot {
     /// Holds the body back until `gate` opens.
     pub(crate) fn hold(&self, gate: Gate) {
         self.gate.replace(Some(gate));
-    }
-
-    /// Whether it was held back and has been let go since the last time this was asked.
-    pub(crate) fn was_released(&self) -> bool {
-        self.released.take()
     }
 
     /// Why it ended before its time, if it did.
@@ -338,9 +322,7 @@ impl Body for UpstreamBody {
         {
             return Poll::Pending;
         }
-        if slot.gate.take().is_some() {
-            slot.released.set(true);
-        }
+        slot.gate.replace(None);
         slot.polled.set(true);
         let polled = Pin::new(&mut *slot.body.borrow_mut()).poll_frame(cx);
         match &polled {

@@ -234,9 +234,7 @@ impl Local {
             };
             Error::because(kind, Progress::NothingSent, error)
         })?;
-        Line::over(tcp, self)
-            .await
-            .map_err(|error| Error::because(Kind::ConnectFailed, Progress::NothingSent, error))
+        Ok(Line::over(tcp, self))
     }
 
     /// Keeps an unused connection for the next request.
@@ -248,7 +246,7 @@ impl Local {
             return;
         }
         let promised = line
-            .promised
+            .promised()
             .map(|kept| kept.saturating_sub(PROMISE_MARGIN));
         let kept = match (promised, connect.keep_alive) {
             (Some(promised), Some(configured)) => Some(promised.min(configured)),

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Octets within which the head of an answer must come, with all interim responses before it. hyper bounds a single
-/// head, but reads any number of them, and without a pause for others while there are more.
+/// Octets within which the head of an answer must come, with all interim responses before it: a single head has a
+/// bound of its own, their number has none.
 const HEADS_BYTES: u64 = 1 << 20;
 
 /// What a connection shares with the worker's table of connections.

@@ -1,69 +1,306 @@
-//! One connection to an endpoint, with hyper's two halves of it in one hand.
+//! One connection to an endpoint: a request written, its answer read, by whoever uses it and in their task.
+//!
+//! The request's body flows whenever anything here is polled, so that an endpoint may answer before it has all of it.
+//! Strictness about the answer's framing is `answer.rs`, about its chunks `wire/body.rs`.
 
+use std::cell::RefCell;
+use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
 
+use crate::upstream::answer::{self, End, Malformed};
 use crate::upstream::attempt::UpstreamBody;
 use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
+use crate::upstream::switched::Switched;
+use crate::wire::{AcceptsTrailers, Announced, Decoded, Decoder, Framing, Out};
 
-/// The most of a response's head, in octets.
-const HEAD_LIMIT: usize = 256 << 10;
+/// Room for what is read at once: doubled while reads fill it, up to the second.
+const ROOM: usize = 8 << 10;
+const MOST_ROOM: usize = 128 << 10;
+
+/// Why a connection broke.
+pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Is told what an endpoint says before its answer.
+pub(crate) trait Hears: fmt::Debug {
+    /// An interim response has come.
+    fn hear(&self, interim: Response<()>);
+}
 
 /// One connection to an endpoint.
 pub(crate) struct Line {
-    pub(super) sender: SendRequest<UpstreamBody>,
-    connection: Option<Connection<TokioIo<UpstreamIo>, UpstreamBody>>,
+    io: UpstreamIo,
+    read: BytesMut,
+    /// Octets of the head under way that have been looked through in vain.
+    scanned: usize,
+    room: usize,
+    out: Out,
+    sending: Option<Sending>,
+    receiving: Receiving,
+    /// Nothing has been said or seen that forbids another request.
+    persists: bool,
     pub(super) tie: Rc<Tie>,
     local: Rc<Local>,
     slot: usize,
     /// When it may no longer be taken up again; `None` is never.
     pub(super) expires: Option<Instant>,
     /// What the endpoint itself said of how long it keeps the connection.
-    pub(super) promised: Option<Duration>,
+    promised: Option<Duration>,
     pub(super) reused: bool,
+}
+
+/// A request's body on its way.
+struct Sending {
+    body: UpstreamBody,
+    framing: Framing,
+    announced: Announced,
+}
+
+/// Where the reading of an answer stands.
+enum Receiving {
+    /// Its head is awaited.
+    Head(Method),
+    Body(Decoder),
+    /// Its body ends with the connection.
+    UntilClose,
+    Over,
 }
 
 impl Line {
     /// Takes a fresh socket.
-    pub(super) async fn over(tcp: TcpStream, local: Rc<Local>) -> hyper::Result<Box<Self>> {
+    pub(super) fn over(tcp: TcpStream, local: Rc<Local>) -> Box<Self> {
         let tie = Rc::new(Tie::default());
-        let io = TokioIo::new(UpstreamIo::new(tcp, Rc::clone(&tie)));
-        let (sender, connection) = Builder::new()
-            .max_buf_size(HEAD_LIMIT)
-            .handshake(io)
-            .await?;
         let slot = local.join(Rc::clone(&tie));
-        Ok(Box::new(Self {
-            sender,
-            connection: Some(connection),
+        Box::new(Self {
+            io: UpstreamIo::new(tcp, Rc::clone(&tie)),
+            read: BytesMut::new(),
+            scanned: 0,
+            room: ROOM,
+            out: Out::default(),
+            sending: None,
+            receiving: Receiving::Over,
+            persists: true,
             tie,
             local,
             slot,
             expires: None,
             promised: None,
             reused: false,
-        }))
+        })
     }
 
-    /// Drives it; ready when it has ended, one way or another.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        match &mut self.connection {
-            Some(connection) => connection.poll_without_shutdown(cx),
-            None => Poll::Ready(Ok(())),
+    /// Begins a request; it goes out when the line is polled.
+    pub(super) fn begin(&mut self, head: &Parts, body: UpstreamBody) {
+        self.tie.await_head();
+        self.out
+            .push_request(&head.method, &head.uri, &head.headers);
+        self.receiving = Receiving::Head(head.method.clone());
+        self.sending = match body_framing(&head.headers) {
+            Framing::None => None,
+            framing => Some(Sending {
+                body,
+                framing,
+                announced: Announced::of(&head.headers, AcceptsTrailers::Yes),
+            }),
+        };
+    }
+
+    /// The body of a request that failed.
+    pub(super) fn take_body(&mut self) -> UpstreamBody {
+        let sending = self.sending.take();
+        sending.map_or(UpstreamBody::Empty, |sending| sending.body)
+    }
+
+    /// The head of the answer.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        hears: Option<&Rc<dyn Hears>>,
+    ) -> Poll<Result<Response<()>, Cause>> {
+        self.send(cx)?;
+        let Receiving::Head(method) = &self.receiving else {
+            return Poll::Pending;
+        };
+        let method = method.clone();
+        loop {
+            while let Some(head) = answer::read(&mut self.read, &mut self.scanned, &method)? {
+                let status = head.response.status();
+                if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+                    if let Some(hears) = hears {
+                        hears.hear(head.response);
+                    }
+                    // The body may have been asked for.
+                    self.send(cx)?;
+                    continue;
+                }
+                self.persists &= head.persists;
+                self.receiving = match head.end {
+                    _ if status == StatusCode::SWITCHING_PROTOCOLS => Receiving::Over,
+                    End::Framed(framing) => Receiving::Body(Decoder::of(framing)),
+                    End::Close => Receiving::UntilClose,
+                };
+                self.rest_if_over();
+                return Poll::Ready(Ok(head.response));
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+            }
+        }
+    }
+
+    /// The next piece of the answer's body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        loop {
+            match &mut self.receiving {
+                Receiving::Body(decoder) => match decoder.decode(&mut self.read) {
+                    Ok(Decoded::Data(data)) => {
+                        self.rest_if_over();
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    Ok(Decoded::Trailers(trailers)) => {
+                        self.rest_if_over();
+                        return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                    }
+                    Ok(Decoded::End) => {
+                        self.rest_if_over();
+                        return Poll::Ready(None);
+                    }
+                    Ok(Decoded::More) => {}
+                    Err(_) => return self.broken(Malformed.into()),
+                },
+                Receiving::UntilClose if !self.read.is_empty() => {
+                    let data = self.read.split().freeze();
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Receiving::UntilClose => {}
+                Receiving::Head(_) | Receiving::Over => return Poll::Ready(None),
+            }
+            match ready!(self.poll_fill(cx)) {
+                Ok(1..) => {}
+                Ok(0) if matches!(self.receiving, Receiving::UntilClose) => {
+                    self.receiving = Receiving::Over;
+                    self.persists = false;
+                    return Poll::Ready(None);
+                }
+                Ok(0) => return self.broken(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Err(error) => return self.broken(error.into()),
+            }
+        }
+    }
+
+    /// Sends of the request what can be sent. A connection that takes no more may still have an answer, so that only the
+    /// body's own failure is one here.
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>) -> Result<(), Cause> {
+        loop {
+            let waits = self.fill(cx)?;
+            if self.out.is_empty() {
+                return Ok(());
+            }
+            if self.out.write_to(Pin::new(&mut self.io), cx).is_err() {
+                self.persists = false;
+                self.sending = None;
+                self.out = Out::default();
+                return Ok(());
+            }
+            if waits.is_pending() || !self.out.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes from the request's body until enough waits to be written; pending where it has no more for now.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Cause> {
+        while let Some(sending) = &mut self.sending {
+            if self.out.is_full() {
+                return Ok(Poll::Ready(()));
+            }
+            let (frame, trailers) = match Pin::new(&mut sending.body).poll_frame(cx) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => (Some(data), None),
+                    Err(frame) => (None, frame.into_trailers().ok()),
+                },
+                Poll::Ready(None) => (None, None),
+                Poll::Ready(Some(Err(cause))) => {
+                    self.persists = false;
+                    self.sending = None;
+                    return Err(cause);
+                }
+            };
+            if let Some(data) = frame {
+                self.out.push_data(&mut sending.framing, data);
+                if !sending.body.is_end_stream() {
+                    continue;
+                }
+            }
+            let (framing, announced) = (sending.framing, &sending.announced);
+            self.out.push_end(framing, trailers.as_ref(), announced);
+            if let Framing::Length(1..) = framing {
+                // Less than was announced: whatever followed would be taken for the rest.
+                self.persists = false;
+            }
+            self.sending = None;
+        }
+        Ok(Poll::Pending)
+    }
+
+    fn broken<T>(&mut self, cause: Cause) -> Poll<Option<Result<T, Cause>>> {
+        self.persists = false;
+        self.receiving = Receiving::Over;
+        Poll::Ready(Some(Err(cause)))
+    }
+
+    /// Notes that the answer is read to its end.
+    fn rest_if_over(&mut self) {
+        if let Receiving::Body(decoder) = &self.receiving
+            && decoder.is_done()
+        {
+            self.receiving = Receiving::Over;
+        }
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.read.reserve(self.room);
+        let room = self.read.capacity() - self.read.len();
+        let octets = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.read))?;
+        if octets >= room && self.room < MOST_ROOM {
+            self.room *= 2;
+        }
+        Poll::Ready(Ok(octets))
+    }
+
+    /// Whether the answer's body has been read to its end.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.receiving, Receiving::Over)
+    }
+
+    /// How much of the answer's body is to come.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match &self.receiving {
+            Receiving::Body(decoder) => decoder
+                .length()
+                .map_or_else(SizeHint::new, SizeHint::with_exact),
+            Receiving::Over => SizeHint::with_exact(0),
+            Receiving::Head(_) | Receiving::UntilClose => SizeHint::new(),
         }
     }
 
@@ -72,13 +309,24 @@ impl Line {
         if self.expires.is_some_and(|expires| expires <= now) {
             return false;
         }
+        self.is_quiet()
+    }
+
+    /// Whether nothing is in the way of another request.
+    fn is_quiet(&mut self) -> bool {
+        let done = self.persists && self.is_over() && self.sending.is_none();
+        if !done || !self.out.is_empty() || !self.read.is_empty() {
+            return false;
+        }
         let mut cx = Context::from_waker(Waker::noop());
-        self.poll(&mut cx).is_pending() && self.sender.is_ready()
+        self.poll_fill(&mut cx).is_pending()
     }
 
     /// Gives it back for further requests, if it is good for any.
-    pub(crate) fn release(mut self: Box<Self>, cx: &mut Context<'_>) {
-        if self.poll(cx).is_pending() && self.sender.is_ready() {
+    pub(crate) fn release(mut self: Box<Self>) {
+        let done = self.persists && self.is_over() && self.sending.is_none();
+        if done && self.out.is_empty() && self.read.is_empty() {
+            self.read = BytesMut::new();
             let local = Rc::clone(&self.local);
             local.keep(self);
         }
@@ -89,26 +337,43 @@ impl Line {
         self.promised = kept;
     }
 
-    /// Drives the connection in a task of its own from now on, because its user may be held up by the client while
-    /// the request's body still flows.
-    pub(crate) fn detach(mut self: Box<Self>) -> Drive {
-        let driver = tokio::task::spawn_local(async move {
-            // How it ended reaches its user through the response's body.
-            drop(std::future::poll_fn(|cx| self.poll(cx)).await);
+    pub(super) fn promised(&self) -> Option<Duration> {
+        self.promised
+    }
+
+    /// Sends the rest of the request in a task of its own, because who relays the answer may be held up by a client that
+    /// must be able to go on sending.
+    pub(crate) fn detach(self: Box<Self>) -> Drive {
+        let line = Rc::new(RefCell::new(self));
+        let sender = Rc::clone(&line);
+        let task = tokio::task::spawn_local(async move {
+            let sent = poll_fn(|cx| {
+                let line = &mut **sender.borrow_mut();
+                match line.send(cx) {
+                    Ok(()) if line.sending.is_none() && line.out.is_empty() => Poll::Ready(Ok(())),
+                    Ok(()) => Poll::Pending,
+                    Err(cause) => Poll::Ready(Err(cause)),
+                }
+            });
+            if sent.await.is_err() {
+                // Who relays the answer finds its connection cut, and asks the body why.
+                sender.borrow().tie.cut();
+            }
         });
         Drive::Detached {
-            _task: Detached(driver),
+            line,
+            _task: Detached(task),
         }
     }
 
-    /// Takes the socket out, with what was read beyond the head, after the endpoint switched protocols.
-    pub(crate) fn switch(mut self: Box<Self>) -> Option<Switched> {
-        let parts = self.connection.take()?.into_parts();
-        Some(Switched {
-            io: parts.io.into_inner(),
-            ahead: parts.read_buf,
-            _line: self,
-        })
+    /// The connection behind a switch of protocols, with what was read beyond the head.
+    pub(crate) fn switch(mut self: Box<Self>) -> Switched {
+        let ahead = self.read.split().freeze();
+        Switched::new(self, ahead)
+    }
+
+    pub(super) fn socket(&mut self) -> Pin<&mut UpstreamIo> {
+        Pin::new(&mut self.io)
     }
 }
 
@@ -126,13 +391,27 @@ impl fmt::Debug for Line {
     }
 }
 
+/// How a request's head says that its body ends; written by `request/outbound.rs`, and so without doubt.
+fn body_framing(headers: &HeaderMap) -> Framing {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Framing::Chunked;
+    }
+    let length = headers.get(CONTENT_LENGTH);
+    let octets = length.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()?.parse().ok());
+    match octets {
+        Some(0) | None => Framing::None,
+        Some(octets) => Framing::Length(octets),
+    }
+}
+
 /// Who drives a connection while its response is relayed.
 #[derive(Debug)]
 pub(crate) enum Drive {
     /// Whoever relays the response.
     Inline(Box<Line>),
-    /// A task of its own.
+    /// The request's body has a task of its own.
     Detached {
+        line: Rc<RefCell<Box<Line>>>,
         /// Ends the task when it is dropped.
         _task: Detached,
     },
@@ -149,59 +428,3 @@ impl Drop for Detached {
         self.0.abort();
     }
 }
-
-/// A connection that speaks another protocol now.
-#[derive(Debug)]
-pub(crate) struct Switched {
-    io: UpstreamIo,
-    ahead: Bytes,
-    // Holds the connection's place in the worker's table, by which a dead endpoint's connections are cut.
-    _line: Box<Line>,
-}
-
-impl Switched {
-    /// What the endpoint said right behind its head.
-    pub(crate) fn take_ahead(&mut self) -> Bytes {
-        std::mem::take(&mut self.ahead)
-    }
-}
-
-impl AsyncRead for Switched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Switched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, octets)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// hyper's answer to a request that was handed to it.
-pub(super) type Reply = Pin<
-    Box<
-        dyn Future<
-            Output = Result<
-                hyper::Response<hyper::body::Incoming>,
-                hyper::client::conn::TrySendError<hyper::Request<UpstreamBody>>,
-            >,
-        >,
-    >,
->;

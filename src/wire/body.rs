@@ -22,7 +22,7 @@ const SIZE_DIGITS: usize = 16;
 
 /// Where the reading of a body stands.
 #[derive(Debug)]
-pub(super) enum Decoder {
+pub(crate) enum Decoder {
     Done,
     Length(u64),
     Chunked(Chunks),
@@ -30,7 +30,7 @@ pub(super) enum Decoder {
 
 /// Where the reading of chunks stands.
 #[derive(Debug)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     part: Part,
     /// Octets of extensions so far.
     extensions: usize,
@@ -46,7 +46,7 @@ enum Part {
 }
 
 /// What came out.
-pub(super) enum Decoded {
+pub(crate) enum Decoded {
     Data(Bytes),
     Trailers(HeaderMap),
     /// Nothing, before more is read.
@@ -56,10 +56,10 @@ pub(super) enum Decoded {
 
 /// The grammar is broken.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Faulty;
+pub(crate) struct Faulty;
 
 impl Decoder {
-    pub(super) fn of(framing: Framing) -> Self {
+    pub(crate) fn of(framing: Framing) -> Self {
         match framing {
             Framing::Empty | Framing::Length(0) => Self::Done,
             Framing::Length(octets) => Self::Length(octets),
@@ -70,12 +70,12 @@ impl Decoder {
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         matches!(self, Self::Done)
     }
 
     /// Octets to come, where that is known.
-    pub(super) fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Done => Some(0),
             Self::Length(left) => Some(*left),
@@ -84,7 +84,7 @@ impl Decoder {
     }
 
     /// The next piece of the body, taken from the front of what was read.
-    pub(super) fn decode(&mut self, read: &mut BytesMut) -> Result<Decoded, Faulty> {
+    pub(crate) fn decode(&mut self, read: &mut BytesMut) -> Result<Decoded, Faulty> {
         let decoded = match self {
             Self::Done => Decoded::End,
             Self::Length(left) => match take(read, left) {

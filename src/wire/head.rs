@@ -102,7 +102,7 @@ pub(super) fn read(
 }
 
 /// Whether an empty line has been read; looks only at what is new.
-fn ends(read: &[u8], scanned: &mut usize) -> bool {
+pub(crate) fn ends(read: &[u8], scanned: &mut usize) -> bool {
     let fresh = &read[scanned.saturating_sub(3)..];
     *scanned = read.len();
     memmem::find(fresh, b"\n\r\n").is_some() || memmem::find(fresh, b"\n\n").is_some()

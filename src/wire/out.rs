@@ -4,11 +4,16 @@
 //! of them on its way here does not count.
 
 use std::fmt::Write as _;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use hyper::ext::ReasonPhrase;
+
+use tokio::io::AsyncWrite;
 
 use crate::header::list::members;
 
@@ -111,6 +116,27 @@ impl Out {
         (framing, persists)
     }
 
+    /// The head of a request as it is.
+    pub(crate) fn push_request(&mut self, method: &Method, target: &Uri, headers: &HeaderMap) {
+        let out = &mut self.buffer;
+        out.reserve(512);
+        out.extend_from_slice(method.as_str().as_bytes());
+        out.extend_from_slice(b" ");
+        let target = target
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        // An absolute target may go without a path (RFC 9112 §3.2.1).
+        if target.starts_with('?') {
+            out.extend_from_slice(b"/");
+        }
+        out.extend_from_slice(target.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        for (name, value) in headers {
+            push_field(out, name, value.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
     /// The head of an interim response, which is all of it (RFC 9110 §15.2).
     pub(super) fn push_interim_head(&mut self, status: StatusCode, headers: &HeaderMap) {
         push_status(&mut self.buffer, status, None);
@@ -175,8 +201,36 @@ impl Out {
         self.buffer.extend_from_slice(b"\r\n");
     }
 
+    /// Writes until all is out or the socket takes no more; tells how much went.
+    pub(crate) fn write_to(
+        &mut self,
+        mut socket: Pin<&mut impl AsyncWrite>,
+        cx: &mut Context<'_>,
+    ) -> io::Result<usize> {
+        let mut total = 0;
+        while !self.is_empty() {
+            let polled = match self.slices() {
+                (first, []) => socket.as_mut().poll_write(cx, first),
+                (first, second) => {
+                    let slices = [IoSlice::new(first), IoSlice::new(second)];
+                    socket.as_mut().poll_write_vectored(cx, &slices)
+                }
+            };
+            match polled {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(octets)) => {
+                    self.advance(octets);
+                    total += octets;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
+            }
+        }
+        Ok(total)
+    }
+
     /// What is to be written next: a first slice, and a second one behind it that may be empty.
-    pub(super) fn slices(&self) -> (&[u8], &[u8]) {
+    fn slices(&self) -> (&[u8], &[u8]) {
         if self.piece.is_empty() {
             return (&self.buffer, &[]);
         }
@@ -187,7 +241,7 @@ impl Out {
     }
 
     /// So many octets of that have been written.
-    pub(super) fn advance(&mut self, octets: usize) {
+    fn advance(&mut self, octets: usize) {
         let mut left = octets;
         if self.piece.is_empty() {
             self.buffer.advance(left);

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -57,7 +57,6 @@ pools: {{ app: {{ endpoints: [ \"{}\", \"{}\" ] }} }}\n",
         target: http::Uri::from_static("/"),
         headers,
         body: None,
-        extensions: Extensions::new(),
     };
     let view = context.reader.newest();
     let pool = Arc::clone(view.pool(model::PoolId(0)));

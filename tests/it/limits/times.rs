@@ -77,7 +77,7 @@ fn a_silent_connection_is_closed_without_a_word() {
 #[test]
 fn a_connection_kept_as_a_bare_socket_serves_again() {
     let endpoint = Endpoint::start("a");
-    // Longer than hyper's state is kept for an idle connection: the refusal of another tells that this time is over.
+    // Longer than anything else is kept for an idle connection: the refusal of another tells that this time is over.
     let fiel = limited("headerTimeout: 1500ms", &endpoint);
     let mut client = Client::connect(fiel.address("web"));
     assert_eq!(client.get("/").status, 200);
