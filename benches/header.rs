@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use divan::Bencher;
 use fiel::config::model::HeaderEdits;
 use fiel::header::forwarded::{Peer, Scheme};
+use fiel::header::present::Present;
 use fiel::header::{
     Forwarding, forward_request, forward_response, forwarded, framing, hop, host, ids,
 };
@@ -58,11 +59,12 @@ fn answer() -> HeaderMap {
 fn whole_request(headers: &mut HeaderMap, uri: &Uri, peer: &Peer, edits: &HeaderEdits) {
     let version = Version::HTTP_11;
     black_box(host::target(version, &Method::GET, uri, headers)).expect("the request is sound");
-    let framing = framing::request(version, headers).expect("the request is sound");
+    let present = Present::of(headers);
+    let framing = framing::request(version, headers, present).expect("the request is sound");
     black_box(ids::request_id(headers, black_box(7)));
     black_box(ids::trace_id(headers));
     black_box(forwarded::client(headers, peer, &[]));
-    let upgrade = hop::upgrade(headers, &Method::GET, version, framing);
+    let upgrade = hop::upgrade(headers, present, &Method::GET, version, framing);
     forward_request(
         headers,
         &Forwarding {
@@ -103,7 +105,12 @@ fn response(bencher: Bencher<'_, '_>) {
     bencher
         .with_inputs(|| fields.clone())
         .bench_local_refs(|headers| {
-            let checked = framing::response(Version::HTTP_11, StatusCode::OK, headers);
+            let checked = framing::response(
+                Version::HTTP_11,
+                StatusCode::OK,
+                headers,
+                Present::of(headers),
+            );
             black_box(checked).expect("the response is sound");
             forward_response(headers, Version::HTTP_11, &edits);
         });

@@ -18,6 +18,7 @@ pub mod ids;
 pub mod keep_alive;
 pub(crate) mod list;
 pub mod network;
+pub mod present;
 pub mod trailer;
 pub mod via;
 

@@ -39,7 +39,7 @@ use crate::clock::Clock;
 use crate::config::model::{self, Action};
 use crate::error::Kind;
 use crate::header::framing::Framing;
-use crate::header::{self, hop, keep_alive};
+use crate::header::{self, hop};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
@@ -340,7 +340,7 @@ fn relay(
     } = won;
     let Answer {
         response,
-        mut line,
+        line,
         connect,
         took,
     } = answer;
@@ -365,7 +365,6 @@ fn relay(
             tunnel,
         ));
     }
-    line.promise(keep_alive::timeout(&head.headers));
     header::forward_response(&mut head.headers, head.version, &route.response_headers);
     ledger.answered(head.status, connect);
     let request_side = match sent {

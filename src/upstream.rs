@@ -8,11 +8,11 @@ mod attempt;
 mod idle;
 mod io;
 mod line;
+mod outbound;
 mod switched;
 
-pub(crate) use attempt::{
-    Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Freshness, Hold, UpstreamBody,
-};
+pub(crate) use attempt::{Answer, Attempt, AttemptFailure, Freshness};
 pub(crate) use idle::{Engaged, Entry, Upstreams};
 pub(crate) use line::{Drive, Hears, Line};
+pub(crate) use outbound::{BodySlot, Hold, Outbound};
 pub(crate) use switched::Switched;

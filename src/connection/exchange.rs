@@ -66,7 +66,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let edge = &member.edge;
-    let trailers = match hop::accepts_trailers(&head.headers) {
+    let trailers = match hop::accepts_trailers(&head.headers, head.present) {
         true => AcceptsTrailers::Yes,
         false => AcceptsTrailers::No,
     };

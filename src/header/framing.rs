@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use crate::error::Kind;
 use crate::header::list::{digits, is_token, members};
+use crate::header::present::Present;
 
 /// Where the body of a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +24,14 @@ pub enum Framing {
 ///
 /// # Errors
 /// [`Kind::MalformedRequest`] or [`Kind::UnknownTransferCoding`].
-pub fn request(version: Version, headers: &HeaderMap) -> Result<Framing, Kind> {
-    if headers.contains_key(TRANSFER_ENCODING) {
+pub fn request(version: Version, headers: &HeaderMap, present: Present) -> Result<Framing, Kind> {
+    if present.has(Present::TRANSFER_ENCODING) {
         // RFC 9112 §6.1: an HTTP/1.0 message with a transfer coding has faulty framing (CVE-2026-2835).
         if version == Version::HTTP_10 {
             return Err(Kind::MalformedRequest);
         }
         // RFC 9112 §6.3, third: both together may be an attempt to smuggle.
-        if headers.contains_key(CONTENT_LENGTH) {
+        if present.has(Present::CONTENT_LENGTH) {
             return Err(Kind::MalformedRequest);
         }
         return match coding(headers) {
@@ -40,18 +41,29 @@ pub fn request(version: Version, headers: &HeaderMap) -> Result<Framing, Kind> {
         };
     }
     // RFC 9112 §6.3, seventh: a request without either has no body.
+    if !present.has(Present::CONTENT_LENGTH) {
+        return Ok(Framing::Empty);
+    }
     let length = content_length(headers).map_err(|Faulty| Kind::MalformedRequest)?;
     Ok(length.map_or(Framing::Empty, Framing::Length))
 }
 
-/// Refuses responses whose body would not certainly end where the endpoint meant it to.
+/// Refuses responses whose body would not certainly end where the endpoint meant it to; the length that the others name.
 ///
 /// # Errors
 /// [`Kind::MalformedResponse`].
-pub fn response(version: Version, status: StatusCode, headers: &HeaderMap) -> Result<(), Kind> {
-    let length = content_length(headers).map_err(|Faulty| Kind::MalformedResponse)?;
-    if !headers.contains_key(TRANSFER_ENCODING) {
-        return Ok(());
+pub fn response(
+    version: Version,
+    status: StatusCode,
+    headers: &HeaderMap,
+    present: Present,
+) -> Result<Option<u64>, Kind> {
+    let length = match present.has(Present::CONTENT_LENGTH) {
+        true => content_length(headers).map_err(|Faulty| Kind::MalformedResponse)?,
+        false => None,
+    };
+    if !present.has(Present::TRANSFER_ENCODING) {
+        return Ok(length);
     }
     // RFC 9112 §6.1: no transfer coding in 1xx and 204, none in HTTP/1.0; §6.3: none beside a length. Other codings
     // than chunked were not asked for, as no `TE` says so.
@@ -63,7 +75,7 @@ pub fn response(version: Version, status: StatusCode, headers: &HeaderMap) -> Re
     if faulty {
         return Err(Kind::MalformedResponse);
     }
-    Ok(())
+    Ok(None)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +151,14 @@ mod tests {
 
     use super::*;
     use crate::header::tests::fields;
+
+    fn request(version: Version, headers: &HeaderMap) -> Result<Framing, Kind> {
+        super::request(version, headers, Present::of(headers))
+    }
+
+    fn response(version: Version, status: StatusCode, headers: &HeaderMap) -> Result<(), Kind> {
+        super::response(version, status, headers, Present::of(headers)).map(drop)
+    }
 
     fn of(lines: &[(&str, &str)]) -> Result<Framing, Kind> {
         request(Version::HTTP_11, &fields(lines))

@@ -14,6 +14,7 @@ use crate::header::framing::Framing;
 use crate::header::ids::{TRACEPARENT, TRACESTATE, X_REQUEST_ID};
 use crate::header::keep_alive::KEEP_ALIVE;
 use crate::header::list::{is_token, members, members_of};
+use crate::header::present::Present;
 
 /// What some clients say to a proxy in place of `Connection` (RFC 9112 §C.2.2).
 pub(super) static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -23,10 +24,13 @@ static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 /// Removes what belongs to the client's connection. `TE: trailers` is said anew where the client said it, since fiel
 /// passes trailers on.
 pub fn strip_request(headers: &mut HeaderMap) {
-    let accepts_trailers = accepts_trailers(headers);
-    strip(headers);
-    // RFC 9110 §11.7.2: for the next proxy that asks for it, which fiel never does. An endpoint is none.
-    headers.remove(PROXY_AUTHORIZATION);
+    let present = Present::of(headers);
+    let accepts_trailers = accepts_trailers(headers, present);
+    strip(headers, present);
+    if present.has(Present::PROXY_AUTHORIZATION) {
+        // RFC 9110 §11.7.2: for the next proxy that asks for it, which fiel never does. An endpoint is none.
+        headers.remove(PROXY_AUTHORIZATION);
+    }
     if accepts_trailers {
         headers.insert(TE, TRAILERS.clone());
     }
@@ -34,18 +38,43 @@ pub fn strip_request(headers: &mut HeaderMap) {
 
 /// Removes what belongs to the endpoint's connection.
 pub fn strip_response(headers: &mut HeaderMap) {
-    strip(headers);
-    // RFC 9110 §11.7.1: the client would take it for this proxy's.
-    headers.remove(PROXY_AUTHENTICATE);
+    let present = Present::of(headers);
+    strip(headers, present);
+    if present.has(Present::PROXY_AUTHENTICATE) {
+        // RFC 9110 §11.7.1: the client would take it for this proxy's.
+        headers.remove(PROXY_AUTHENTICATE);
+    }
 }
 
 /// Whether a message says `TE: trailers` (RFC 9110 §10.1.4), without which it gets none.
 #[must_use]
-pub fn accepts_trailers(headers: &HeaderMap) -> bool {
-    members(headers, TE).any(|member| member.eq_ignore_ascii_case(b"trailers"))
+pub fn accepts_trailers(headers: &HeaderMap, present: Present) -> bool {
+    present.has(Present::TE)
+        && members(headers, TE).any(|member| member.eq_ignore_ascii_case(b"trailers"))
 }
 
-fn strip(headers: &mut HeaderMap) {
+fn strip(headers: &mut HeaderMap, present: Present) {
+    for (field, name) in [
+        (Present::PROXY_CONNECTION, &PROXY_CONNECTION),
+        (Present::KEEP_ALIVE, &KEEP_ALIVE),
+        (Present::TE, &TE),
+        (Present::UPGRADE, &UPGRADE),
+    ] {
+        if present.has(field) {
+            headers.remove(name);
+        }
+    }
+    if present.has(Present::UPGRADE) {
+        // It belongs to an upgrade to h2c, also where `Connection` does not name it.
+        headers.remove(&HTTP2_SETTINGS);
+    }
+    if present.has(Present::CONNECTION) {
+        strip_named(headers);
+    }
+}
+
+/// Removes `Connection` and what it names.
+fn strip_named(headers: &mut HeaderMap) {
     // A second name for these lines, since the map changes below; it copies no octets.
     let naming: SmallVec<[HeaderValue; 2]> = headers
         .get_all(CONNECTION)
@@ -53,13 +82,7 @@ fn strip(headers: &mut HeaderMap) {
         .filter(|line| members_of(line).any(|option| !is_usual(option)))
         .cloned()
         .collect();
-    for name in [&CONNECTION, &PROXY_CONNECTION, &KEEP_ALIVE, &TE] {
-        headers.remove(name);
-    }
-    if headers.remove(UPGRADE).is_some() {
-        // It belongs to an upgrade to h2c, also where `Connection` does not name it.
-        headers.remove(&HTTP2_SETTINGS);
-    }
+    headers.remove(CONNECTION);
     // RFC 9110 §7.6.1: "remove any header or trailer field(s) from the message with the same name as the
     // connection-option".
     for option in naming.iter().flat_map(members_of) {
@@ -109,11 +132,13 @@ fn is_protected(name: &str) -> bool {
 #[must_use]
 pub fn upgrade(
     headers: &HeaderMap,
+    present: Present,
     method: &Method,
     version: Version,
     framing: Framing,
 ) -> Option<HeaderValue> {
-    let may_switch = method == Method::GET
+    let may_switch = present.has(Present::UPGRADE)
+        && method == Method::GET
         && version == Version::HTTP_11
         && matches!(framing, Framing::Empty | Framing::Length(0))
         && members(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
@@ -166,6 +191,15 @@ mod tests {
 
     use super::*;
     use crate::header::tests::fields;
+
+    fn upgrade(
+        headers: &HeaderMap,
+        method: &Method,
+        version: Version,
+        framing: Framing,
+    ) -> Option<HeaderValue> {
+        super::upgrade(headers, Present::of(headers), method, version, framing)
+    }
 
     fn stripped(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = fields(lines);

@@ -49,8 +49,28 @@ pub fn authority(text: &[u8]) -> Result<Authority<'_>, BadHost> {
     })
 }
 
+/// RFC 3986 §2: unreserved octets and sub-delims.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        plain[octet as usize] = octet.is_ascii_alphanumeric();
+        octet += 1;
+    }
+    let others = b"-._~!$&'()*+,;=";
+    let mut index = 0;
+    while index < others.len() {
+        plain[others[index] as usize] = true;
+        index += 1;
+    }
+    plain
+};
+
 /// RFC 3986 §3.2.2, reg-name, but for the empty one; IPv4 addresses are of this form too.
 fn is_registered_name(host: &[u8]) -> bool {
+    if host.iter().all(|octet| PLAIN[usize::from(*octet)]) {
+        return !host.is_empty();
+    }
     let mut rest = host;
     while let [first, after @ ..] = rest {
         rest = match (first, after) {
@@ -59,9 +79,7 @@ fn is_registered_name(host: &[u8]) -> bool {
             {
                 after
             }
-            (byte, after) if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) => {
-                after
-            }
+            (octet, after) if PLAIN[usize::from(*octet)] => after,
             _ => return false,
         };
     }

@@ -13,6 +13,7 @@ use crate::config::path::canonical;
 use crate::error::Kind;
 use crate::header::framing::{self, Framing};
 use crate::header::host::{self, Form};
+use crate::header::present::Present;
 use crate::header::{forwarded, hop, ids};
 use crate::request::context::{Client, WorkerContext};
 use crate::route::Facts;
@@ -44,7 +45,8 @@ pub(crate) struct Shape {
 /// # Errors
 /// The kind of the refusal.
 pub(crate) fn settle(head: &mut Parts, limits: &ListenerLimits) -> Result<Shape, Kind> {
-    let framing = framing::request(head.version, &head.headers)?;
+    let present = Present::of(&head.headers);
+    let framing = framing::request(head.version, &head.headers, present)?;
     let form = host::target(head.version, &head.method, &head.uri, &head.headers)?.form;
     let octets = head
         .uri
@@ -62,7 +64,7 @@ pub(crate) fn settle(head: &mut Parts, limits: &ListenerLimits) -> Result<Shape,
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
         head.uri = Uri::from(target);
     }
-    let upgrade = hop::upgrade(&head.headers, &head.method, head.version, framing);
+    let upgrade = hop::upgrade(&head.headers, present, &head.method, head.version, framing);
     Ok(Shape { framing, upgrade })
 }
 

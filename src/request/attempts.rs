@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Request;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -19,12 +18,11 @@ use crate::error::{Error, Kind, Progress, Side};
 use crate::policy::retry::{self, Decision, Failed};
 use crate::pool::{Keys, Pool};
 use crate::request::context::{Client, WorkerContext};
-use crate::request::outbound::Outbound;
 use crate::request::outcome::Ledger;
 use crate::request::placing::{Look, Placing, Verdict, look_again, verdict_on};
 use crate::snapshot::View;
 use crate::upstream::{
-    Answer, Attempt, AttemptFailure, BodySlot, Dispatch, Engaged, Entry, Freshness, UpstreamBody,
+    Answer, Attempt, AttemptFailure, BodySlot, Engaged, Entry, Freshness, Outbound,
 };
 
 /// How long a request waits for the first verdict on a pool.
@@ -35,7 +33,7 @@ pub(super) struct Attempts {
     context: Rc<WorkerContext>,
     client: Rc<Client>,
     placing: Placing,
-    outbound: Option<Outbound>,
+    outbound: Outbound,
     idempotent: bool,
     under_way: SmallVec<[Try; 1]>,
     /// The pool whose first verdict is waited for, and the wait.
@@ -71,7 +69,7 @@ impl Attempts {
             client: Rc::clone(client),
             placing: Placing::new(view, route, keys),
             idempotent: retry::is_idempotent(&outbound.method),
-            outbound: Some(outbound),
+            outbound,
             under_way: SmallVec::new(),
             waiting: None,
             tried: SmallVec::new(),
@@ -104,7 +102,7 @@ impl Attempts {
         }
         let mut index = 0;
         while let Some(tried) = self.under_way.get_mut(index) {
-            match tried.attempt.poll(cx) {
+            match tried.attempt.poll(cx, &self.outbound) {
                 Poll::Ready(Ok(answer)) => {
                     let Try { engaged, .. } = self.under_way.swap_remove(index);
                     return Poll::Ready(Ok(self.won(answer, engaged)));
@@ -140,12 +138,11 @@ impl Attempts {
             )));
         }
         if clocks.rang(Clock::Try)
-            && let Some(mut late) = self.under_way.pop()
+            && let Some(late) = self.under_way.pop()
         {
             let failure = AttemptFailure {
                 error: Error::new(Kind::TryTimeout, late.attempt.progress()),
                 stale: false,
-                dispatch: late.attempt.reclaim(),
             };
             self.lost(&late, failure, ledger)?;
             // The new try has not been polled yet: come again at once.
@@ -199,41 +196,18 @@ impl Attempts {
         ledger.tried(endpoint.label());
         let limit = self.spec().timeouts.try_timeout;
         self.client.clocks.start(Clock::Try, now, limit);
-        let Some(dispatch) = self.dispatch() else {
-            return;
-        };
         let hears = Some(self.client.interims.listener());
-        let attempt = Attempt::begin(local, dispatch, freshness, hears, now);
+        let attempt = Attempt::begin(local, &self.outbound, freshness, hears, now);
         self.under_way.push(Try { attempt, engaged });
-    }
-
-    /// The request for a try. A request that could be sent again is copied, any other is handed over.
-    fn dispatch(&mut self) -> Option<Dispatch> {
-        let repeatable = self.idempotent && self.spec().retry.attempts > 0;
-        let outbound = self.outbound.as_mut()?;
-        let headers = match repeatable {
-            true => outbound.headers.clone(),
-            false => std::mem::take(&mut outbound.headers),
-        };
-        let body = outbound
-            .body
-            .clone()
-            .map_or(UpstreamBody::Empty, UpstreamBody::Shared);
-        let mut request = Request::new(body);
-        *request.method_mut() = outbound.method.clone();
-        *request.uri_mut() = outbound.target.clone();
-        *request.headers_mut() = headers;
-        Some(request)
     }
 
     fn won(&mut self, answer: Answer, engaged: Engaged) -> Won {
         self.under_way.clear();
         self.stop_clocks();
-        let body = self.outbound.take().and_then(|outbound| outbound.body);
         Won {
             answer,
             engaged,
-            body,
+            body: self.outbound.body.take(),
         }
     }
 
@@ -244,15 +218,10 @@ impl Attempts {
         failure: AttemptFailure,
         ledger: &mut Ledger,
     ) -> Result<(), Error> {
-        let AttemptFailure {
-            error,
-            stale,
-            dispatch,
-        } = failure;
+        let AttemptFailure { error, stale } = failure;
         let kind = error.kind();
         let worker = self.context.worker;
         let endpoint = Arc::clone(lost.attempt.endpoint());
-        self.take_back(dispatch);
         let decision = retry::decide(
             &self.spec().retry,
             &Failed {
@@ -261,7 +230,7 @@ impl Attempts {
                 stale,
                 repeated: self.repeated,
                 idempotent: self.idempotent,
-                whole: self.is_whole(),
+                whole: self.outbound.is_whole(),
             },
         );
         let newest = self.context.reader.newest();
@@ -303,26 +272,6 @@ impl Attempts {
                 Ok(())
             }
         }
-    }
-
-    /// Puts back what was certainly not sent.
-    fn take_back(&mut self, dispatch: Option<Dispatch>) {
-        if let (Some(dispatch), Some(outbound)) = (dispatch, &mut self.outbound)
-            && outbound.headers.is_empty()
-        {
-            outbound.headers = dispatch.into_parts().0.headers;
-        }
-    }
-
-    /// Whether the request can still be sent whole.
-    fn is_whole(&self) -> bool {
-        self.outbound.as_ref().is_some_and(|outbound| {
-            let untouched = outbound
-                .body
-                .as_ref()
-                .is_none_or(|body| body.is_untouched());
-            untouched && !outbound.headers.is_empty()
-        })
     }
 
     fn progress(&self) -> Progress {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Uri, Version};
 
 use crate::body::RequestBody;
 use crate::config::model;
@@ -18,15 +18,7 @@ use crate::request::expect;
 use crate::request::outcome::Ledger;
 use crate::route::Found;
 use crate::route::rewrite;
-use crate::upstream::BodySlot;
-
-/// The request as every try sends it.
-pub(super) struct Outbound {
-    pub(super) method: Method,
-    pub(super) target: Uri,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<Rc<BodySlot>>,
-}
+use crate::upstream::{BodySlot, Outbound};
 
 /// The target that is forwarded.
 pub(super) fn target(

@@ -2,15 +2,17 @@
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use hyper::ext::ReasonPhrase;
 use smallvec::SmallVec;
 
-use crate::header::framing;
 use crate::header::list::members;
+use crate::header::present::Present;
+use crate::header::{framing, keep_alive};
 use crate::wire;
 
 /// The fields of a head, at most.
@@ -33,27 +35,47 @@ pub(super) enum End {
     Close,
 }
 
+/// What the request says of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// It may have a body.
+    Whole,
+    /// It has none, whatever its head says (RFC 9110 §9.3.2).
+    HeadOnly,
+}
+
+impl Expected {
+    pub(super) fn to(method: &Method) -> Self {
+        match *method == Method::HEAD {
+            true => Self::HeadOnly,
+            false => Self::Whole,
+        }
+    }
+}
+
 /// A head, and what it says of the connection.
 pub(super) struct Head {
     pub(super) response: Response<()>,
     pub(super) end: End,
     /// Whether the endpoint lets the connection go on.
     pub(super) persists: bool,
+    /// How long it promises to keep it (`Keep-Alive: timeout`).
+    pub(super) kept: Option<Duration>,
 }
 
-/// Takes the head of the answer to a request of this method from the front of what was read, if all of it is here.
+/// Takes the head of an answer from the front of what was read, if all of it is here.
 pub(super) fn read(
     read: &mut BytesMut,
     scanned: &mut usize,
-    method: &Method,
+    expected: Expected,
 ) -> Result<Option<Head>, Malformed> {
     if !looks_like_one(read) {
         return Err(Malformed);
     }
-    if !wire::ends(read, scanned) && read.len() < OCTETS {
+    // Most heads come whole: the parser is asked at once.
+    if *scanned > 0 && !wire::ends(read, scanned) && read.len() < OCTETS {
         return Ok(None);
     }
-    *scanned = 0;
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let status = httparse::ParserConfig::default()
@@ -61,7 +83,10 @@ pub(super) fn read(
         .map_err(|_| Malformed)?;
     let octets = match status {
         httparse::Status::Complete(octets) if octets <= OCTETS => octets,
-        httparse::Status::Partial if read.len() < OCTETS => return Ok(None),
+        httparse::Status::Partial if read.len() < OCTETS => {
+            *scanned = read.len();
+            return Ok(None);
+        }
         httparse::Status::Complete(_) | httparse::Status::Partial => return Err(Malformed),
     };
     let (Some(version), Some(code), Some(reason)) = (parsed.version, parsed.code, parsed.reason)
@@ -86,14 +111,20 @@ pub(super) fn read(
         _ => Version::HTTP_11,
     };
     let octets = read.split_to(octets).freeze();
-    let headers = headers(&octets, &places)?;
-    framing::response(version, status, &headers).map_err(|_| Malformed)?;
-    let end = end(method, status, &headers)?;
-    let says =
-        |option: &[u8]| members(&headers, CONNECTION).any(|one| one.eq_ignore_ascii_case(option));
+    *scanned = 0;
+    let (headers, present) = headers(&octets, &places)?;
+    let length = framing::response(version, status, &headers, present).map_err(|_| Malformed)?;
+    let says = |option: &[u8]| {
+        present.has(Present::CONNECTION)
+            && members(&headers, CONNECTION).any(|one| one.eq_ignore_ascii_case(option))
+    };
     let persists = match version {
         Version::HTTP_10 => says(b"keep-alive"),
         _ => !says(b"close"),
+    };
+    let kept = match present.has(Present::KEEP_ALIVE) {
+        true => keep_alive::timeout(&headers),
+        false => None,
     };
     let mut response = Response::new(());
     *response.status_mut() = status;
@@ -104,8 +135,9 @@ pub(super) fn read(
     }
     Ok(Some(Head {
         response,
-        end,
+        end: end(expected, status, length, present),
         persists,
+        kept,
     }))
 }
 
@@ -119,37 +151,36 @@ fn looks_like_one(read: &[u8]) -> bool {
 fn headers(
     octets: &Bytes,
     places: &[(Range<usize>, Range<usize>)],
-) -> Result<HeaderMap, Malformed> {
+) -> Result<(HeaderMap, Present), Malformed> {
     // Room for what the proxy adds.
     let mut headers = HeaderMap::with_capacity(places.len() + 2);
+    let mut present = Present::default();
     for (name, value) in places {
         let name = HeaderName::from_bytes(&octets[name.clone()]).map_err(|_| Malformed)?;
         let value = octets.slice(value.clone());
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed)?;
+        present.note(&name);
         headers.append(name, value);
     }
-    Ok(headers)
+    Ok((headers, present))
 }
 
 /// RFC 9112 §6.3.
-fn end(method: &Method, status: StatusCode, headers: &HeaderMap) -> Result<End, Malformed> {
-    let none = *method == Method::HEAD
+fn end(expected: Expected, status: StatusCode, length: Option<u64>, present: Present) -> End {
+    let none = expected == Expected::HeadOnly
         || status.is_informational()
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
     if none {
-        return Ok(End::Framed(framing::Framing::Empty));
+        return End::Framed(framing::Framing::Empty);
     }
-    // Checked above: exactly one `chunked`, or a single length in digits.
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return Ok(End::Framed(framing::Framing::Chunked));
+    // Then it is exactly one `chunked`.
+    if present.has(Present::TRANSFER_ENCODING) {
+        return End::Framed(framing::Framing::Chunked);
     }
-    let Some(length) = headers.get(CONTENT_LENGTH) else {
-        return Ok(End::Close);
-    };
-    let octets = std::str::from_utf8(length.as_bytes()).ok();
-    let octets = octets.and_then(|text| text.parse().ok()).ok_or(Malformed)?;
-    Ok(End::Framed(framing::Framing::Length(octets)))
+    length.map_or(End::Close, |octets| {
+        End::Framed(framing::Framing::Length(octets))
+    })
 }
 
 #[cfg(test)]
@@ -161,26 +192,26 @@ mod tests {
     /// Reads what comes in these pieces, as a connection would.
     fn read_pieces(
         pieces: &[&[u8]],
-        method: &Method,
+        expected: Expected,
     ) -> Result<Option<(Head, Vec<u8>)>, Malformed> {
         let (mut buffer, mut scanned) = (BytesMut::new(), 0);
         let mut found = None;
         for piece in pieces {
             buffer.extend_from_slice(piece);
             if found.is_none() {
-                found = read(&mut buffer, &mut scanned, method)?;
+                found = read(&mut buffer, &mut scanned, expected)?;
             }
         }
         Ok(found.map(|head| (head, buffer.to_vec())))
     }
 
     fn one(octets: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Malformed> {
-        read_pieces(&[octets], &Method::GET)
+        read_pieces(&[octets], Expected::Whole)
     }
 
     #[track_caller]
-    fn assert_end(head: &str, method: &Method, end: End, persists: bool) {
-        let (found, rest) = read_pieces(&[head.as_bytes()], method).unwrap().unwrap();
+    fn assert_end(head: &str, expected: Expected, end: End, persists: bool) {
+        let (found, rest) = read_pieces(&[head.as_bytes()], expected).unwrap().unwrap();
         assert_eq!((found.end, found.persists), (end, persists), "{head:?}");
         assert!(rest.is_empty());
     }
@@ -191,7 +222,7 @@ mod tests {
             b"HTTP/1.1 200 Fine\r\nServer: x\r\nA: 1\r\nContent-Length: 4\r\na: 2\r\n\r\nbody";
         for at in 0..=octets.len() {
             let (first, second) = octets.split_at(at);
-            let (head, rest) = read_pieces(&[first, second], &Method::GET)
+            let (head, rest) = read_pieces(&[first, second], Expected::Whole)
                 .unwrap()
                 .unwrap();
             assert_eq!(rest, b"body", "cut at {at}");
@@ -210,13 +241,13 @@ mod tests {
     fn the_end_of_a_body_is_where_rfc_9112_section_6_3_says() {
         const NONE: End = End::Framed(framing::Framing::Empty);
         const CHUNKED: End = End::Framed(framing::Framing::Chunked);
-        let get = &Method::GET;
+        let get = Expected::Whole;
         assert_end("HTTP/1.1 200 OK\r\n\r\n", get, End::Close, true);
         assert_end("HTTP/1.1 204 No Content\r\n\r\n", get, NONE, true);
         let length = "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n";
         assert_end(length, get, NONE, true);
         let length = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
-        assert_end(length, &Method::HEAD, NONE, true);
+        assert_end(length, Expected::HeadOnly, NONE, true);
         assert_end(length, get, End::Framed(framing::Framing::Length(9)), true);
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_end(chunked, get, CHUNKED, true);
@@ -273,7 +304,7 @@ mod tests {
             at in any::<prop::sample::Index>(),
         ) {
             let (first, second) = octets.split_at(at.index(octets.len() + 1));
-            let cut = read_pieces(&[first, second], &Method::GET);
+            let cut = read_pieces(&[first, second], Expected::Whole);
             let whole = one(&octets);
             // What is no head may be told sooner, never later.
             if let (Ok(Some((cut, _))), Ok(Some((whole, _)))) = (&cut, &whole) {

@@ -1,28 +1,21 @@
 //! One try of one request at one endpoint.
 
-use std::cell::{Cell, RefCell};
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use http::request::Parts;
-use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http::Response;
 use tokio::time::Instant;
 
-use crate::body::{RequestBody, body_fault};
+use crate::body::body_fault;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::idle::Local;
 use crate::upstream::line::{Cause, Hears, Line};
-
-/// What a try is given: the head it sends, and the body it may send.
-pub(crate) type Dispatch = Request<UpstreamBody>;
+use crate::upstream::outbound::Outbound;
 
 /// One try; polled until it is answered or has failed.
 pub(crate) struct Attempt {
@@ -35,13 +28,9 @@ pub(crate) struct Attempt {
 }
 
 enum Stage {
-    Connecting {
-        line: Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>,
-        dispatch: Option<Dispatch>,
-    },
+    Connecting(Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>),
     Exchange {
         line: Box<Line>,
-        head: Parts,
         received_before: u64,
         sent_before: u64,
     },
@@ -65,15 +54,13 @@ pub(crate) struct AttemptFailure {
     pub(crate) error: Error,
     /// The connection had served before and died under the request, perhaps before the endpoint saw it.
     pub(crate) stale: bool,
-    /// The request, where it is certain that nothing of it was sent.
-    pub(crate) dispatch: Option<Dispatch>,
 }
 
 impl Attempt {
     /// Begins a try, on an unused connection if there is one and `fresh` does not forbid it.
     pub(crate) fn begin(
         local: Rc<Local>,
-        dispatch: Dispatch,
+        outbound: &Outbound,
         fresh: Freshness,
         hears: Option<Rc<dyn Hears>>,
         now: Instant,
@@ -83,11 +70,8 @@ impl Attempt {
             Freshness::New => None,
         };
         let stage = match unused {
-            Some(line) => exchange(line, dispatch),
-            None => Stage::Connecting {
-                line: Box::pin(Rc::clone(&local).connect()),
-                dispatch: Some(dispatch),
-            },
+            Some(line) => exchange(line, outbound),
+            None => Stage::Connecting(Box::pin(Rc::clone(&local).connect())),
         };
         let sent_at = matches!(stage, Stage::Exchange { .. }).then_some(now);
         Self {
@@ -110,42 +94,29 @@ impl Attempt {
             Stage::Exchange {
                 line, sent_before, ..
             } if line.tie.sent() > *sent_before => Progress::MaybeSeen,
-            Stage::Connecting { .. } | Stage::Exchange { .. } | Stage::Over => {
-                Progress::NothingSent
-            }
+            Stage::Connecting(_) | Stage::Exchange { .. } | Stage::Over => Progress::NothingSent,
         }
     }
 
-    /// Takes the request back from a try that is given up, if it was not handed to a connection yet.
-    pub(crate) fn reclaim(&mut self) -> Option<Dispatch> {
-        match &mut self.stage {
-            Stage::Connecting { dispatch, .. } => dispatch.take(),
-            Stage::Exchange { .. } | Stage::Over => None,
-        }
-    }
-
-    /// Drives the try.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, AttemptFailure>> {
-        if let Stage::Connecting { line, dispatch } = &mut self.stage {
-            let connected = match line.as_mut().poll(cx) {
-                Poll::Ready(connected) => connected,
-                Poll::Pending => return Poll::Pending,
-            };
-            let dispatch = dispatch.take();
-            match (connected, dispatch) {
-                (Ok(line), Some(dispatch)) => {
+    /// Drives the try, which sends the same request in all its polls.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        outbound: &Outbound,
+    ) -> Poll<Result<Answer, AttemptFailure>> {
+        if let Stage::Connecting(connecting) = &mut self.stage {
+            match ready!(connecting.as_mut().poll(cx)) {
+                Ok(line) => {
                     self.sent_at = Some(Instant::now());
-                    self.stage = exchange(line, dispatch);
+                    self.stage = exchange(line, outbound);
                 }
-                (Err(error), dispatch) => {
+                Err(error) => {
                     self.stage = Stage::Over;
                     return Poll::Ready(Err(AttemptFailure {
                         error,
                         stale: false,
-                        dispatch,
                     }));
                 }
-                (Ok(_), None) => unreachable!("a connecting try holds its request"),
             }
         }
         let Stage::Exchange { line, .. } = &mut self.stage else {
@@ -175,8 +146,7 @@ impl Attempt {
 
     fn failed(&mut self, cause: Cause) -> AttemptFailure {
         let Stage::Exchange {
-            mut line,
-            head,
+            line,
             received_before,
             sent_before,
         } = std::mem::replace(&mut self.stage, Stage::Over)
@@ -191,8 +161,6 @@ impl Attempt {
         } else {
             Progress::MaybeSeen
         };
-        let dispatch = (progress == Progress::NothingSent)
-            .then(|| Request::from_parts(head, line.take_body()));
         let fault = body_fault(&*cause);
         let kind = if let Some(kind) = fault {
             kind
@@ -206,19 +174,16 @@ impl Attempt {
         AttemptFailure {
             error: Error::because(kind, progress, cause),
             stale: line.reused && !answered && fault.is_none(),
-            dispatch,
         }
     }
 }
 
-fn exchange(mut line: Box<Line>, dispatch: Dispatch) -> Stage {
+fn exchange(mut line: Box<Line>, outbound: &Outbound) -> Stage {
     let received_before = line.tie.received();
     let sent_before = line.tie.sent();
-    let (head, body) = dispatch.into_parts();
-    line.begin(&head, body);
+    line.begin(outbound);
     Stage::Exchange {
         line,
-        head,
         received_before,
         sent_before,
     }
@@ -227,7 +192,7 @@ fn exchange(mut line: Box<Line>, dispatch: Dispatch) -> Stage {
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
-            Stage::Connecting { .. } => "connecting",
+            Stage::Connecting(_) => "connecting",
             Stage::Exchange { .. } => "exchange",
             Stage::Over => "over",
         };
@@ -245,105 +210,4 @@ pub(crate) enum Freshness {
     Any,
     /// A new one: the last died unused, and its like may have too.
     New,
-}
-
-/// The body as a try sends it: nothing, or the one body that all tries of a request share.
-#[derive(Debug)]
-pub(crate) enum UpstreamBody {
-    /// There is none.
-    Empty,
-    /// The client's.
-    Shared(Rc<BodySlot>),
-}
-
-/// The body of a request, which at most one try can send.
-#[derive(Debug)]
-pub(crate) struct BodySlot {
-    body: RefCell<RequestBody>,
-    polled: Cell<bool>,
-    ended: Cell<bool>,
-    gate: RefCell<Option<Gate>>,
-    fault: Cell<Option<Kind>>,
-}
-
-/// Holds a body back until the endpoint asks for it (`Expect: 100-continue`).
-pub(crate) trait Hold: fmt::Debug {
-    /// Ready when the body may flow.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-type Gate = Box<dyn Hold>;
-
-impl BodySlot {
-    pub(crate) fn new(body: RequestBody) -> Rc<Self> {
-        Rc::new(Self {
-            body: RefCell::new(body),
-            polled: Cell::new(false),
-            ended: Cell::new(false),
-            gate: RefCell::new(None),
-            fault: Cell::new(None),
-        })
-    }
-
-    /// Holds the body back until `gate` opens.
-    pub(crate) fn hold(&self, gate: Gate) {
-        self.gate.replace(Some(gate));
-    }
-
-    /// Why it ended before its time, if it did.
-    pub(crate) fn fault(&self) -> Option<Kind> {
-        self.fault.get()
-    }
-
-    /// Whether any of it may have been sent.
-    pub(crate) fn is_untouched(&self) -> bool {
-        !self.polled.get()
-    }
-
-    /// Whether all of it has been sent.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.get() || self.body.borrow().is_end_stream()
-    }
-}
-
-impl Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = Box<dyn StdError + Send + Sync>;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Self::Shared(slot) = self.get_mut() else {
-            return Poll::Ready(None);
-        };
-        if let Some(gate) = &mut *slot.gate.borrow_mut()
-            && gate.poll_open(cx).is_pending()
-        {
-            return Poll::Pending;
-        }
-        slot.gate.replace(None);
-        slot.polled.set(true);
-        let polled = Pin::new(&mut *slot.body.borrow_mut()).poll_frame(cx);
-        match &polled {
-            Poll::Ready(None) => slot.ended.set(true),
-            Poll::Ready(Some(Err(error))) => slot.fault.set(body_fault(&**error)),
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Shared(slot) => slot.body.borrow().is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Shared(slot) => slot.body.borrow().size_hint(),
-        }
-    }
 }

@@ -15,18 +15,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::{Frame, SizeHint};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
-use crate::upstream::answer::{self, End, Malformed};
-use crate::upstream::attempt::UpstreamBody;
+use crate::upstream::answer::{self, End, Expected, Malformed};
 use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
+use crate::upstream::outbound::{BodySlot, Outbound};
 use crate::upstream::switched::Switched;
 use crate::wire::{AcceptsTrailers, Announced, Decoded, Decoder, Framing, Out};
 
@@ -67,7 +66,7 @@ pub(crate) struct Line {
 
 /// A request's body on its way.
 struct Sending {
-    body: UpstreamBody,
+    body: Rc<BodySlot>,
     framing: Framing,
     announced: Announced,
 }
@@ -75,7 +74,7 @@ struct Sending {
 /// Where the reading of an answer stands.
 enum Receiving {
     /// Its head is awaited.
-    Head(Method),
+    Head(Expected),
     Body(Decoder),
     /// Its body ends with the connection.
     UntilClose,
@@ -106,25 +105,17 @@ impl Line {
     }
 
     /// Begins a request; it goes out when the line is polled.
-    pub(super) fn begin(&mut self, head: &Parts, body: UpstreamBody) {
+    pub(super) fn begin(&mut self, request: &Outbound) {
+        let headers = &request.headers;
         self.tie.await_head();
         self.out
-            .push_request(&head.method, &head.uri, &head.headers);
-        self.receiving = Receiving::Head(head.method.clone());
-        self.sending = match body_framing(&head.headers) {
-            Framing::None => None,
-            framing => Some(Sending {
-                body,
-                framing,
-                announced: Announced::of(&head.headers, AcceptsTrailers::Yes),
-            }),
-        };
-    }
-
-    /// The body of a request that failed.
-    pub(super) fn take_body(&mut self) -> UpstreamBody {
-        let sending = self.sending.take();
-        sending.map_or(UpstreamBody::Empty, |sending| sending.body)
+            .push_request(&request.method, &request.target, headers);
+        self.receiving = Receiving::Head(Expected::to(&request.method));
+        self.sending = request.body.as_ref().map(|body| Sending {
+            body: Rc::clone(body),
+            framing: body_framing(headers),
+            announced: Announced::of(headers, AcceptsTrailers::Yes),
+        });
     }
 
     /// The head of the answer.
@@ -134,12 +125,11 @@ impl Line {
         hears: Option<&Rc<dyn Hears>>,
     ) -> Poll<Result<Response<()>, Cause>> {
         self.send(cx)?;
-        let Receiving::Head(method) = &self.receiving else {
+        let Receiving::Head(expected) = self.receiving else {
             return Poll::Pending;
         };
-        let method = method.clone();
         loop {
-            while let Some(head) = answer::read(&mut self.read, &mut self.scanned, &method)? {
+            while let Some(head) = answer::read(&mut self.read, &mut self.scanned, expected)? {
                 let status = head.response.status();
                 if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
                     if let Some(hears) = hears {
@@ -150,6 +140,7 @@ impl Line {
                     continue;
                 }
                 self.persists &= head.persists;
+                self.promised = head.kept;
                 self.receiving = match head.end {
                     _ if status == StatusCode::SWITCHING_PROTOCOLS => Receiving::Over,
                     End::Framed(framing) => Receiving::Body(Decoder::of(framing)),
@@ -233,7 +224,7 @@ impl Line {
             if self.out.is_full() {
                 return Ok(Poll::Ready(()));
             }
-            let (frame, trailers) = match Pin::new(&mut sending.body).poll_frame(cx) {
+            let (frame, trailers) = match sending.body.poll_frame(cx) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => (Some(data), None),
@@ -330,11 +321,6 @@ impl Line {
             let local = Rc::clone(&self.local);
             local.keep(self);
         }
-    }
-
-    /// Notes how long the endpoint promised to keep the connection (`Keep-Alive: timeout`).
-    pub(crate) fn promise(&mut self, kept: Option<Duration>) {
-        self.promised = kept;
     }
 
     pub(super) fn promised(&self) -> Option<Duration> {

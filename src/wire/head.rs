@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use crate::header::expect;
 use crate::header::framing::{self, Framing};
 use crate::header::list::members;
+use crate::header::present::Present;
 
 /// Fields that are read without an allocation.
 const USUAL_FIELDS: usize = 100;
@@ -42,6 +43,7 @@ pub(crate) struct Head {
     pub(crate) target: Uri,
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
+    pub(crate) present: Present,
     /// Whether the client means to ask again over this connection (RFC 9112 §9.3).
     pub(crate) persists: bool,
     pub(crate) expects_continue: bool,
@@ -74,12 +76,11 @@ pub(super) fn read(
     if read.is_empty() {
         return Ok(None);
     }
-    if !ends(read, scanned) {
-        *parsed += 1;
-        if *parsed > EARLY && read.len() <= limits.octets {
-            return Ok(None);
-        }
+    // Most heads come whole: the parser is asked at once.
+    if *parsed > 0 && !ends(read, scanned) && *parsed > EARLY && read.len() <= limits.octets {
+        return Ok(None);
     }
+    *parsed += 1;
     let parsed = if limits.fields <= USUAL_FIELDS {
         let mut fields = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
         parse(read, &mut fields[..limits.fields], limits)?
@@ -93,7 +94,8 @@ pub(super) fn read(
     };
     let octets = read.split_to(parsed.octets).freeze();
     let mut head = parsed.head(&octets)?;
-    let framing = framing::request(head.version, &head.headers).unwrap_or_else(|_| {
+    let framing = framing::request(head.version, &head.headers, head.present);
+    let framing = framing.unwrap_or_else(|_| {
         // Refused by those who read the head, and nothing behind it is read.
         head.persists = false;
         Framing::Empty
@@ -206,27 +208,32 @@ impl Parsed {
         let target = Uri::from_maybe_shared(target).map_err(|_| Unreadable::Malformed)?;
         // Room for what the proxy adds, so that the map need not grow.
         let mut headers = HeaderMap::with_capacity(self.fields.len() + ADDED);
+        let mut present = Present::default();
         for (name, value) in self.fields {
             let name = &octets[name.start as usize..name.end as usize];
+            let name = HeaderName::from_bytes(name).map_err(|_| Unreadable::Malformed)?;
             let value = octets.slice(value.start as usize..value.end as usize);
-            headers.append(
-                HeaderName::from_bytes(name).map_err(|_| Unreadable::Malformed)?,
-                HeaderValue::from_maybe_shared(value).map_err(|_| Unreadable::Malformed)?,
-            );
+            let value = HeaderValue::from_maybe_shared(value).map_err(|_| Unreadable::Malformed)?;
+            present.note(&name);
+            headers.append(name, value);
         }
         let says = |option: &[u8]| {
-            members(&headers, CONNECTION).any(|member| member.eq_ignore_ascii_case(option))
+            present.has(Present::CONNECTION)
+                && members(&headers, CONNECTION).any(|member| member.eq_ignore_ascii_case(option))
         };
         let persists = match self.version {
             Version::HTTP_10 => says(b"keep-alive") && !says(b"close"),
             _ => !says(b"close"),
         };
-        let expects_continue = self.version != Version::HTTP_10 && expect::is_continue(&headers);
+        let expects_continue = present.has(Present::EXPECT)
+            && self.version != Version::HTTP_10
+            && expect::is_continue(&headers);
         Ok(Head {
             method: self.method,
             target,
             version: self.version,
             headers,
+            present,
             persists,
             expects_continue,
         })

@@ -1,0 +1,102 @@
+//! What goes to an endpoint: the head as every try sends it, and the body, which at most one can.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use http_body::{Body as _, Frame};
+
+use crate::body::{RequestBody, body_fault};
+use crate::error::Kind;
+use crate::upstream::line::Cause;
+
+/// The request that every try sends. Tries borrow it, so that none of it is copied for one.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) method: Method,
+    pub(crate) target: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Rc<BodySlot>>,
+}
+
+impl Outbound {
+    /// Whether it can still be sent whole: nothing of its body has been asked for.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| !body.polled.get())
+    }
+}
+
+/// The body of a request, which at most one try can send.
+#[derive(Debug)]
+pub(crate) struct BodySlot {
+    body: RefCell<RequestBody>,
+    polled: Cell<bool>,
+    ended: Cell<bool>,
+    gate: RefCell<Option<Gate>>,
+    fault: Cell<Option<Kind>>,
+}
+
+/// Holds a body back until the endpoint asks for it (`Expect: 100-continue`).
+pub(crate) trait Hold: fmt::Debug {
+    /// Ready when the body may flow.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+type Gate = Box<dyn Hold>;
+
+impl BodySlot {
+    pub(crate) fn new(body: RequestBody) -> Rc<Self> {
+        Rc::new(Self {
+            body: RefCell::new(body),
+            polled: Cell::new(false),
+            ended: Cell::new(false),
+            gate: RefCell::new(None),
+            fault: Cell::new(None),
+        })
+    }
+
+    /// Holds the body back until `gate` opens.
+    pub(crate) fn hold(&self, gate: Gate) {
+        self.gate.replace(Some(gate));
+    }
+
+    /// Why it ended before its time, if it did.
+    pub(crate) fn fault(&self) -> Option<Kind> {
+        self.fault.get()
+    }
+
+    /// Whether all of it has been sent.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get() || self.is_end_stream()
+    }
+
+    /// Whether nothing more will come.
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.body.borrow().is_end_stream()
+    }
+
+    /// The next piece, once the gate is open.
+    pub(super) fn poll_frame(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        if let Some(gate) = &mut *self.gate.borrow_mut()
+            && gate.poll_open(cx).is_pending()
+        {
+            return Poll::Pending;
+        }
+        self.gate.replace(None);
+        self.polled.set(true);
+        let polled = Pin::new(&mut *self.body.borrow_mut()).poll_frame(cx);
+        match &polled {
+            Poll::Ready(None) => self.ended.set(true),
+            Poll::Ready(Some(Err(error))) => self.fault.set(body_fault(&**error)),
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+}
