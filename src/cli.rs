@@ -70,14 +70,14 @@ enum Command {
     /// Run the proxy with a configuration
     #[command(long_about = help::RUN, after_long_help = help::RUN_MORE)]
     Run {
-        /// The configuration: a YAML file
+        /// The configuration: a YAML file, or a folder of them
         #[arg(short, long, value_name = "PATH")]
         config: PathBuf,
     },
     /// Validate a configuration without binding a port
     #[command(long_about = help::CHECK, after_long_help = help::CHECK_MORE)]
     Check {
-        /// The configuration: a YAML file
+        /// The configuration: a YAML file, or a folder of them
         #[arg(short, long, value_name = "PATH")]
         config: PathBuf,
     },

@@ -52,6 +52,7 @@ Environment:
 pub(crate) const RUN: &str = "\
 Run the proxy with a configuration.
 
+PATH is a YAML file, or a folder: then its *.yaml and *.yml files are one configuration, in the order of their names. \
 Binds the listeners and the admin address, starts probing, and proxies until told to stop. \
 A change of the file is taken up by itself; a wrong one changes nothing and is reported. \
 Logs go to standard error, access logs where `accessLog` says (standard output by default).";
@@ -60,6 +61,7 @@ Logs go to standard error, access logs where `accessLog` says (standard output b
 pub(crate) const RUN_MORE: &str = "\
 Examples:
   fiel run --config fiel.yaml
+  fiel run --config /etc/fiel              a folder of files: lists are joined, maps merged
   FIEL_LOG=debug fiel run -c fiel.yaml     log more
   curl -s http://127.0.0.1:9901/status     what is it doing? (admin address)
 
@@ -79,12 +81,14 @@ pub(crate) const CHECK: &str = "\
 Validate a configuration without binding a port.
 
 Says of every problem, all at once, where it is (file, line, column), what is wrong, and how to mend it. \
-The same validation stands before every start and every reload.";
+The same validation stands before every start and every reload. Of a folder all *.yaml and *.yml files are one \
+configuration; what is set in two of them is a problem that names both places.";
 
 /// Below `fiel check --help`.
 pub(crate) const CHECK_MORE: &str = "\
 Examples:
   fiel check --config fiel.yaml
+  fiel check --config /etc/fiel                             a folder of files
   fiel check -c fiel.yaml && kill -HUP \"$(pidof fiel)\"     reload only what is right
 
 Exit codes: 0 fine (warnings may be printed), 1 there are problems (on standard error), 2 wrong usage.";
@@ -120,7 +124,7 @@ Exit codes: 0 stopped with Ctrl-C, 2 wrong usage, 3 a port is taken.";
 
 /// Below clap's words when `--config` is missing.
 pub(crate) const NO_CONFIG: &str = "\
-  fiel never runs on silent defaults: name a YAML file.
+  fiel never runs on silent defaults: name a YAML file, or a folder of them.
   No file yet? `fiel demo --print-config > fiel.yaml` writes one to begin with; `fiel demo` needs none.";
 
 /// Commands that are planned but not in this version, and what to do meanwhile.
