@@ -13,6 +13,7 @@ pub mod model;
 pub mod path;
 mod problem;
 mod redact;
+pub mod schema;
 mod source;
 mod substitute;
 mod suggest;

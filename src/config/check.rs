@@ -32,7 +32,7 @@ use crate::config::check::pool::Pools;
 use crate::config::check::route::Placed;
 use crate::config::document::{Piece, Value};
 use crate::config::keys::ROOT;
-use crate::config::model::{AccessLog, Action, Config, Resolver, Shutdown};
+use crate::config::model::{AccessLog, Action, Config, MAX_ENDPOINT_SERIES, Resolver, Shutdown};
 use crate::config::problem::quoted;
 use crate::config::source::{Found, Place, Sources};
 
@@ -125,7 +125,7 @@ fn config(findings: &mut Findings<'_>, root: &Piece, base: &Path) -> Option<Conf
         },
         max_endpoint_series: match fields.get("metrics") {
             Some(at) => admin::max_endpoint_series(findings, at),
-            None => admin::MAX_ENDPOINT_SERIES,
+            None => MAX_ENDPOINT_SERIES,
         },
         listeners: listeners.all,
         routes: routes.into_iter().map(|placed| placed.route).collect(),

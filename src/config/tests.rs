@@ -1,6 +1,7 @@
 //! What the configuration means, key by key, and what wrong ones are told.
 
 mod folder;
+mod schema;
 
 use std::fmt::Write as _;
 use std::fs;
