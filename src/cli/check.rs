@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
+use crate::cli::plain::plain;
 use crate::config::{self, Config};
 
 /// Validates the configuration at `path` and prints one line of summary, which files of a folder were read and which
@@ -39,12 +40,7 @@ pub(crate) fn check(path: &Path) -> Result<(), Failure> {
 /// The names of files without their folder; nothing in them reaches the terminal.
 fn names(files: &[PathBuf]) -> String {
     let names = files.iter().filter_map(|file| file.file_name());
-    let names: Vec<String> = names
-        .map(|name| {
-            let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-            name.to_string_lossy().chars().map(plain).collect()
-        })
-        .collect();
+    let names: Vec<String> = names.map(|name| plain(&name.to_string_lossy())).collect();
     names.join(", ")
 }
 
