@@ -5,10 +5,15 @@
 //! ever started with silent defaults: without a command, or without a file, fiel explains itself instead.
 
 mod check;
+mod client;
+mod completions;
 mod demo;
 mod failure;
 mod help;
+mod plain;
 mod run;
+mod schema;
+mod status;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -16,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::failure::Failure;
 
@@ -46,6 +51,15 @@ fn obey(typed: Typed) -> Result<(), Failure> {
         Some(Command::Run { config }) => run::run(&config),
         Some(Command::Check { config }) => check::check(&config),
         Some(Command::Demo(wishes)) => demo::demo(&wishes),
+        Some(Command::Status(wishes)) => status::status(&wishes),
+        Some(Command::Schema { part }) => {
+            schema::schema(part);
+            Ok(())
+        }
+        Some(Command::Completions { shell }) => {
+            completions::completions(Typed::command(), shell);
+            Ok(())
+        }
     }
 }
 
@@ -70,20 +84,36 @@ enum Command {
     /// Run the proxy with a configuration
     #[command(long_about = help::RUN, after_long_help = help::RUN_MORE)]
     Run {
-        /// The configuration: a YAML file
+        /// The configuration: a YAML file, or a folder of them
         #[arg(short, long, value_name = "PATH")]
         config: PathBuf,
     },
     /// Validate a configuration without binding a port
     #[command(long_about = help::CHECK, after_long_help = help::CHECK_MORE)]
     Check {
-        /// The configuration: a YAML file
+        /// The configuration: a YAML file, or a folder of them
         #[arg(short, long, value_name = "PATH")]
         config: PathBuf,
     },
     /// Show a canary at work: endpoints of two versions and the proxy, in one process
     #[command(long_about = help::DEMO, after_long_help = help::DEMO_MORE)]
     Demo(demo::Wishes),
+    /// Show what a running fiel is at: listeners, shares, pools and endpoints
+    #[command(long_about = help::STATUS, after_long_help = help::STATUS_MORE)]
+    Status(status::Wishes),
+    /// Print the JSON Schema of the configuration, for editors
+    #[command(long_about = help::SCHEMA, after_long_help = help::SCHEMA_MORE)]
+    Schema {
+        /// For one file of a folder: what is needed may stand in another
+        #[arg(long)]
+        part: bool,
+    },
+    /// Print the completions for a shell
+    #[command(long_about = help::COMPLETIONS, after_long_help = help::COMPLETIONS_MORE)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Answers what could not be understood, and `--help` and `--version`, which come the same way.
@@ -110,7 +140,7 @@ fn later_command(error: &clap::Error) -> Option<String> {
     };
     let (name, instead) = help::LATER.iter().find(|(known, _)| known == name)?;
     Some(format!(
-        "error: `fiel {name}` is not in this version\n\n  {instead}\n  in this version: run, check, demo; `fiel --help` says more"
+        "error: `fiel {name}` is not in this version\n\n  {instead}\n  in this version: run, check, demo, status, schema, completions; `fiel --help` says more"
     ))
 }
 
@@ -135,13 +165,11 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_command_line_holds_together() {
-        use clap::CommandFactory;
         Typed::command().debug_assert();
     }
 
     #[test]
     fn no_command_of_a_later_version_is_offered() {
-        use clap::CommandFactory;
         let offered = Typed::command();
         for (name, _) in help::LATER {
             assert!(

@@ -4,16 +4,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fiel::config::{load, read};
+use fiel::config::{Loaded, Problems, load, read};
 
 #[test]
 fn every_wrong_file_is_told_in_the_words_expected() {
     let mut failed = String::new();
     let mut count = 0;
-    for path in yaml_files("tests/golden") {
+    let files = yaml_files("tests/golden").into_iter();
+    let cases = files.map(|file| (report(&file), file));
+    let folders = folders("tests/golden").into_iter();
+    for (actual, path) in cases.chain(folders.map(|folder| (told(load(&folder)), folder))) {
         count += 1;
         let expected_path = path.with_extension("expected");
-        let actual = report(&path);
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&expected_path, &actual).unwrap();
         }
@@ -33,7 +35,8 @@ fn every_wrong_file_is_told_in_the_words_expected() {
 
 #[test]
 fn every_ready_made_configuration_is_right_and_gives_no_warning() {
-    for path in yaml_files("config") {
+    let folder = PathBuf::from("examples/folder");
+    for path in yaml_files("config").into_iter().chain([folder]) {
         match load(&path) {
             Ok(loaded) => assert_eq!(loaded.warnings, [], "{}", path.display()),
             Err(problems) => panic!("{problems}"),
@@ -73,7 +76,12 @@ fn report(path: &Path) -> String {
         .file_name()
         .expect("a listed file has a name")
         .to_string_lossy();
-    match read(&text, &name, Path::new("tests/golden"), &env) {
+    told(read(&text, &name, Path::new("tests/golden"), &env))
+}
+
+/// Its problems, or its warnings.
+fn told(loaded: Result<Loaded, Problems>) -> String {
+    match loaded {
         Ok(loaded) => loaded
             .warnings
             .iter()
@@ -90,6 +98,16 @@ fn yaml_files(folder: &str) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.expect("the folder can be read").path())
         .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn folders(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder can be read");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter(|path| path.is_dir())
         .collect();
     paths.sort();
     paths

@@ -67,6 +67,46 @@ fn every_command_in_the_documents_names_a_command_and_files_that_exist() {
 }
 
 #[test]
+fn the_table_of_commands_has_every_command_and_no_other() {
+    let help = Command::new(env!("CARGO_BIN_EXE_fiel"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let offered: BTreeSet<&str> = commands
+        .lines()
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    let readme = fs::read_to_string("README.md").unwrap();
+    let (_, after) = readme.split_once("| command | does |").unwrap();
+    let (table, _) = after.split_once("\n\n").unwrap();
+    let told: BTreeSet<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `fiel ")?.split([' ', '`']).next())
+        .collect();
+    assert_eq!(told, offered);
+}
+
+#[test]
+fn what_the_documents_show_of_problems_is_what_is_told() {
+    let told: String = fs::read_dir("tests/golden")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "expected"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let page = fs::read_to_string("docs/configuration.md").unwrap();
+    let shown = blocks(&page, "text");
+    assert!(shown.len() >= 2, "{shown:?}");
+    for problems in shown {
+        assert!(told.contains(&problems), "nobody is told\n{problems}");
+    }
+}
+
+#[test]
 fn the_readme_has_the_one_test_command() {
     let readme = fs::read_to_string("README.md").unwrap();
     assert!(

@@ -28,6 +28,16 @@ impl Token {
         Ok(Self(token.into()))
     }
 
+    /// What whoever has the token brings, marked as not to be shown.
+    #[must_use]
+    pub fn bearer(&self) -> HeaderValue {
+        let value = [b"Bearer ", &*self.0].concat();
+        let mut value =
+            HeaderValue::from_bytes(&value).expect("the token was such a value when it was read");
+        value.set_sensitive(true);
+        value
+    }
+
     /// A token by its octets.
     #[cfg(test)]
     pub(crate) fn of(text: &str) -> Self {

@@ -1,6 +1,6 @@
 //! `fiel check`: validates a configuration and binds nothing.
 //!
-//! [`load`] is the only place where the command line meets the loader. What a missing file means is said here, before
+//! [`check`] is the only place where the command line meets the loader. What a missing file means is said here, before
 //! the loader is asked, because only the command line knows what else could be typed.
 
 use std::fs;
@@ -8,17 +8,28 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::Failure;
+use crate::cli::plain::plain;
 use crate::config::{self, Config};
 
-/// Validates the configuration at `path` and prints one line of summary, and warnings where there are any.
+/// Validates the configuration at `path` and prints one line of summary, which files of a folder were read and which
+/// were not, and warnings where there are any.
 ///
 /// # Errors
 /// [`Failure::Wrong`] with every problem at once.
 pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     find(path)?;
-    let (config, warnings) = load(path).map_err(Failure::Wrong)?;
-    let mut lines = format!("{}: fine: {}\n", path.display(), summary(&config));
-    for warning in warnings {
+    let loaded = config::load(path).map_err(|problems| Failure::Wrong(problems.to_string()))?;
+    let mut lines = format!("{}: fine: {}\n", path.display(), summary(&loaded.config));
+    if path.is_dir() {
+        lines.push_str(&format!("read: {}\n", names(&loaded.parts)));
+    }
+    if !loaded.left_out.is_empty() {
+        let names = names(&loaded.left_out);
+        lines.push_str(&format!(
+            "not read, being neither *.yaml nor *.yml: {names}\n"
+        ));
+    }
+    for warning in &loaded.warnings {
         lines.push_str(&format!("warning: {warning}\n"));
     }
     // The verdict is the exit code: a closed pipe does not change it.
@@ -26,11 +37,11 @@ pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The configuration at `path` and its warnings, or every problem in one text.
-fn load(path: &Path) -> Result<(Config, Vec<String>), String> {
-    let loaded = config::load(path).map_err(|problems| problems.to_string())?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
-    Ok((loaded.config, warnings))
+/// The names of files without their folder; nothing in them reaches the terminal.
+fn names(files: &[PathBuf]) -> String {
+    let names = files.iter().filter_map(|file| file.file_name());
+    let names: Vec<String> = names.map(|name| plain(&name.to_string_lossy())).collect();
+    names.join(", ")
 }
 
 /// Whether there is anything at `path` to be read; the loader says all else.
@@ -50,7 +61,7 @@ pub(crate) fn find(path: &Path) -> Result<(), Failure> {
         }
     }
     text.push_str(
-        "  remedy: give `--config` the path of a YAML file that this user may read;\n\
+        "  remedy: give `--config` the path of a YAML file, or of a folder of them, that this user may read;\n\
          \x20         `fiel demo --print-config > fiel.yaml` writes one to begin with; `fiel demo` needs none",
     );
     Err(Failure::Wrong(text))

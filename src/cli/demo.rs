@@ -10,8 +10,10 @@ mod endpoint;
 mod folder;
 mod page;
 
+use std::env;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -55,7 +57,9 @@ pub(crate) fn demo(wishes: &Wishes) -> Result<(), Failure> {
         .map_err(|error| not_started("could not write the demo's configuration", &error))?;
 
     run::serve(folder.file(), |proxy, admin| {
-        print(&page::text(proxy, admin, &placed, folder.file()));
+        // Under its own path: the demo is seldom installed.
+        let program = env::current_exe().unwrap_or_else(|_| PathBuf::from("fiel"));
+        print(&page::text(&program, proxy, admin, &placed, folder.file()));
     })
     .map_err(with_other_ports)
 }

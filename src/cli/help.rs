@@ -36,10 +36,11 @@ Examples:
   fiel demo --print-config > fiel.yaml  a configuration to begin with
   fiel check --config fiel.yaml         is it right? every problem at once, exit code 1 if any
   fiel run --config fiel.yaml           run the proxy
+  fiel status --watch                   what is it at? listeners, shares, pools, endpoints
 
 Exit codes:
   0  fine
-  1  the configuration or a check is wrong
+  1  the configuration or a check is wrong, or a running fiel could not be asked
   2  wrong usage
   3  could not bind or start
 
@@ -52,6 +53,7 @@ Environment:
 pub(crate) const RUN: &str = "\
 Run the proxy with a configuration.
 
+PATH is a YAML file, or a folder: then its *.yaml and *.yml files are one configuration, in the order of their names. \
 Binds the listeners and the admin address, starts probing, and proxies until told to stop. \
 A change of the file is taken up by itself; a wrong one changes nothing and is reported. \
 Logs go to standard error, access logs where `accessLog` says (standard output by default).";
@@ -60,8 +62,9 @@ Logs go to standard error, access logs where `accessLog` says (standard output b
 pub(crate) const RUN_MORE: &str = "\
 Examples:
   fiel run --config fiel.yaml
+  fiel run --config /etc/fiel              a folder of files: lists are joined, maps merged
   FIEL_LOG=debug fiel run -c fiel.yaml     log more
-  curl -s http://127.0.0.1:9901/status     what is it doing? (admin address)
+  fiel status --watch                      what is it at? (asks the admin address)
 
 Signals:
   SIGTERM, SIGQUIT  go on accepting for `shutdown.delay`, drain, exit 0
@@ -79,12 +82,14 @@ pub(crate) const CHECK: &str = "\
 Validate a configuration without binding a port.
 
 Says of every problem, all at once, where it is (file, line, column), what is wrong, and how to mend it. \
-The same validation stands before every start and every reload.";
+The same validation stands before every start and every reload. Of a folder all *.yaml and *.yml files are one \
+configuration; what is set in two of them is a problem that names both places.";
 
 /// Below `fiel check --help`.
 pub(crate) const CHECK_MORE: &str = "\
 Examples:
   fiel check --config fiel.yaml
+  fiel check --config /etc/fiel                             a folder of files
   fiel check -c fiel.yaml && kill -HUP \"$(pidof fiel)\"     reload only what is right
 
 Exit codes: 0 fine (warnings may be printed), 1 there are problems (on standard error), 2 wrong usage.";
@@ -118,20 +123,72 @@ Telling an endpoint what to do (its own port, as the demo prints it):
 
 Exit codes: 0 stopped with Ctrl-C, 2 wrong usage, 3 a port is taken.";
 
+/// Above `fiel status --help`.
+pub(crate) const STATUS: &str = "\
+Show what a running fiel is at, as its admin address tells it.
+
+Listeners with their addresses; of each route the weight, the share, what it is now (pools with nothing ready give \
+theirs away), how many requests were assigned, and how many exactness expects; of each endpoint the state, since when, \
+its requests in flight, and why (its last probe, the one that failed, or what drains it); of each name how many \
+addresses it has. With `--watch` it is drawn again and again, and waits for a fiel that is not there (yet).";
+
+/// Below `fiel status --help`.
+pub(crate) const STATUS_MORE: &str = "\
+Examples:
+  fiel status
+  fiel status --watch --interval 500ms
+  fiel status --admin 127.0.0.1:9988                      another admin address
+  fiel status --admin 10.0.0.7:9901 --token-file admin.token
+  fiel status --json                                      as programs want it: what /status says
+
+Exit codes:
+  0 shown (or ended with Ctrl-C), 1 it could not be asked or refuses, 2 wrong usage, 3 could not start
+
+Environment: NO_COLOR.";
+
+/// Above `fiel schema --help`.
+pub(crate) const SCHEMA: &str = "\
+Print the JSON Schema (draft 2020-12) of the configuration.
+
+Editors complete keys, show what they mean and mark what is wrong. They know less than `fiel check`, which also looks at \
+what belongs together. Keys that are not in this version are not in the schema.";
+
+/// Below `fiel schema --help`.
+pub(crate) const SCHEMA_MORE: &str = "\
+Examples:
+  fiel schema > fiel.schema.json
+  fiel schema --part > fiel.part.schema.json     for the files of a folder
+
+As the first line of a configuration, for editors with the YAML language server:
+  # yaml-language-server: $schema=fiel.schema.json
+
+Exit codes: 0 printed, 2 wrong usage.";
+
+/// Above `fiel completions --help`.
+pub(crate) const COMPLETIONS: &str = "\
+Print what a shell needs to complete commands and flags of fiel.";
+
+/// Below `fiel completions --help`.
+pub(crate) const COMPLETIONS_MORE: &str = "\
+Examples:
+  fiel completions bash > ~/.local/share/bash-completion/completions/fiel
+  fiel completions zsh > ~/.zfunc/_fiel          with fpath+=(~/.zfunc) before compinit in ~/.zshrc
+  fiel completions fish > ~/.config/fish/completions/fiel.fish
+  fiel completions elvish >> ~/.config/elvish/rc.elv
+  fiel completions powershell >> $PROFILE
+
+Exit codes: 0 printed, 2 wrong usage.";
+
 /// Below clap's words when `--config` is missing.
 pub(crate) const NO_CONFIG: &str = "\
-  fiel never runs on silent defaults: name a YAML file.
+  fiel never runs on silent defaults: name a YAML file, or a folder of them.
   No file yet? `fiel demo --print-config > fiel.yaml` writes one to begin with; `fiel demo` needs none.";
 
 /// Commands that are planned but not in this version, and what to do meanwhile.
-pub(crate) const LATER: [(&str, &str); 9] = [
+pub(crate) const LATER: [(&str, &str); 6] = [
     (
         "explain",
-        "until then `/status` on the admin address shows routes and shares: curl -s http://127.0.0.1:9901/status",
-    ),
-    (
-        "status",
-        "until then the admin address has the same as JSON: curl -s http://127.0.0.1:9901/status",
+        "until then `fiel status` shows routes and shares",
     ),
     (
         "diff",
@@ -153,9 +210,4 @@ pub(crate) const LATER: [(&str, &str); 9] = [
         "upgrade",
         "until then start the new binary on its own and stop the old one with SIGTERM: it drains",
     ),
-    (
-        "schema",
-        "until then `fiel check` names unknown keys, and the nearest known one",
-    ),
-    ("completions", "until then `fiel --help` lists the commands"),
 ];

@@ -32,21 +32,21 @@ use crate::config::check::pool::Pools;
 use crate::config::check::route::Placed;
 use crate::config::document::{Piece, Value};
 use crate::config::keys::ROOT;
-use crate::config::model::{AccessLog, Action, Config, Resolver, Shutdown};
-use crate::config::problem::{Problem, quoted};
-use crate::config::source::{Place, Source};
+use crate::config::model::{AccessLog, Action, Config, MAX_ENDPOINT_SERIES, Resolver, Shutdown};
+use crate::config::problem::quoted;
+use crate::config::source::{Found, Place, Sources};
 
 /// What the check came to.
 pub(crate) struct Checked {
     /// To be used only when there are no problems.
     pub(crate) config: Option<Config>,
-    pub(crate) problems: Vec<Problem>,
-    pub(crate) warnings: Vec<Problem>,
+    pub(crate) problems: Vec<Found>,
+    pub(crate) warnings: Vec<Found>,
 }
 
 /// Checks a document. Relative files are looked for in `base`.
-pub(crate) fn check(root: &Piece, source: &Source, base: &Path) -> Checked {
-    let mut findings = Findings::new(source);
+pub(crate) fn check(root: &Piece, sources: &Sources, base: &Path) -> Checked {
+    let mut findings = Findings::new(sources);
     let config = config(&mut findings, root, base);
     let (problems, warnings) = findings.into_parts();
     Checked {
@@ -125,7 +125,7 @@ fn config(findings: &mut Findings<'_>, root: &Piece, base: &Path) -> Option<Conf
         },
         max_endpoint_series: match fields.get("metrics") {
             Some(at) => admin::max_endpoint_series(findings, at),
-            None => admin::MAX_ENDPOINT_SERIES,
+            None => MAX_ENDPOINT_SERIES,
         },
         listeners: listeners.all,
         routes: routes.into_iter().map(|placed| placed.route).collect(),

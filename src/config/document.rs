@@ -11,7 +11,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPo
 use serde_saphyr::{Location, Options, Spanned};
 
 use crate::config::problem::{Problem, quoted};
-use crate::config::source::{Place, Source};
+use crate::config::source::{Found, Place, Source};
 use crate::config::substitute;
 use crate::config::syntax::{self, MAX_DEPTH, place_of};
 
@@ -48,19 +48,21 @@ pub(crate) struct Scalar {
     pub(crate) is_substituted: bool,
 }
 
-/// The tree of a source, and every problem met on the way.
+/// The tree of a source, and every problem met on the way. What it holds is taken from `budget`.
 ///
 /// # Errors
 /// When the text is no YAML, or is more than a configuration can be.
 pub(crate) fn parse(
     source: &Source,
     env: &dyn Fn(&str) -> Option<String>,
+    budget: &mut Budget,
 ) -> Result<Document, Problem> {
-    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(source.text(), options())
+    let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(source.text(), options(budget))
         .map_err(|error| syntax::explain(source, &error))?;
     let mut builder = Builder {
         source,
         env,
+        budget,
         problems: Vec::new(),
         filled_in: Vec::new(),
     };
@@ -76,29 +78,42 @@ pub(crate) fn parse(
 pub(crate) struct Document {
     pub(crate) root: Piece,
     /// Keys that stand twice, and variables that could not be filled in.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<Found>,
     /// Every value that held a variable, filled in, in file order.
     pub(crate) filled_in: Vec<String>,
 }
 
-/// Aliases may repeat at most this many pieces in all.
-const MAX_REPEATED: usize = 100_000;
+/// What all files of a configuration together may still hold: 10,000 routes and endpoints are about 300,000 pieces.
+pub(crate) struct Budget {
+    pieces: usize,
+    /// Of these, what aliases may repeat.
+    repeated: usize,
+}
 
-/// Everything strict, and bounded: 10,000 routes and endpoints are about 300,000 pieces.
-fn options() -> Options {
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            pieces: 4_000_000,
+            repeated: 100_000,
+        }
+    }
+}
+
+/// Everything strict, and bounded.
+fn options(budget: &Budget) -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
             max_documents: 2,
-            max_nodes: 4_000_000,
-            max_events: 8_000_000,
+            max_nodes: budget.pieces,
+            max_events: budget.pieces.saturating_mul(2),
             max_aliases: 10_000,
             max_anchors: 10_000,
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MAX_REPEATED,
+            max_total_replayed_events: budget.repeated,
             max_replay_stack_depth: MAX_DEPTH,
         },
         // The last one wins: only so does every one of them reach the builder, which tells them all.
@@ -202,13 +217,18 @@ impl<'de> Visitor<'de> for RawVisitor {
 struct Builder<'a> {
     source: &'a Source,
     env: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<Problem>,
+    budget: &'a mut Budget,
+    problems: Vec<Found>,
     filled_in: Vec<String>,
 }
 
 impl Builder<'_> {
     /// `key` is the place of the key; a value that is not there is told at its key.
     fn piece(&mut self, raw: Spanned<Raw>, key: Option<Place>) -> Piece {
+        self.budget.pieces = self.budget.pieces.saturating_sub(1);
+        if raw.referenced != raw.defined {
+            self.budget.repeated = self.budget.repeated.saturating_sub(1);
+        }
         let place = self.place(&raw.referenced);
         let words = self.source.words(self.place(&raw.defined));
         let value = match raw.value {
@@ -258,8 +278,8 @@ impl Builder<'_> {
                     start: place.start + offset,
                     length: fault.length,
                 });
-                self.problems
-                    .push(self.source.problem(place, fault.message, fault.remedy));
+                let problem = self.source.problem(place, fault.message, fault.remedy);
+                self.problems.push((place, problem));
                 Value::Scalar(Scalar {
                     text,
                     is_quoted,
@@ -275,15 +295,13 @@ impl Builder<'_> {
         for (key, value) in raw {
             let place = self.place(&key.referenced);
             if let Some(&first) = firsts.get(&key.value) {
-                self.problems.push(self.source.problem(
-                    place,
-                    format!(
-                        "the key {} stands here a second time; the first is in line {}",
-                        quoted(&key.value),
-                        self.source.line(first)
-                    ),
-                    "keep one of them",
-                ));
+                let message = format!(
+                    "the key {} stands here a second time; the first is in line {}",
+                    quoted(&key.value),
+                    self.source.line(first)
+                );
+                let problem = self.source.problem(place, message, "keep one of them");
+                self.problems.push((place, problem));
                 continue;
             }
             firsts.insert(key.value.clone(), place);

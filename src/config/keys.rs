@@ -409,4 +409,5 @@ pub(crate) const ALL: &[&Keys] = &[
     &ACCESS_LOG,
     &LOG_FILE,
     &METRICS,
+    &HTTP_HEADER,
 ];

@@ -54,6 +54,9 @@ pub struct Config {
     pub max_endpoint_series: usize,
 }
 
+/// Series for more endpoints than this are off unless the file says otherwise.
+pub const MAX_ENDPOINT_SERIES: usize = 1_000;
+
 /// The position of a route in [`Config::routes`] of the same configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(pub usize);

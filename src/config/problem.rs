@@ -2,6 +2,7 @@
 //!
 //! A problem is complete in itself: it carries its excerpt, so that it can be printed after the text is gone.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// One thing that is wrong (or, as a warning, doubtful).
@@ -63,9 +64,11 @@ impl fmt::Display for Problems {
             writeln!(f, "{problem}\n")?;
         }
         let file = self.0.first().map_or("", |problem| &problem.file);
-        match self.0.len() {
-            1 => write!(f, "1 problem in {file}"),
-            count => write!(f, "{count} problems in {file}"),
+        let files: HashSet<&str> = self.0.iter().map(|problem| &*problem.file).collect();
+        match (self.0.len(), files.len()) {
+            (1, _) => write!(f, "1 problem in {file}"),
+            (count, ..=1) => write!(f, "{count} problems in {file}"),
+            (count, files) => write!(f, "{count} problems in {files} files"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Files: the text of a configuration with its places, and what else the configuration names on the disk.
 //!
-//! A [`Place`] is a range of octets; line, column and excerpt are worked out only when something is to be said about
-//! it. This is the only room of the configuration that touches the disk.
+//! A [`Place`] is a range of octets over all files of a configuration, one after the other; line, column and excerpt
+//! are worked out only when something is to be said about it. Only this room and `folder` touch the disk.
 
 use std::path::Path;
 
@@ -13,9 +13,11 @@ pub(crate) struct Source {
     text: String,
     /// Where each line begins.
     lines: Vec<usize>,
+    /// Where its places begin.
+    base: usize,
 }
 
-/// A range of octets of a [`Source`].
+/// A range of octets of a configuration's files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// Where it begins.
@@ -24,8 +26,11 @@ pub(crate) struct Place {
     pub(crate) length: usize,
 }
 
-/// Larger files are refused before they are read: no configuration is that large.
-const MAX_BYTES: u64 = 64 << 20;
+/// A problem and where it is among all the files.
+pub(crate) type Found = (Place, Problem);
+
+/// More than this is refused before it is read, in one file or in a folder: no configuration is that large.
+pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
 impl Source {
     /// Takes a text that has been read.
@@ -57,7 +62,26 @@ impl Source {
             name: name.to_owned(),
             text: text.to_owned(),
             lines: std::iter::once(0).chain(starts).collect(),
+            base: 0,
         }
+    }
+
+    /// Stands in the place of a file that could not be read.
+    pub(crate) fn empty(name: &str) -> Self {
+        Self::new("", name)
+    }
+
+    /// A place by where it begins in this text.
+    pub(crate) fn place(&self, start: usize, length: usize) -> Place {
+        Place {
+            start: self.base.saturating_add(start),
+            length,
+        }
+    }
+
+    /// Where a place begins in this text.
+    pub(crate) fn offset(&self, place: Place) -> usize {
+        place.start.saturating_sub(self.base)
     }
 
     /// The whole text.
@@ -67,8 +91,9 @@ impl Source {
 
     /// The words at a place.
     pub(crate) fn words(&self, place: Place) -> &str {
+        let start = self.offset(place);
         self.text
-            .get(place.start..place.start.saturating_add(place.length))
+            .get(start..start.saturating_add(place.length))
             .unwrap_or("")
     }
 
@@ -80,15 +105,14 @@ impl Source {
             .line_text(line)
             .char_indices()
             .nth(column.saturating_sub(1));
-        Place {
-            start: start + offset.map_or_else(|| self.line_text(line).len(), |(offset, _)| offset),
-            length: 0,
-        }
+        let offset = offset.map_or_else(|| self.line_text(line).len(), |(offset, _)| offset);
+        self.place(start + offset, 0)
     }
 
     /// The line of a place, from 1.
     pub(crate) fn line(&self, place: Place) -> usize {
-        self.lines.partition_point(|&start| start <= place.start)
+        let offset = self.offset(place);
+        self.lines.partition_point(|&start| start <= offset)
     }
 
     /// A problem at a place.
@@ -100,7 +124,7 @@ impl Source {
     ) -> Problem {
         let line = self.line(place);
         let text = self.line_text(line);
-        let start = place.start - self.lines[line - 1];
+        let start = self.offset(place) - self.lines[line - 1];
         let (before, from) = text.split_at_checked(start).unwrap_or((text, ""));
         let marked = from.get(..place.length).unwrap_or(from).trim_end();
         Problem {
@@ -119,6 +143,64 @@ impl Source {
             .get(line)
             .map_or(self.text.len(), |next| next - 1);
         self.text[start..end].trim_end_matches('\r')
+    }
+}
+
+/// The files of a configuration, in the order in which they are read.
+pub(crate) struct Sources(Vec<Source>);
+
+impl Sources {
+    /// Takes files that have been read, and puts their places one behind the other.
+    pub(crate) fn new(mut files: Vec<Source>) -> Self {
+        let mut base = 0_usize;
+        for file in &mut files {
+            file.base = base;
+            // One more, so that the end of a file is no place of the next.
+            base = base.saturating_add(file.text.len()).saturating_add(1);
+        }
+        Self(files)
+    }
+
+    /// The files, in order.
+    pub(crate) fn all(&self) -> &[Source] {
+        &self.0
+    }
+
+    /// The file of a place.
+    fn of(&self, place: Place) -> &Source {
+        &self.0[self.index(place)]
+    }
+
+    /// Where the file of a place stands among the others.
+    pub(crate) fn index(&self, place: Place) -> usize {
+        let after = self.0.partition_point(|file| file.base <= place.start);
+        after.saturating_sub(1)
+    }
+
+    /// The words at a place.
+    pub(crate) fn words(&self, place: Place) -> &str {
+        self.of(place).words(place)
+    }
+
+    /// The line of a place for messages that name it beside another: `12`, or `12 of b.yaml` where there are several
+    /// files.
+    pub(crate) fn line(&self, place: Place) -> String {
+        let file = self.of(place);
+        let line = file.line(place);
+        match self.0.len() {
+            1 => line.to_string(),
+            _ => format!("{line} of {}", file.name),
+        }
+    }
+
+    /// A problem at a place.
+    pub(crate) fn problem(
+        &self,
+        place: Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Problem {
+        self.of(place).problem(place, message, remedy)
     }
 }
 
@@ -154,41 +236,37 @@ fn excerpt(line: usize, before: &str, from: &str, marked: usize) -> String {
     format!("{first}\n{:gutter$} | {:indent$}{carets}", "", "")
 }
 
-/// Reads the file of a configuration.
+/// Reads the file of a configuration, as long as it has at most `max_bytes`.
 ///
 /// # Errors
-/// When it is not there, is no file, is too large, or cannot be read.
-pub(crate) fn read(path: &Path, name: &str) -> Result<Vec<u8>, Problem> {
-    let failed = |error: &std::io::Error| {
-        let (message, remedy) = if error.kind() == std::io::ErrorKind::NotFound {
-            (
-                "there is no such file".to_owned(),
-                "name an existing file with --config, or start from config/quickstart.yaml",
-            )
-        } else {
-            (
-                format!("could not read it: {error}"),
-                "make the file readable for the user that runs fiel",
-            )
-        };
-        Problem::of_file(name, message, remedy)
-    };
+/// When it is not there, is a folder, is too large, or cannot be read.
+pub(crate) fn read(path: &Path, name: &str, max_bytes: u64) -> Result<Vec<u8>, Problem> {
+    let failed = |error: &std::io::Error| unreadable(name, error);
     let facts = std::fs::metadata(path).map_err(|error| failed(&error))?;
-    if facts.is_dir() {
+    if facts.len() > max_bytes {
         return Err(Problem::of_file(
             name,
-            "this is a folder, and folders of configuration files are not in this version",
-            "name one file with --config",
-        ));
-    }
-    if facts.len() > MAX_BYTES {
-        return Err(Problem::of_file(
-            name,
-            format!("it has {} octets, more than {MAX_BYTES}", facts.len()),
-            "name a configuration file with --config; this looks like something else",
+            format!("it has {} octets, more than {max_bytes}", facts.len()),
+            "name a configuration with --config; this looks like something else",
         ));
     }
     std::fs::read(path).map_err(|error| failed(&error))
+}
+
+/// What a file or a folder that cannot be read is told.
+pub(crate) fn unreadable(name: &str, error: &std::io::Error) -> Problem {
+    let (message, remedy) = if error.kind() == std::io::ErrorKind::NotFound {
+        (
+            "there is no such file".to_owned(),
+            "name an existing file with --config, or start from config/quickstart.yaml",
+        )
+    } else {
+        (
+            format!("could not read it: {error}"),
+            "make it readable for the user that runs fiel",
+        )
+    };
+    Problem::of_file(name, message, remedy)
 }
 
 /// Why a file that must hold a secret does not, if it does not; the secret itself is not looked at.
@@ -205,7 +283,7 @@ pub(crate) fn secret_fault(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Source};
+    use super::{Place, Source, Sources};
 
     fn source(text: &str) -> Source {
         Source::try_new(text.as_bytes(), "x.yaml").unwrap()
@@ -268,5 +346,22 @@ mod tests {
         );
         assert_eq!((problem.line, problem.column), (1, 5));
         assert_eq!(source.place_of(9, 9).start, 4);
+    }
+
+    #[test]
+    fn a_place_knows_its_file_as_well() {
+        let files = ["a: 1", "", "b: 2\nc: 3"].map(source);
+
+        let files = Sources::new(files.into());
+
+        for (file, line, words) in [(0, 1, "a"), (2, 1, "b"), (2, 2, "c")] {
+            let one = &files.all()[file];
+            let place = one.place(one.text().find(words).unwrap(), 1);
+            assert_eq!(files.words(place), words);
+            assert_eq!(files.line(place), format!("{line} of x.yaml"));
+            assert_eq!(files.problem(place, "m", "r").line, line);
+        }
+        let end = files.all()[0].place(4, 0);
+        assert_eq!(files.problem(end, "m", "r").column, 5);
     }
 }

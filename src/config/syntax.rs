@@ -14,9 +14,10 @@ pub(crate) const MAX_DEPTH: usize = 32;
 /// The problem behind an error of the parser.
 pub(crate) fn explain(source: &Source, error: &Error) -> Problem {
     // Of what an alias repeats, the alias is told.
-    let place = error
-        .location()
-        .map_or_else(Place::default, |location| place_of(source, &location));
+    let place = error.location().map_or_else(
+        || source.place(0, 0),
+        |location| place_of(source, &location),
+    );
     let mut error = error.without_snippet();
     while let Error::AliasError { error: inner, .. } = error {
         error = inner.without_snippet();
@@ -89,8 +90,9 @@ fn too_deep() -> (String, String) {
 
 /// Errors of the scanner are texts; the usual causes are told apart by what stands at the place.
 fn scanner(source: &Source, place: Place, text: &str) -> Problem {
-    let at = source.text().get(place.start..).unwrap_or("");
-    let before = source.text().get(..place.start).unwrap_or("");
+    let offset = source.offset(place);
+    let at = source.text().get(offset..).unwrap_or("");
+    let before = source.text().get(..offset).unwrap_or("");
     let line_before = before.rsplit('\n').next().unwrap_or("");
     if text.contains("recursion limit") {
         let (message, remedy) = too_deep();
@@ -124,10 +126,7 @@ fn scanner(source: &Source, place: Place, text: &str) -> Problem {
 pub(crate) fn place_of(source: &Source, location: &Location) -> Place {
     let span = location.span();
     match (span.byte_offset(), span.byte_len()) {
-        (Some(start), length) => Place {
-            start: octets(start),
-            length: length.map_or(0, octets),
-        },
+        (Some(start), length) => source.place(octets(start), length.map_or(0, octets)),
         _ => source.place_of(octets(location.line()), octets(location.column())),
     }
 }

@@ -1,5 +1,8 @@
 //! What the configuration means, key by key, and what wrong ones are told.
 
+mod folder;
+mod schema;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -182,7 +185,7 @@ fn an_empty_token_file_is_told() {
 }
 
 #[test]
-fn a_file_that_is_not_there_and_a_folder_are_told() {
+fn a_file_that_is_not_there_and_an_empty_folder_are_told() {
     let folder = tempfile::tempdir().unwrap();
 
     let missing = load(&folder.path().join("no.yaml"))
@@ -194,7 +197,10 @@ fn a_file_that_is_not_there_and_a_folder_are_told() {
         missing.contains("no.yaml: there is no such file\n  help: "),
         "{missing}"
     );
-    assert!(is_folder.contains("not in this version"), "{is_folder}");
+    assert!(
+        is_folder.contains("holds no configuration file\n  help: "),
+        "{is_folder}"
+    );
 }
 
 #[test]

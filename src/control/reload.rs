@@ -82,6 +82,7 @@ impl Control {
             files,
             redacted,
             warnings,
+            ..
         } = loaded;
         for warning in &warnings {
             tracing::warn!(%warning, "Configuration is doubtful");

@@ -1,13 +1,13 @@
-//! Sees when the configuration file has changed, however it is changed.
+//! Sees when the configuration, a file or a folder of them, has changed, however it is changed.
 //!
 //! Notices come from every folder in which something decides what the file's path leads to (see [`Way`]), so that a
 //! rename over it, a write in place, a ConfigMap's `..data` swap and a folder put in another's place are all seen. A
 //! notice only makes us look: what counts is whether the octets differ from those seen last. Notices may be missing
 //! (bind mounts, network file systems): a slow look every few seconds is the net.
 
+mod content;
 mod way;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until};
 
 use crate::change::{Change, ReloadCause};
+use crate::control::watch::content::Content;
 use crate::control::watch::way::Way;
 
 /// How long a file that is written in place must be left alone before it is taken for whole.
@@ -41,7 +42,7 @@ enum Notice {
 /// What the files held when they were last looked at. To be taken before a configuration is read, so that no change
 /// is missed between the reading and the first look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen(Vec<(PathBuf, Option<u64>)>);
+pub(crate) struct Seen(Vec<(PathBuf, Content)>);
 
 /// Watches a configuration's files until nobody listens, and asks for a reload at each change.
 pub(crate) async fn follow(
@@ -76,7 +77,7 @@ async fn follow_looking_every(
                 let present = seen.again();
                 if present == seen {
                     // A notice about something else.
-                } else if patience == Look::Hasty && present.lacks_what_was_in(&seen) {
+                } else if patience == Look::Hasty && present.is_on_the_way_from(&seen) {
                     // One thing is being put in another's place by hand, and is between the two steps.
                     quiet_at = Some(Instant::now() + QUIET);
                 } else {
@@ -139,7 +140,7 @@ async fn at(deadline: Option<Instant>) {
 impl Seen {
     /// What this file holds now.
     pub(crate) fn now(path: &Path) -> Self {
-        Self(vec![(path.to_owned(), digest(path))])
+        Self(vec![(path.to_owned(), Content::of(path))])
     }
 
     /// What the same files hold now.
@@ -147,7 +148,7 @@ impl Seen {
         let files = self.0.iter();
         Self(
             files
-                .map(|(file, _)| (file.clone(), digest(file)))
+                .map(|(file, _)| (file.clone(), Content::of(file)))
                 .collect(),
         )
     }
@@ -156,8 +157,8 @@ impl Seen {
     fn take_up(&mut self, files: &[PathBuf]) {
         let known = std::mem::take(&mut self.0);
         let seen_of = |file: &PathBuf| match known.iter().find(|(known, _)| known == file) {
-            Some((_, content)) => *content,
-            None => digest(file),
+            Some((_, content)) => content.clone(),
+            None => Content::of(file),
         };
         self.0 = files
             .iter()
@@ -165,23 +166,14 @@ impl Seen {
             .collect();
     }
 
-    fn lacks_what_was_in(&self, before: &Self) -> bool {
+    fn is_on_the_way_from(&self, before: &Self) -> bool {
         let mut pairs = self.0.iter().zip(&before.0);
-        pairs.any(|((_, now), (_, then))| now.is_none() && then.is_some())
+        pairs.any(|((_, now), (_, then))| now.is_on_the_way_from(then))
     }
 
     fn way(&self) -> Way {
         Way::to_all(self.0.iter().map(|(file, _)| file.as_path()))
     }
-}
-
-/// Tells contents apart; `None` where there is nothing to read.
-fn digest(file: &Path) -> Option<u64> {
-    use std::hash::Hasher as _;
-    let octets = fs::read(file).ok()?;
-    let mut hasher = std::hash::DefaultHasher::new();
-    hasher.write(&octets);
-    Some(hasher.finish())
 }
 
 /// Notices from the system, as far as it gives any.

@@ -1,5 +1,8 @@
 //! Chapter 1: what the command line says, and the exit code it says it with.
 
+mod editor;
+mod status;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
@@ -80,6 +83,9 @@ fn help_teaches_exit_codes_signals_and_environment() {
             "run",
             "check",
             "demo",
+            "status",
+            "schema",
+            "completions",
         ],
     );
     assert_parts(
@@ -99,6 +105,14 @@ fn help_teaches_exit_codes_signals_and_environment() {
         &fiel(&["check", "--help"]).out,
         &["Examples:", "Exit codes: 0"],
     );
+    for (command, part) in [
+        ("status", "--token-file"),
+        ("schema", "yaml-language-server"),
+        ("completions", "fish"),
+    ] {
+        let help = fiel(&[command, "--help"]).out;
+        assert_parts(&help, &["Examples:", "Exit codes:", part]);
+    }
     assert_parts(
         &fiel(&["demo", "--help"]).out,
         &[
@@ -124,13 +138,10 @@ fn a_command_of_a_later_version_says_so() {
     for command in [
         "explain",
         "diff",
-        "status",
         "rollout",
         "autoscale",
         "generate",
         "upgrade",
-        "schema",
-        "completions",
     ] {
         for args in [
             vec![command],
@@ -251,21 +262,53 @@ fn fiel_says_where_it_listens_proxies_and_drains_on_a_signal() {
 }
 
 #[test]
-fn a_folder_of_configurations_is_not_promised() {
-    for help in [
-        fiel(&["--help"]),
-        fiel(&["run", "--help"]),
-        fiel(&["check", "--help"]),
-        fiel(&["run"]),
-    ] {
-        let said = [help.out, help.err].concat();
-        assert!(!said.contains("folder"), "{said}");
-    }
+fn a_folder_of_configurations_is_summed_up_with_what_was_read_and_what_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let text = yaml::shop(&[("a", "1", &["127.0.0.1:9001".parse().unwrap()])]);
+    let (edge, pools) = text.split_at(text.find("pools:").unwrap());
+    put("10-edge.yaml", edge);
+    put("20-pools.yml", pools);
+    put("notes.txt", "");
+    put(".hidden.yaml", "no: [yaml");
+    let path = folder.path().to_str().unwrap();
+
+    let said = fiel(&["check", "--config", path]);
+
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let expected = format!(
+        "{path}: fine: 1 listener, 1 route, 1 pool, 1 endpoint\nread: 10-edge.yaml, 20-pools.yml\n\
+         not read, being neither *.yaml nor *.yml: notes.txt\n"
+    );
+    assert_eq!(said.out, expected);
+}
+
+#[test]
+fn the_problems_of_a_folder_are_told_all_at_once_each_in_its_file() {
+    let folder = tempfile::tempdir().unwrap();
     for command in ["run", "check"] {
-        let said = fiel(&[command, "--config", "."]);
+        let said = fiel(&[command, "--config", folder.path().to_str().unwrap()]);
         assert_eq!(said.code, Some(1), "{}", said.err);
-        assert_parts(&said.err, &["folder", "not in this version"]);
+        assert_parts(&said.err, &["holds no configuration file", "help:"]);
     }
+    for (name, text) in [
+        ("a.yaml", "workers: 1\n"),
+        ("b.yaml", "workers: 1\nworkrs: 1\n"),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+
+    let said = fiel(&["check", "--config", folder.path().to_str().unwrap()]);
+
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert_parts(
+        &said.err,
+        &[
+            "b.yaml:1:1: the key \"workers\"",
+            "in line 1 of ",
+            "b.yaml:2:1: unknown key",
+        ],
+    );
 }
 
 #[test]

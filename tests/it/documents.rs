@@ -47,7 +47,9 @@ pools:
         (lines >= REQUESTS).then_some(())
     });
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    symlink(root.join("config"), fiel.folder().join("config")).unwrap();
+    for beside in ["config", "examples"] {
+        symlink(root.join(beside), fiel.folder().join(beside)).unwrap();
+    }
     let binary = Path::new(env!("CARGO_BIN_EXE_fiel")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
 

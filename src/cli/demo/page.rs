@@ -10,12 +10,13 @@ use crate::cli::demo::cast::Placed;
 
 /// The whole page.
 pub(crate) fn text(
+    program: &Path,
     proxy: SocketAddr,
     admin: SocketAddr,
     endpoints: &[Placed],
     file: &Path,
 ) -> String {
-    let file = file.display();
+    let (program, file) = (program.display(), file.display());
     let mut page = format!(
         "
 fiel demo: a canary at 5 %, all in this one process
@@ -40,7 +41,8 @@ Try in another terminal:
   20 requests: exactly 19 answers of v1 and one of v2, whichever 20 you take
     for i in $(seq 20); do curl -s http://{proxy}/; done
 
-  the exact counts
+  the exact counts, and every endpoint, as they change
+    {program} status --watch --admin {admin}
     curl -s http://{admin}/status
     curl -s http://{admin}/metrics | grep fiel_split_assigned_total
 
@@ -94,6 +96,7 @@ mod tests {
     #[test]
     fn the_page_names_every_address_and_how_to_stop() {
         let page = text(
+            Path::new("/x/fiel"),
             local(8080),
             local(9901),
             &endpoints(),
@@ -103,6 +106,8 @@ mod tests {
         for port in [8080, 9901, 1, 2, 3, 4] {
             assert!(page.contains(&format!("http://127.0.0.1:{port}")), "{page}");
         }
+        let watch = "\n    /x/fiel status --watch --admin 127.0.0.1:9901\n";
+        assert!(page.contains(watch), "{page}");
         assert!(page.contains("Stop with Ctrl-C"), "{page}");
     }
 

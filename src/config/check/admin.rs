@@ -11,12 +11,11 @@ use crate::config::check::listener::Bound;
 use crate::config::check::value::is_digits;
 use crate::config::document::{Scalar, Value};
 use crate::config::keys::{ACCESS_LOG, ADMIN, LOG_FILE, LOG_FORMAT, LOG_OUTPUT, METRICS, SHUTDOWN};
-use crate::config::model::{AccessLog, Admin, LogFile, LogFormat, LogOutput, Shutdown};
+use crate::config::model::{
+    AccessLog, Admin, LogFile, LogFormat, LogOutput, MAX_ENDPOINT_SERIES, Shutdown,
+};
 use crate::config::problem::quoted;
 use crate::config::source::{Place, secret_fault};
-
-/// Series for more endpoints than this are off unless the file says otherwise.
-pub(crate) const MAX_ENDPOINT_SERIES: usize = 1_000;
 
 /// A file of the access log may be bounded to no less than this.
 const MIN_LOG_BYTES: u64 = 1 << 10;

@@ -5,15 +5,15 @@
 
 use crate::config::document::{Entry, Piece, Value};
 use crate::config::keys::{ALL, Keys};
-use crate::config::problem::{Problem, quoted};
-use crate::config::source::{Place, Source};
+use crate::config::problem::quoted;
+use crate::config::source::{Found, Place, Sources};
 use crate::config::suggest;
 
 /// Problems and warnings, collected while the document is walked.
 pub(crate) struct Findings<'s> {
-    source: &'s Source,
-    problems: Vec<(Place, Problem)>,
-    warnings: Vec<(Place, Problem)>,
+    sources: &'s Sources,
+    problems: Vec<Found>,
+    warnings: Vec<Found>,
     /// Suggestions still worth their time; see [`Findings::nearest`].
     suggestions_left: u32,
 }
@@ -32,22 +32,18 @@ pub(crate) struct Fields<'n> {
 }
 
 impl<'s> Findings<'s> {
-    pub(crate) fn new(source: &'s Source) -> Self {
+    pub(crate) fn new(sources: &'s Sources) -> Self {
         Self {
-            source,
+            sources,
             problems: Vec::new(),
             warnings: Vec::new(),
             suggestions_left: 20,
         }
     }
 
-    /// The problems and the warnings, each in file order.
-    pub(crate) fn into_parts(self) -> (Vec<Problem>, Vec<Problem>) {
-        let in_file_order = |mut found: Vec<(Place, Problem)>| {
-            found.sort_by_key(|&(place, _)| place.start);
-            found.into_iter().map(|(_, problem)| problem).collect()
-        };
-        (in_file_order(self.problems), in_file_order(self.warnings))
+    /// The problems and the warnings, each with its place.
+    pub(crate) fn into_parts(self) -> (Vec<Found>, Vec<Found>) {
+        (self.problems, self.warnings)
     }
 
     /// Reports what makes the configuration unusable.
@@ -58,7 +54,7 @@ impl<'s> Findings<'s> {
         remedy: impl Into<String>,
     ) {
         self.problems
-            .push((place, self.source.problem(place, message, remedy)));
+            .push((place, self.sources.problem(place, message, remedy)));
     }
 
     /// Reports what is doubtful.
@@ -69,17 +65,17 @@ impl<'s> Findings<'s> {
         remedy: impl Into<String>,
     ) {
         self.warnings
-            .push((place, self.source.problem(place, message, remedy)));
+            .push((place, self.sources.problem(place, message, remedy)));
     }
 
-    /// The line of a place, for messages that name a second place.
-    pub(crate) fn line(&self, place: Place) -> usize {
-        self.source.line(place)
+    /// The line of a place, with its file where there are several, for messages that name a second place.
+    pub(crate) fn line(&self, place: Place) -> String {
+        self.sources.line(place)
     }
 
     /// The words a place holds in the file.
     pub(crate) fn words(&self, place: Place) -> &'s str {
-        self.source.words(place)
+        self.sources.words(place)
     }
 
     /// Reports a key or a value that the contract promises and this version does not have.

@@ -1,5 +1,6 @@
 //! Over real files and the system's own notices: the slow look is as good as off, so that only notices count.
 
+use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 
@@ -27,7 +28,7 @@ impl Followed {
         prepare(&root);
         let file = root.join(path);
         // As if it had been read before the last change: the follower says so when it is ready.
-        let seen = Seen(vec![(file.clone(), None)]);
+        let seen = Seen(vec![(file.clone(), Content::default())]);
         let (files, followed) = watch::channel(vec![file]);
         let (asked, changes) = mpsc::channel(16);
         tokio::spawn(follow_looking_every(NEVER, seen, followed, asked));
@@ -230,4 +231,88 @@ async fn a_file_that_the_configuration_names_is_followed_from_then_on() {
         }
     }
     panic!("a change of the token is not noticed");
+}
+
+fn a_folder(root: &Path) {
+    fs::create_dir(root.join("conf")).unwrap();
+    for name in ["a.yaml", "b.yaml"] {
+        fs::write(root.join("conf").join(name), name).unwrap();
+    }
+}
+
+impl Followed {
+    /// Waits for a reload to be asked for, and for the moment of quiet in which a second one would be.
+    async fn changed_once(&mut self) {
+        self.changed().await;
+        // What a quiet moment would still bring.
+        tokio::time::sleep(2 * QUIET).await;
+        assert!(self.changes.try_recv().is_err(), "noticed a second time");
+    }
+}
+
+#[tokio::test]
+async fn each_change_of_a_folder_is_noticed_once() {
+    let mut folder = Followed::begin("conf", a_folder).await;
+    folder.write("conf/c.yaml", "added");
+    folder.changed_once().await;
+    folder.write("conf/c.yaml", "written in place");
+    folder.changed_once().await;
+    folder.write("conf/.c.yaml", "renamed over");
+    folder.rename("conf/.c.yaml", "conf/c.yaml");
+    folder.changed_once().await;
+    folder.rename("conf/c.yaml", "conf/d.yaml");
+    folder.changed_once().await;
+    fs::remove_file(folder.root.join("conf/d.yaml")).unwrap();
+    folder.changed_once().await;
+}
+
+#[tokio::test]
+async fn what_does_not_count_in_a_folder_wakes_nobody() {
+    let mut folder = Followed::begin("conf", a_folder).await;
+    for name in ["access.log", "b.yaml~", ".b.yaml.swp", "notes.txt"] {
+        folder.write(&format!("conf/{name}"), "x");
+    }
+    folder.write("conf/b.yaml", "2");
+    folder.changed_once().await;
+}
+
+#[tokio::test]
+async fn a_swap_of_a_config_map_with_one_file_more_and_one_less_is_noticed_once() {
+    let mut folder = Followed::begin("conf", |root| {
+        fs::create_dir_all(root.join("conf/..0")).unwrap();
+        for name in ["a.yaml", "b.yaml"] {
+            fs::write(root.join("conf/..0").join(name), "0").unwrap();
+            symlink(format!("..data/{name}"), root.join("conf").join(name)).unwrap();
+        }
+        symlink("..0", root.join("conf/..data")).unwrap();
+    })
+    .await;
+    // In the order of the kubelet: the new folder, the swap, links for what is new, links of what has gone.
+    fs::create_dir(folder.root.join("conf/..1")).unwrap();
+    folder.write("conf/..1/a.yaml", "1");
+    folder.write("conf/..1/c.yaml", "1");
+    folder.link("..1", "conf/..data_tmp");
+    folder.rename("conf/..data_tmp", "conf/..data");
+    folder.link("..data/c.yaml", "conf/c.yaml");
+    fs::remove_file(folder.root.join("conf/b.yaml")).unwrap();
+    fs::remove_dir_all(folder.root.join("conf/..0")).unwrap();
+    folder.changed_once().await;
+    // And the new folder is watched.
+    folder.write("conf/..1/c.yaml", "2");
+    folder.changed_once().await;
+}
+
+#[tokio::test]
+async fn another_folder_in_the_place_of_the_old_one_is_noticed_once_and_watched() {
+    let mut folder = Followed::begin("conf", |root| {
+        a_folder(root);
+        fs::create_dir(root.join("next")).unwrap();
+        fs::write(root.join("next/a.yaml"), "next").unwrap();
+    })
+    .await;
+    folder.rename("conf", "old");
+    folder.rename("next", "conf");
+    folder.changed_once().await;
+    folder.write("conf/z.yaml", "2");
+    folder.changed_once().await;
 }

@@ -1,6 +1,7 @@
 //! The way that a path leads to a file: the folders in which a change may make it lead elsewhere.
 //!
-//! The path is walked as the kernel walks it. A folder counts where a link of the way stands in it, or the file itself;
+//! The path is walked as the kernel walks it; where it leads to a folder of configuration files, so is the path of each
+//! of these. A folder counts where a link of the way stands in it, or the file itself;
 //! where the way breaks off, the last folder that is there counts, so that the rest is seen to come. Not seen is a
 //! folder further up that is renamed with all that is in it.
 
@@ -8,6 +9,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+
+use crate::config::folder;
 
 /// Links followed at most, as in the kernel.
 const LINKS: usize = 40;
@@ -19,29 +22,43 @@ pub(super) struct Way {
     pub(super) folders: BTreeSet<PathBuf>,
     /// What decides, by its name alone: the folder is spelt as it was when the watch was set.
     names: BTreeSet<OsString>,
+    /// Of the folders, those whose configuration files all count, whatever they are called.
+    whole: BTreeSet<PathBuf>,
 }
 
 impl Way {
     pub(super) fn to_all<'a>(files: impl Iterator<Item = &'a Path>) -> Self {
         let mut way = Self::default();
         for file in files {
-            way.walk(file);
+            let Some(end) = way.walk(file).filter(|end| end.is_dir()) else {
+                continue;
+            };
+            for name in folder::names(&end).unwrap_or_default().counted {
+                way.walk(&end.join(name));
+            }
+            // Which files there are is decided in it, and in the folder of a ConfigMap behind it.
+            way.walk(&end.join("..data"));
+            way.whole.insert(end.clone());
+            way.folders.insert(end);
         }
         way
     }
 
     /// Whether what happened at this path may concern the way.
     pub(super) fn passes(&self, path: &Path) -> bool {
+        let is_part = |name| {
+            let folder = path.parent();
+            folder.is_some_and(|folder| self.whole.contains(folder)) && folder::counts(name)
+        };
         self.folders.contains(path)
             || path
                 .file_name()
-                .is_some_and(|name| self.names.contains(name))
+                .is_some_and(|name| self.names.contains(name) || is_part(name))
     }
 
-    fn walk(&mut self, file: &Path) {
-        let Ok(file) = std::path::absolute(file) else {
-            return;
-        };
+    /// Where the way ends, free of links, unless it breaks off.
+    fn walk(&mut self, file: &Path) -> Option<PathBuf> {
+        let file = std::path::absolute(file).ok()?;
         let mut at = PathBuf::from("/");
         let mut left = steps(&file);
         let mut links = 0;
@@ -69,10 +86,11 @@ impl Way {
                     links += 1;
                     left.extend(steps(&target));
                 }
-                None if !is_last && !here.exists() => return,
+                None if !is_last && !here.exists() => return None,
                 None => at = here,
             }
         }
+        Some(at)
     }
 }
 
@@ -153,5 +171,31 @@ mod tests {
         symlink("b", root.join("a")).unwrap();
         symlink("a", root.join("b")).unwrap();
         assert_eq!(folders(&root.join("a")), [root]);
+    }
+
+    #[test]
+    fn of_a_folder_every_configuration_file_counts_and_the_way_to_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("conf/..1")).unwrap();
+        fs::write(root.join("conf/..1/a.yaml"), "").unwrap();
+        symlink("..1", root.join("conf/..data")).unwrap();
+        symlink("..data/a.yaml", root.join("conf/a.yaml")).unwrap();
+
+        let way = Way::to_all(std::iter::once(root.join("conf").as_path()));
+
+        let expected = [root.clone(), root.join("conf"), root.join("conf/..1")];
+        assert_eq!(way.folders.iter().cloned().collect::<Vec<_>>(), expected);
+        for name in ["conf", "conf/..data", "conf/new.yaml"] {
+            assert!(way.passes(&root.join(name)), "{name}");
+        }
+        for name in [
+            "conf/access.log",
+            "conf/.new.yaml",
+            "new.yaml",
+            "conf/a.yaml~",
+        ] {
+            assert!(!way.passes(&root.join(name)), "{name}");
+        }
     }
 }

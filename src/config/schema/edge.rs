@@ -1,0 +1,145 @@
+//! The configuration itself, and listeners.
+
+use serde_json::json;
+
+use crate::config::keys::{HALF_CLOSE, LISTENER, LISTENER_LIMITS, PROTOCOLS, ROOT};
+use crate::config::model::ListenerLimits;
+use crate::config::schema::shape::{
+    Shape, duration, key, list, named, octets, one, size, some, whole, with_default, word,
+};
+
+pub(super) fn shapes() -> Vec<Shape> {
+    vec![configuration(), listener(), limits()]
+}
+
+fn configuration() -> Shape {
+    let mut pools = named(one("Pool"));
+    pools["minProperties"] = json!(1);
+    pools["propertyNames"] = json!({
+        "maxLength": 100,
+        "pattern": r"^\S(.*\S)?$",
+        "not": { "const": "none" },
+    });
+    Shape::new(
+        "Configuration",
+        &ROOT,
+        "Only listeners, routes and pools are needed.",
+        vec![
+            with_default(
+                "workers",
+                "Threads that serve requests; auto is the cores this process may use.",
+                json!({ "anyOf": [ { "const": "auto" }, whole(1, 1_024) ] }),
+                "auto",
+            ),
+            key("zone", "Where this proxy runs; shown in the status.", one("Text")),
+            key("environment", "Which environment this is; shown in the status.", one("Text")),
+            key("shutdown", "What happens after SIGTERM.", one("Shutdown")),
+            key("listeners", "Where clients connect to.", some(one("Listener"))),
+            key(
+                "routes",
+                "What becomes of requests; the most specific match wins, on a tie the earlier route.",
+                some(one("Route")),
+            ),
+            key("pools", "Endpoints of one version of a service each, by name.", pools),
+            key("resolver", "How names of endpoints become addresses.", one("Resolver")),
+            key("admin", "Where fiel is asked and told.", one("Admin")),
+            key("accessLog", "One line for each request.", one("AccessLog")),
+            key("metrics", "What is counted for whom.", one("Metrics")),
+        ],
+    )
+    .needs(json!({ "required": ["listeners", "routes", "pools"] }))
+}
+
+fn listener() -> Shape {
+    Shape::new(
+        "Listener",
+        &LISTENER,
+        "A listening address.",
+        vec![
+            key("name", "Its name, a label of metrics.", one("Name")),
+            key("bind", "An address and a port; 0.0.0.0 and [::] take all addresses.", one("Address")),
+            with_default(
+                "protocols",
+                "What is spoken on it.",
+                some(word(&PROTOCOLS)),
+                json!(["http1"]),
+            ),
+            with_default(
+                "halfClose",
+                "What a client's FIN means while it waits: cancel what it waits for, or deliver the answer.",
+                word(&HALF_CLOSE),
+                "cancel",
+            ),
+            with_default(
+                "trustedProxies",
+                "Networks whose X-Forwarded-* is believed; from others it is replaced.",
+                list(one("Network")),
+                json!([]),
+            ),
+            key("limits", "The limits of its connections.", one("ListenerLimits")),
+        ],
+    )
+    .needs(json!({ "required": ["name", "bind"] }))
+    .item()
+}
+
+fn limits() -> Shape {
+    let limits = ListenerLimits::default();
+    let time = |name, about, limit| with_default(name, about, one("Duration"), duration(limit));
+    let length = |name, about, limit| with_default(name, about, one("Size"), octets(limit));
+    Shape::new(
+        "ListenerLimits",
+        &LISTENER_LIMITS,
+        "The limits of a listener's connections; 0 is no limit.",
+        vec![
+            with_default(
+                "maxConnections",
+                "Connections open at once; more wait in the kernel.",
+                one("Limit"),
+                limits.max_connections.map_or(0, usize::from),
+            ),
+            time(
+                "headerTimeout",
+                "For a request's head.",
+                limits.header_timeout,
+            ),
+            time(
+                "bodyIdleTimeout",
+                "Between two octets of a request's body.",
+                limits.body_idle_timeout,
+            ),
+            time(
+                "idleTimeout",
+                "For a connection without a request.",
+                limits.idle_timeout,
+            ),
+            length(
+                "maxHeaderBytes",
+                "Of a request's head.",
+                limits.max_header_bytes,
+            ),
+            with_default(
+                "maxHeaders",
+                "Fields of a request's head.",
+                one("Limit"),
+                limits.max_headers.unwrap_or(0),
+            ),
+            length(
+                "maxUriBytes",
+                "Of a request's target.",
+                limits.max_uri_bytes,
+            ),
+            with_default(
+                "maxBodyBytes",
+                "Of a request's body.",
+                one("Size"),
+                size(limits.max_body_bytes),
+            ),
+            time(
+                "maxConnectionAge",
+                "Older connections are asked to close.",
+                limits.max_connection_age,
+            ),
+        ],
+    )
+}
