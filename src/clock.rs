@@ -2,7 +2,8 @@
 //!
 //! Every stage of a request sets and clears deadlines; doing so is a store. One timer a connection is armed for the
 //! earliest deadline and left alone while deadlines only move later, so that a keep-alive request costs no timer
-//! operation. Who set a clock looks whether it rang when it is next polled; nothing is called back.
+//! operation. Who set a clock looks whether it rang when it is next polled; nothing is called back. The time itself is
+//! read once in a [`turn`] of a connection's task, however many ask for it.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -41,6 +42,46 @@ pub enum Clock {
 }
 
 const CLOCKS: usize = Clock::Rest as usize + 1;
+
+thread_local! {
+    static TURN: Cell<Turn> = const { Cell::new(Turn::None) };
+}
+
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Nobody's.
+    None,
+    /// Nobody has asked for the time in it yet.
+    Unread,
+    Read(Instant),
+}
+
+/// Does what a task does when it is polled: as far as [`now`] can tell, no time passes meanwhile.
+pub fn turn<T>(poll: impl FnOnce() -> T) -> T {
+    struct Ends;
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            TURN.set(Turn::None);
+        }
+    }
+    let _ends = Ends;
+    TURN.set(Turn::Unread);
+    poll()
+}
+
+/// The time, in a [`turn`] the one at which it was first asked for.
+#[must_use]
+pub fn now() -> Instant {
+    match TURN.get() {
+        Turn::Read(now) => now,
+        Turn::Unread => {
+            let now = Instant::now();
+            TURN.set(Turn::Read(now));
+            now
+        }
+        Turn::None => Instant::now(),
+    }
+}
 
 /// The clocks of one connection; they stay with its task.
 #[derive(Debug, Default)]

@@ -19,6 +19,7 @@ pub mod keep_alive;
 pub(crate) mod list;
 pub mod network;
 pub mod present;
+pub(crate) mod spare;
 pub mod trailer;
 pub mod via;
 

@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::body::RequestBody;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::model::{self, Action};
 use crate::error::Kind;
 use crate::header::framing::Framing;
@@ -124,7 +124,7 @@ impl ResponseFuture {
         request: Request<RequestBody>,
     ) -> Self {
         client.reached.set(true);
-        let now = Instant::now();
+        let now = clock::now();
         let mut ledger = Ledger::open(context, now);
         let (mut head, body) = request.into_parts();
         let request_id = asked::identify(context, &mut head);
@@ -249,7 +249,7 @@ fn walk(
     now: Instant,
 ) -> Result<Stage, Kind> {
     let settled = asked::settle(&mut head, &client.listener.limits);
-    let asked = asked::read(client, &told.request_id, &head);
+    let asked = asked::read(client, &told.request_id, &head, settled.as_ref().ok());
     ledger.note(client, &head, &asked);
     let mut shape = settled?;
     if shape.framing == Framing::Empty && !body.is_end_stream() {

@@ -246,6 +246,10 @@ impl Wire {
         if inner.read.len() >= AHEAD || !inner.decoder.is_done() {
             return Poll::Pending;
         }
+        // Usually nothing has come, and no room is made for it.
+        if ready!(socket.poll_read_ready(cx)).is_err() {
+            return Poll::Ready(Present::Gone);
+        }
         match ready!(self.poll_fill(inner, cx, HEAD_ROOM.min(AHEAD))) {
             Ok(0) => {
                 inner.ended = true;

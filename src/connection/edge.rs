@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::metrics::{ListenerTraffic, WorkerId};
 use crate::request::context::{Answering, Client};
 
@@ -91,7 +91,7 @@ impl Edge {
             self.client.clocks.stop(clock);
         }
         let limit = self.client.listener.limits.max_connection_age;
-        if limit.is_some_and(|limit| self.opened.elapsed() >= limit) {
+        if limit.is_some_and(|limit| clock::now().duration_since(self.opened) >= limit) {
             self.client.closing.set(true);
         }
     }
@@ -110,7 +110,7 @@ impl Edge {
         let clocks = &self.client.clocks;
         let limit = self.client.listener.limits.header_timeout;
         clocks.stop(Clock::Idle);
-        clocks.start(Clock::Head, Instant::now(), limit);
+        clocks.start(Clock::Head, clock::now(), limit);
     }
 
     pub(super) fn begin_tunnel(&self) {
@@ -137,7 +137,7 @@ impl Edge {
 
     fn rest(&self) {
         self.phase.set(Phase::Idle);
-        let now = Instant::now();
+        let now = clock::now();
         let limits = &self.client.listener.limits;
         // An old connection that is used is asked to close with its next answer; one that is not is closed at its age.
         let young = limits.max_connection_age.map(|age| {
@@ -182,7 +182,7 @@ impl Edge {
             clocks.stop(Clock::Write);
         }
         if left == Left::Something && !clocks.runs(Clock::Write) {
-            clocks.start(Clock::Write, Instant::now(), self.client.write_limit.get());
+            clocks.start(Clock::Write, clock::now(), self.client.write_limit.get());
         }
     }
 

@@ -12,7 +12,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::DATE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
@@ -25,7 +24,7 @@ use crate::config::model::HalfClose;
 use crate::connection::edge::{Edge, Left};
 use crate::connection::panics::ask;
 use crate::connection::registry::Member;
-use crate::header::hop;
+use crate::header::{hop, spare};
 use crate::request::CLIENT_LEFT;
 use crate::request::context::WorkerContext;
 use crate::response::upgrade::Tunnel;
@@ -77,21 +76,22 @@ where
     *request.version_mut() = version;
     *request.headers_mut() = head.headers;
 
-    let mut answering = Box::pin(ask(service, request, edge, context));
-    let answer = poll_fn(|cx| {
-        if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
-            return Poll::Ready(Some(answer));
-        }
-        // A 100 or another interim response may be on its way out.
-        let written = write(wire, edge, cx);
-        if matches!(written, Poll::Ready(Err(_))) || has_left(wire, edge, &written, cx) {
-            return Poll::Ready(None);
-        }
-        edge.client.clocks.arm(cx);
-        Poll::Pending
-    })
-    .await;
-    drop(answering);
+    let answer = {
+        let mut answering = pin!(ask(service, request, edge, context));
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
+                return Poll::Ready(Some(answer));
+            }
+            // A 100 or another interim response may be on its way out.
+            let written = write(wire, edge, cx);
+            if matches!(written, Poll::Ready(Err(_))) || has_left(wire, edge, &written, cx) {
+                return Poll::Ready(None);
+            }
+            edge.client.clocks.arm(cx);
+            Poll::Pending
+        })
+        .await
+    };
     let Some(answer) = answer else {
         return After::Over;
     };
@@ -101,10 +101,6 @@ where
         // Nobody is there to read it.
         return After::Over;
     }
-    if !parts.headers.contains_key(DATE) {
-        // RFC 9110 §6.6.1.
-        parts.headers.insert(DATE, context.date());
-    }
     let held_back = wire.leave_held_back();
     let asking = Asking {
         method: &method,
@@ -112,6 +108,7 @@ where
         // A client that was never told to send its body may do so or not (RFC 9110 §10.1.1): only a new connection is clear.
         persists: persists && !held_back && !wire.is_broken() && !member.ending.get(),
         length: body.size_hint().exact(),
+        date: || context.date(),
     };
     let reason = parts.extensions.remove::<ReasonPhrase>();
     let (framing, persists) =
@@ -123,6 +120,7 @@ where
         announced: Announced::of(&parts.headers, trailers),
         outcome: None,
     };
+    spare::give(parts.headers);
     let mut body = pin!(Some(body));
     match poll_fn(|cx| writing.poll(body.as_mut(), cx)).await {
         Outcome::Whole => {}

@@ -1,7 +1,7 @@
 //! The task of a client's connection: at rest on the bare socket, awake over a buffer, in a tunnel, or at its end.
 
 use std::error::Error as StdError;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use crate::body::RequestBody;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::model::HalfClose;
 use crate::connection::edge::{Edge, EdgeIo, Phase};
 use crate::connection::ending::{linger, refuse};
@@ -52,7 +52,8 @@ pub(crate) async fn serve<S, B>(
     let mut tcp = tcp;
     while let Wake::Asked = rest(&tcp, member).await {
         // Boxed, so that a connection at rest does not keep the room.
-        match Box::pin(wake(tcp, member, &service, &context)).await {
+        let mut waking = Box::pin(wake(tcp, member, &service, &context));
+        match poll_fn(|cx| clock::turn(|| waking.as_mut().poll(cx))).await {
             Some(socket) => tcp = socket,
             None => return,
         }

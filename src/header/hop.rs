@@ -76,12 +76,12 @@ fn strip(headers: &mut HeaderMap, present: Present) {
 /// Removes `Connection` and what it names.
 fn strip_named(headers: &mut HeaderMap) {
     // A second name for these lines, since the map changes below; it copies no octets.
-    let naming: SmallVec<[HeaderValue; 2]> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter(|line| members_of(line).any(|option| !is_usual(option)))
-        .cloned()
-        .collect();
+    let mut naming: SmallVec<[HeaderValue; 2]> = SmallVec::new();
+    for line in headers.get_all(CONNECTION) {
+        if !is_usual(line.as_bytes()) && members_of(line).any(|option| !is_usual(option)) {
+            naming.push(line.clone());
+        }
+    }
     headers.remove(CONNECTION);
     // RFC 9110 §7.6.1: "remove any header or trailer field(s) from the message with the same name as the
     // connection-option".

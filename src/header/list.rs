@@ -9,7 +9,7 @@ pub(crate) fn members(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iter
 }
 
 /// The members of one line.
-pub(super) fn members_of(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn members_of(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes()
         .split(|byte| *byte == b',')
         .map(<[u8]>::trim_ascii)

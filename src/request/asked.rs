@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
@@ -12,7 +13,7 @@ use crate::config::model::ListenerLimits;
 use crate::config::path::canonical;
 use crate::error::Kind;
 use crate::header::framing::{self, Framing};
-use crate::header::host::{self, Form};
+use crate::header::host::{self, Authority, Form};
 use crate::header::present::Present;
 use crate::header::{forwarded, hop, ids};
 use crate::request::context::{Client, WorkerContext};
@@ -38,6 +39,8 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Shape {
     pub(crate) framing: Framing,
     pub(crate) upgrade: Option<HeaderValue>,
+    /// How much of `Host` is the host, and the port behind it.
+    authority: Option<(usize, Option<u16>)>,
 }
 
 /// Gives the request its id, and makes an absolute target into a path with a `Host` (RFC 9112 §3.2.2).
@@ -47,7 +50,9 @@ pub(crate) struct Shape {
 pub(crate) fn settle(head: &mut Parts, limits: &ListenerLimits) -> Result<Shape, Kind> {
     let present = Present::of(&head.headers);
     let framing = framing::request(head.version, &head.headers, present)?;
-    let form = host::target(head.version, &head.method, &head.uri, &head.headers)?.form;
+    let target = host::target(head.version, &head.method, &head.uri, &head.headers)?;
+    let authority = target.authority.map(|said| (said.host.len(), said.port));
+    let form = target.form;
     let octets = head
         .uri
         .path_and_query()
@@ -65,7 +70,11 @@ pub(crate) fn settle(head: &mut Parts, limits: &ListenerLimits) -> Result<Shape,
         head.uri = Uri::from(target);
     }
     let upgrade = hop::upgrade(&head.headers, present, &head.method, head.version, framing);
-    Ok(Shape { framing, upgrade })
+    Ok(Shape {
+        framing,
+        upgrade,
+        authority,
+    })
 }
 
 /// The id of a request: its own, or a new one, which is set.
@@ -73,12 +82,22 @@ pub(crate) fn identify(context: &WorkerContext, head: &mut Parts) -> HeaderValue
     ids::request_id(&mut head.headers, context.random())
 }
 
-/// Reads what a settled request asks for.
-pub(crate) fn read<'a>(client: &Client, request_id: &'a HeaderValue, head: &'a Parts) -> Asked<'a> {
-    let authority = head
-        .headers
-        .get(http::header::HOST)
-        .and_then(|host| host::authority(host.as_bytes()).ok());
+/// Reads what a request asks for; of one that was not settled, as far as can be told.
+pub(crate) fn read<'a>(
+    client: &Client,
+    request_id: &'a HeaderValue,
+    head: &'a Parts,
+    settled: Option<&Shape>,
+) -> Asked<'a> {
+    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
+    let authority = match (host, settled) {
+        (Some(host), Some(shape)) => shape.authority.and_then(|(octets, port)| {
+            let host = std::str::from_utf8(host.get(..octets)?).ok()?;
+            Some(Authority { host, port })
+        }),
+        (Some(host), None) => host::authority(host).ok(),
+        (None, _) => None,
+    };
     Asked {
         request_id,
         client: forwarded::client(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::model::{self, RouteId};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Progress, Side};
@@ -172,7 +172,7 @@ impl Attempts {
 
     fn after_verdict(&mut self, pool: &str, ledger: &mut Ledger) -> Result<(), Error> {
         self.client.clocks.stop(Clock::Verdict);
-        let now = Instant::now();
+        let now = clock::now();
         ledger.queued_until(now);
         let look = look_again(&self.context, pool, self.placing.keys());
         self.begin_at(look, ledger, now)
@@ -242,7 +242,7 @@ impl Attempts {
             pool.traffic().failed(worker, kind.reason());
         }
         tracing::debug!(endpoint = %endpoint.label(), error = %error, cause = ?std::error::Error::source(&error), "Try failed");
-        let now = Instant::now();
+        let now = clock::now();
         match (decision, pool) {
             (Decision::Reconnect, Some(pool)) => {
                 if pool.claims() {

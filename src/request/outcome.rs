@@ -15,6 +15,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::access_log::{Record, Text};
+use crate::clock;
 use crate::error::{Error, Kind};
 use crate::header::ids;
 use crate::request::asked::Asked;
@@ -157,7 +158,7 @@ impl Ledger {
 
     /// An endpoint has answered with this head.
     pub(crate) fn answered(&mut self, status: StatusCode, connect: Option<Duration>) {
-        let to_head = self.began.elapsed();
+        let to_head = clock::now().duration_since(self.began);
         self.status = status.as_u16();
         self.to_head = Some(to_head);
         if let Some(record) = &mut self.record {
@@ -169,7 +170,7 @@ impl Ledger {
     /// The route itself answers, as it is configured to.
     pub(crate) fn answered_by_route(&mut self, status: StatusCode, reason: &'static str) {
         self.status = status.as_u16();
-        self.to_head = Some(self.began.elapsed());
+        self.to_head = Some(clock::now().duration_since(self.began));
         self.reason = Some(reason);
         self.local_reply = true;
     }
@@ -233,16 +234,22 @@ impl Ledger {
     /// The answer is a 101: the request is booked now, the tunnel when it ends.
     pub(crate) fn into_tunnel(mut self: Box<Self>) -> impl FnOnce(u64, u64) + 'static {
         let worker = self.context.worker;
-        self.account
-            .traffic
-            .answered(worker, self.status, None, self.began.elapsed());
+        self.account.traffic.answered(
+            worker,
+            self.status,
+            None,
+            clock::now().duration_since(self.began),
+        );
         self.account.traffic.tunnel_opened(worker);
         self.state = State::Closed;
-        let opened = Instant::now();
+        let opened = clock::now();
         move |octets_in, octets_out| {
-            self.account
-                .traffic
-                .tunnel_closed(worker, opened.elapsed(), octets_in, octets_out);
+            self.account.traffic.tunnel_closed(
+                worker,
+                clock::now().duration_since(opened),
+                octets_in,
+                octets_out,
+            );
             self.octets_in().set(octets_in);
             self.octets_out = octets_out;
             self.log();
@@ -263,7 +270,7 @@ impl Ledger {
         }
         self.state = State::Closed;
         let worker = self.context.worker;
-        let total = self.began.elapsed();
+        let total = clock::now().duration_since(self.began);
         let traffic = &self.account.traffic;
         traffic.answered(worker, self.status, self.to_head, total);
         if let (true, Some(reason)) = (self.local_reply, self.reason) {
@@ -280,7 +287,7 @@ impl Ledger {
         record.reason = self.reason;
         record.bytes_in = self.octets_in.as_ref().map_or(0, |octets| octets.get());
         record.bytes_out = self.octets_out;
-        record.duration = self.began.elapsed();
+        record.duration = clock::now().duration_since(self.began);
         let names = [
             (Text::Route, &self.account.route),
             (Text::Pool, &self.account.pool),

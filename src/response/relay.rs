@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
 
 use crate::body::without_forbidden_trailers;
-use crate::clock::{Clock, Clocks};
+use crate::clock::{self, Clock, Clocks};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::{BodySlot, Drive, Engaged, Line};
 
@@ -126,7 +125,7 @@ impl Relay {
             return self.too_slow(Kind::BodyTooSlow);
         }
         if !self.clocks.runs(Clock::Moving) {
-            self.clocks.start(Clock::Moving, Instant::now(), self.idle);
+            self.clocks.start(Clock::Moving, clock::now(), self.idle);
         }
         self.clocks.arm(cx);
         Poll::Pending

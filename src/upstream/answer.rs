@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::header::list::members;
 use crate::header::present::Present;
-use crate::header::{framing, keep_alive};
+use crate::header::{framing, keep_alive, spare};
 use crate::wire;
 
 /// The fields of a head, at most.
@@ -97,11 +97,10 @@ pub(super) fn read(
         let start = part.as_ptr() as usize - read.as_ptr() as usize;
         start..start + part.len()
     };
-    let places: SmallVec<[(Range<usize>, Range<usize>); 16]> = parsed
-        .headers
-        .iter()
-        .map(|field| (place(field.name.as_bytes()), place(field.value)))
-        .collect();
+    let mut places: SmallVec<[(Range<usize>, Range<usize>); 16]> = SmallVec::new();
+    for field in &*parsed.headers {
+        places.push((place(field.name.as_bytes()), place(field.value)));
+    }
     let status = StatusCode::from_u16(code).map_err(|_| Malformed)?;
     let reason = (!reason.is_empty() && Some(reason) != status.canonical_reason())
         .then(|| ReasonPhrase::try_from(reason.as_bytes()).ok())
@@ -153,7 +152,7 @@ fn headers(
     places: &[(Range<usize>, Range<usize>)],
 ) -> Result<(HeaderMap, Present), Malformed> {
     // Room for what the proxy adds.
-    let mut headers = HeaderMap::with_capacity(places.len() + 2);
+    let mut headers = spare::take(places.len() + 2);
     let mut present = Present::default();
     for (name, value) in places {
         let name = HeaderName::from_bytes(&octets[name.clone()]).map_err(|_| Malformed)?;

@@ -11,6 +11,7 @@ use http::Response;
 use tokio::time::Instant;
 
 use crate::body::body_fault;
+use crate::clock;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::idle::Local;
@@ -107,7 +108,7 @@ impl Attempt {
         if let Stage::Connecting(connecting) = &mut self.stage {
             match ready!(connecting.as_mut().poll(cx)) {
                 Ok(line) => {
-                    self.sent_at = Some(Instant::now());
+                    self.sent_at = Some(clock::now());
                     self.stage = exchange(line, outbound);
                 }
                 Err(error) => {
@@ -130,7 +131,7 @@ impl Attempt {
     }
 
     fn answered(&mut self, response: Response<()>) -> Answer {
-        let now = Instant::now();
+        let now = clock::now();
         let sent_at = self.sent_at.unwrap_or(now);
         let Stage::Exchange { line, .. } = std::mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("only an exchange is answered");

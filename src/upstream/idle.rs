@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::config::model::{self, Connect};
 use crate::dial;
 use crate::endpoint::{Endpoint, State};
@@ -255,7 +256,7 @@ impl Local {
         if kept.is_some_and(|kept| kept.is_zero()) {
             return;
         }
-        line.expires = kept.and_then(|kept| Instant::now().checked_add(kept));
+        line.expires = kept.and_then(|kept| clock::now().checked_add(kept));
         let mut unused = self.unused.borrow_mut();
         let oldest = (unused.len() >= connect.max_idle_per_worker).then(|| unused.pop_front());
         unused.push_back(line);

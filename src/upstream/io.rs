@@ -96,6 +96,14 @@ impl UpstreamIo {
     }
 }
 
+impl UpstreamIo {
+    /// Ready where something has come, or the connection was cut.
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tie.check()?;
+        self.tcp.poll_read_ready(cx)
+    }
+}
+
 impl AsyncRead for UpstreamIo {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -310,7 +310,8 @@ impl Line {
             return false;
         }
         let mut cx = Context::from_waker(Waker::noop());
-        self.poll_fill(&mut cx).is_pending()
+        // Being told that something has come may be all there was to it.
+        self.io.poll_read_ready(&mut cx).is_pending() || self.poll_fill(&mut cx).is_pending()
     }
 
     /// Gives it back for further requests, if it is good for any.

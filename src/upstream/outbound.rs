@@ -12,6 +12,7 @@ use http_body::{Body as _, Frame};
 
 use crate::body::{RequestBody, body_fault};
 use crate::error::Kind;
+use crate::header::spare;
 use crate::upstream::line::Cause;
 
 /// The request that every try sends. Tries borrow it, so that none of it is copied for one.
@@ -27,6 +28,12 @@ impl Outbound {
     /// Whether it can still be sent whole: nothing of its body has been asked for.
     pub(crate) fn is_whole(&self) -> bool {
         self.body.as_ref().is_none_or(|body| !body.polled.get())
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        spare::give(std::mem::take(&mut self.headers));
     }
 }
 

@@ -16,6 +16,7 @@ use crate::header::expect;
 use crate::header::framing::{self, Framing};
 use crate::header::list::members;
 use crate::header::present::Present;
+use crate::header::spare;
 
 /// Fields that are read without an allocation.
 const USUAL_FIELDS: usize = 100;
@@ -207,7 +208,7 @@ impl Parsed {
         let target = octets.slice(self.target);
         let target = Uri::from_maybe_shared(target).map_err(|_| Unreadable::Malformed)?;
         // Room for what the proxy adds, so that the map need not grow.
-        let mut headers = HeaderMap::with_capacity(self.fields.len() + ADDED);
+        let mut headers = spare::take(self.fields.len() + ADDED);
         let mut present = Present::default();
         for (name, value) in self.fields {
             let name = &octets[name.start as usize..name.end as usize];

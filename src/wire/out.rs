@@ -9,13 +9,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRAILER, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use hyper::ext::ReasonPhrase;
 
 use tokio::io::AsyncWrite;
 
-use crate::header::list::members;
+use crate::header::list::{members, members_of};
 
 /// A piece up to this size is copied behind the head, which is cheaper than a second slice for the kernel.
 const COPIED: usize = 4 << 10;
@@ -46,13 +48,15 @@ pub(crate) enum Framing {
 
 /// What the head of an answer depends on besides itself.
 #[derive(Debug)]
-pub(crate) struct Asking<'a> {
+pub(crate) struct Asking<'a, D> {
     pub(crate) method: &'a Method,
     pub(crate) version: Version,
     /// The connection goes on behind this answer, as far as the client and the proxy are concerned.
     pub(crate) persists: bool,
     /// The length of the body, where it is known.
     pub(crate) length: Option<u64>,
+    /// The date, for an answer without one (RFC 9110 §6.6.1).
+    pub(crate) date: D,
 }
 
 impl Out {
@@ -66,22 +70,21 @@ impl Out {
     }
 
     /// The head of an answer; tells how its body ends and whether the connection goes on.
-    pub(crate) fn push_head(
+    pub(crate) fn push_head<D: Fn() -> HeaderValue>(
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
         reason: Option<&ReasonPhrase>,
-        asking: &Asking<'_>,
+        asking: &Asking<'_, D>,
     ) -> (Framing, bool) {
         let framing = framing(status, headers, asking);
-        let closes =
-            members(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case(b"close"));
-        let persists = asking.persists && !closes && framing != Framing::Close;
         let out = &mut self.buffer;
         out.reserve(512);
         push_status(out, status, reason);
-        let mut has_length = false;
+        let (mut closes, mut has_date, mut has_length) = (false, false, false);
         for (name, value) in headers {
+            has_date |= *name == DATE;
+            closes |= *name == CONNECTION && says_close(value);
             if *name == TRANSFER_ENCODING {
                 continue;
             }
@@ -91,6 +94,10 @@ impl Out {
             has_length |= *name == CONTENT_LENGTH;
             push_field(out, name, value.as_bytes());
         }
+        if !has_date {
+            push_field(out, &DATE, (asking.date)().as_bytes());
+        }
+        let persists = asking.persists && !closes && framing != Framing::Close;
         match framing {
             Framing::Length(octets) => {
                 let mut digits = itoa::Buffer::new();
@@ -299,7 +306,7 @@ pub(crate) enum AcceptsTrailers {
     No,
 }
 
-fn framing(status: StatusCode, headers: &HeaderMap, asking: &Asking<'_>) -> Framing {
+fn framing<D>(status: StatusCode, headers: &HeaderMap, asking: &Asking<'_, D>) -> Framing {
     let silent = *asking.method == Method::HEAD
         || status.is_informational()
         || status == StatusCode::NO_CONTENT
@@ -315,6 +322,10 @@ fn framing(status: StatusCode, headers: &HeaderMap, asking: &Asking<'_>) -> Fram
         (None, Version::HTTP_10) => Framing::Close,
         (None, _) => Framing::Chunked,
     }
+}
+
+fn says_close(line: &HeaderValue) -> bool {
+    members_of(line).any(|option| option.eq_ignore_ascii_case(b"close"))
 }
 
 fn push_status(out: &mut BytesMut, status: StatusCode, reason: Option<&ReasonPhrase>) {
