@@ -1,5 +1,5 @@
 //! Accepting: one thread takes connections from every listening socket and hands each to the worker that has the
-//! fewest.
+//! fewest. Where there is one worker only, that thread is its own.
 //!
 //! `SO_REUSEPORT` would let the kernel spread them by a hash that knows no load, and eight long-lived connections could
 //! end 7:1 on two workers. What the hand-over costs is in BENCHMARKS.md. No request passes here.
@@ -7,5 +7,5 @@
 mod accept;
 mod desk;
 
-pub(crate) use accept::{Acceptor, Bound};
+pub(crate) use accept::{Accepting, Acceptor, Bound};
 pub(crate) use desk::{Desk, Handed, Place};

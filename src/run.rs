@@ -186,11 +186,20 @@ impl House {
         let phase = Arc::new(Phase::new());
         let heartbeats = Arc::new(Heartbeats::new(count));
         let (desk, inboxes) = Desk::new(count);
+        let (mut acceptor, accepting) = Acceptor::new(desk);
+        let mut accepting = Some(accepting);
+        if count > 1
+            && let Some(accepting) = accepting.take()
+        {
+            let started = acceptor.run_apart(accepting);
+            started.map_err(starting("the acceptor"))?;
+        }
         let mut workers = Vec::with_capacity(count);
         for (index, inbox) in inboxes.into_iter().enumerate() {
             let worker = Worker {
                 id: WorkerId(index),
                 inbox,
+                accepting: accepting.take(),
                 store: Arc::clone(&store),
                 metrics: Arc::clone(&metrics),
                 logger: access_log.handle(),
@@ -200,7 +209,6 @@ impl House {
             };
             workers.push(worker.start(layer.clone()).map_err(starting("a worker"))?);
         }
-        let acceptor = Acceptor::start(desk).map_err(starting("the acceptor"))?;
         let counts = Arc::new(Counts::new());
         let prober = Prober::start(changes.clone(), Arc::clone(&counts), fastrand::u64(..))
             .map_err(starting("the prober"))?;

@@ -20,7 +20,7 @@ use crate::body::RequestBody;
 use crate::config::model::Listener;
 use crate::connection::{Edge, Registry, serve};
 use crate::header::forwarded::Scheme;
-use crate::listener::{Handed, Place};
+use crate::listener::{Accepting, Handed, Place};
 use crate::metrics::{Metrics, WorkerId};
 use crate::phase::{Heartbeats, Phase, Stage};
 use crate::request::Proxy;
@@ -34,6 +34,9 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) inbox: mpsc::Receiver<Handed>,
+    /// What accepts, where it has no thread of its own: with several workers one of them would be at it while its
+    /// connections wait, with one nothing is gained by a hop.
+    pub(crate) accepting: Option<Accepting>,
     pub(crate) store: Arc<Store>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) logger: Logger,
@@ -108,6 +111,9 @@ impl Worker {
             self.seed,
         ));
         let registry = Rc::new(Registry::default());
+        if let Some(accepting) = self.accepting.take() {
+            tokio::task::spawn_local(accepting.run());
+        }
         let mut connections = JoinSet::new();
         let mut published = self.store.follow();
         let mut stages = self.phase.follow();

@@ -1,4 +1,4 @@
-//! The accept loops, one a listening socket, on a thread of their own.
+//! The accept loops, one a listening socket: on a thread of their own, or beside the connections of the only worker.
 
 use std::collections::HashMap;
 use std::io;
@@ -44,33 +44,53 @@ enum Order {
     Close(Seat, oneshot::Sender<()>),
 }
 
-/// The handle of the accepting thread; dropping it closes all sockets.
+/// The handle of what accepts; dropping it closes all sockets.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     orders: Option<mpsc::Sender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What accepts, to be run somewhere.
+pub(crate) struct Accepting {
+    orders: mpsc::Receiver<Order>,
+    desk: Desk,
+}
+
+impl Accepting {
+    /// Accepts on this thread, whose tasks it shares, until its handle is dropped.
+    pub(crate) async fn run(self) {
+        obey(self.orders, self.desk).await;
+    }
+}
+
 impl Acceptor {
-    /// Starts the thread, with nothing to listen on yet.
+    /// A handle, and what accepts once it is run, with nothing to listen on yet.
+    pub(crate) fn new(desk: Desk) -> (Self, Accepting) {
+        let (sender, orders) = mpsc::channel(ORDERS);
+        let handle = Self {
+            orders: Some(sender),
+            thread: None,
+        };
+        (handle, Accepting { orders, desk })
+    }
+
+    /// Gives what accepts a thread of its own.
     ///
     /// # Errors
     /// When the thread or its runtime cannot be made.
-    pub(crate) fn start(desk: Desk) -> io::Result<Self> {
+    pub(crate) fn run_apart(&mut self, accepting: Accepting) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (orders, taken) = mpsc::channel(ORDERS);
         let thread = std::thread::Builder::new()
             .name(THREAD.to_owned())
             .spawn(move || {
                 let local = tokio::task::LocalSet::new();
-                local.block_on(&runtime, obey(taken, desk));
+                local.block_on(&runtime, accepting.run());
             })?;
-        Ok(Self {
-            orders: Some(orders),
-            thread: Some(thread),
-        })
+        self.thread = Some(thread);
+        Ok(())
     }
 
     /// Takes connections from a socket from now on.
