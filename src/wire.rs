@@ -246,10 +246,6 @@ impl Wire {
         if inner.read.len() >= AHEAD || !inner.decoder.is_done() {
             return Poll::Pending;
         }
-        // Usually nothing has come, and no room is made for it.
-        if ready!(socket.poll_read_ready(cx)).is_err() {
-            return Poll::Ready(Present::Gone);
-        }
         match ready!(self.poll_fill(inner, cx, HEAD_ROOM.min(AHEAD))) {
             Ok(0) => {
                 inner.ended = true;
@@ -304,6 +300,8 @@ impl Wire {
         let Some(socket) = &mut inner.socket else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
+        // No room is made before something has come.
+        ready!(socket.poll_read_ready(cx))?;
         inner
             .read
             .reserve(room.saturating_sub(inner.read.len()).max(1));

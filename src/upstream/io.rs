@@ -100,7 +100,11 @@ impl UpstreamIo {
     /// Ready where something has come, or the connection was cut.
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tie.check()?;
-        self.tcp.poll_read_ready(cx)
+        let ready = self.tcp.poll_read_ready(cx);
+        if ready.is_pending() {
+            self.tie.remember(cx);
+        }
+        ready
     }
 }
 

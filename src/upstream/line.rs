@@ -270,6 +270,9 @@ impl Line {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // No room is made before something has come: a request that waits holds no buffer, and the next one to be answered
+        // uses the last one's while it is still in the cache.
+        ready!(self.io.poll_read_ready(cx))?;
         self.read.reserve(self.room);
         let room = self.read.capacity() - self.read.len();
         let octets = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.read))?;
@@ -310,8 +313,7 @@ impl Line {
             return false;
         }
         let mut cx = Context::from_waker(Waker::noop());
-        // Being told that something has come may be all there was to it.
-        self.io.poll_read_ready(&mut cx).is_pending() || self.poll_fill(&mut cx).is_pending()
+        self.poll_fill(&mut cx).is_pending()
     }
 
     /// Gives it back for further requests, if it is good for any.
