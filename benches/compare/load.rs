@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::peer::{LOAD_CORE, Process};
+use crate::peer::{LOAD_CORE, Meter, Process};
 
 /// Connections of a load.
 pub(crate) const CONNECTIONS: usize = 64;
@@ -27,8 +27,10 @@ pub(crate) struct Load {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
     pub(crate) requests: f64,
-    /// Processor time of the peer a request.
+    /// What the proxy's core did for a request.
     pub(crate) micros: f64,
+    /// What of it was the peer's own.
+    pub(crate) own_micros: f64,
     pub(crate) requests_a_second: f64,
     pub(crate) p99_micros: f64,
 }
@@ -58,11 +60,11 @@ pub(crate) fn round(peer: &Process, load: &Load, seconds: usize, folder: &Path) 
     }
     command.arg(format!("http://{}{}", peer.address, load.path));
 
-    let before = peer.processor_time()?;
+    let meter = Meter::start(peer)?;
     let began = Instant::now();
     let output = command.output()?;
     let took = began.elapsed();
-    let spent = peer.processor_time()? - before;
+    let spent = meter.stop()?;
     let text = String::from_utf8(output.stdout)?;
     for wrong in ["Non-2xx", "Socket errors"] {
         ensure!(!text.contains(wrong), "{wrong} from {}:\n{text}", peer.name);
@@ -71,26 +73,27 @@ pub(crate) fn round(peer: &Process, load: &Load, seconds: usize, folder: &Path) 
     let p99 = field(&text, |line| line.trim_start().starts_with("99%"), 1)?;
     Ok(Round {
         requests,
-        micros: spent.as_secs_f64() * 1e6 / requests,
+        micros: spent.core.as_secs_f64() * 1e6 / requests,
+        own_micros: spent.own.as_secs_f64() * 1e6 / requests,
         requests_a_second: requests / took.as_secs_f64(),
         p99_micros: micros(&p99)?,
     })
 }
 
-/// One GET of a big body by one client: seconds of the peer's processor for each GiB, and GiB a second.
+/// One GET of a big body by one client: seconds of the proxy's core for each GiB, and GiB a second.
 pub(crate) fn download(peer: &Process, octets: u64) -> Result<(f64, f64)> {
-    let before = peer.processor_time()?;
+    let meter = Meter::start(peer)?;
     let began = Instant::now();
     let received = crate::peer::body_length(peer.address, "/big")?;
     let took = began.elapsed().as_secs_f64();
+    let spent = meter.stop()?;
     ensure!(
         received == octets,
         "{} sent {received} of {octets} octets",
         peer.name
     );
     let gibibytes = octets as f64 / f64::from(1 << 30);
-    let spent: Duration = peer.processor_time()? - before;
-    Ok((spent.as_secs_f64() / gibibytes, gibibytes / took))
+    Ok((spent.core.as_secs_f64() / gibibytes, gibibytes / took))
 }
 
 fn field(text: &str, is_line: impl Fn(&str) -> bool, position: usize) -> Result<String> {

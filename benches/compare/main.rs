@@ -2,8 +2,9 @@
 //!
 //! Two shared cores drift, so absolute numbers mean little: peers run in turns, round after round, and what is told is
 //! each peer's median and, round by round, fiel's ratio to the better of nginx and haproxy. The peer is pinned to the first
-//! core, load and endpoint to the last. Processor time is what the scheduler has accounted to all threads of all of a
-//! peer's processes. Every round's answers are checked: a wrong one ends the run.
+//! core, load and endpoint to the last. Processor time is all that the peer's core did
+//! meanwhile, the kernel's work for its sockets included, which the scheduler accounts to nobody where it is done in
+//! interrupts. Every round's answers are checked: a wrong one ends the run.
 //!
 //! Run with `cargo bench --bench compare`; it needs `nginx` and `wrk` (Debian packages of these names) on the path and takes
 //! `haproxy`, `envoy`, `traefik` and `caddy` along where they are. `cargo bench --bench compare -- ROW...` runs only those rows

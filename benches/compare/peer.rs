@@ -27,6 +27,57 @@ pub(crate) struct Process {
     pub(crate) started_in: Duration,
 }
 
+/// What a stretch of work has cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spent {
+    /// All that the proxy's core did, interrupts and what the kernel does for its sockets among it. Nothing else runs there.
+    pub(crate) core: Duration,
+    /// What of it the scheduler accounted to the peer's own threads.
+    pub(crate) own: Duration,
+}
+
+/// Measures a stretch of a peer's work.
+pub(crate) struct Meter<'a> {
+    peer: &'a Process,
+    began: Instant,
+    idle: Duration,
+    own: Duration,
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn start(peer: &'a Process) -> Result<Self> {
+        Ok(Self {
+            peer,
+            own: peer.processor_time()?,
+            idle: idle_time()?,
+            began: Instant::now(),
+        })
+    }
+
+    pub(crate) fn stop(self) -> Result<Spent> {
+        let took = self.began.elapsed();
+        let idle = idle_time()?.saturating_sub(self.idle);
+        Ok(Spent {
+            core: took.saturating_sub(idle),
+            own: self.peer.processor_time()?.saturating_sub(self.own),
+        })
+    }
+}
+
+/// For how long the proxy's core has had nothing to do; the kernel tells it in hundredths of a second.
+fn idle_time() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let core = format!("cpu{PROXY_CORE} ");
+    let line = stat.lines().find(|line| line.starts_with(&core));
+    let columns = line.context("no such core")?.split_whitespace();
+    let columns: Vec<u64> = columns.skip(1).flat_map(str::parse).collect();
+    // Idle, and idle while something waits for a disk.
+    let (Some(idle), Some(waiting)) = (columns.get(3), columns.get(4)) else {
+        bail!("/proc/stat has no idle time");
+    };
+    Ok(Duration::from_millis((idle + waiting) * 10))
+}
+
 impl Process {
     /// Starts a command on a core and waits until the address answers a request.
     pub(crate) fn start(

@@ -9,7 +9,7 @@ use crate::figures::{median, short};
 use crate::fleet::{self, Fleet, Settings};
 use crate::house;
 use crate::load::{self, CONNECTIONS, Load, Round};
-use crate::peer::{Process, body};
+use crate::peer::{Meter, Process, body};
 
 /// One row: a load upon proxies with these settings.
 struct Row {
@@ -199,14 +199,17 @@ impl Bench<'_> {
             "### {}: {CONNECTIONS} connections, one worker, {} rounds of {} s\n",
             row.title, self.rounds, self.seconds
         );
-        println!("| | µs of a core a request | requests/s | p99, µs |\n|---|---|---|---|");
+        println!(
+            "| | µs of the core a request | of which its own | requests/s | p99, µs |\n|---|---|---|---|---|"
+        );
         let mut bars = Vec::new();
         for (peer, rounds) in peers.iter().zip(&all) {
             let micros = median(rounds.iter().map(|round| round.micros));
             println!(
-                "| {} | {} | {:.0} | {:.0} |",
+                "| {} | {} | {} | {:.0} | {:.0} |",
                 peer.name,
                 short(micros),
+                short(median(rounds.iter().map(|round| round.own_micros))),
                 median(rounds.iter().map(|round| round.requests_a_second)),
                 median(rounds.iter().map(|round| round.p99_micros)),
             );
@@ -231,9 +234,9 @@ impl Bench<'_> {
         let mut p99s = micros.clone();
         for _ in 0..self.rounds {
             for (number, peer) in peers.iter().enumerate() {
-                let before = peer.processor_time()?;
+                let meter = Meter::start(peer)?;
                 let seen = house::steadily(peer, RATE, self.seconds)?;
-                let spent = peer.processor_time()? - before;
+                let spent = meter.stop()?.core;
                 micros[number].push(spent.as_secs_f64() * 1e6 / seen.requests as f64);
                 p99s[number].push(seen.p99.as_secs_f64() * 1e6);
             }
@@ -243,7 +246,7 @@ impl Bench<'_> {
             "### {title}, {} rounds of {} s\n",
             self.rounds, self.seconds
         );
-        println!("| | µs of a core a request | p99, µs |\n|---|---|---|");
+        println!("| | µs of the core a request | p99, µs |\n|---|---|---|");
         let mut bars = Vec::new();
         for ((peer, micros), p99s) in peers.iter().zip(&micros).zip(p99s) {
             let micros = median(micros.iter().copied());
