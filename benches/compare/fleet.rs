@@ -109,8 +109,22 @@ impl<'a> Fleet<'a> {
         self.fiel_of(&yaml, settings.logged)
     }
 
+    /// fiel with so many workers, on its one core.
+    pub(crate) fn fiel_of_workers(&self, workers: usize) -> Result<Process> {
+        let endpoint = self.address(0);
+        let rest = format!(
+            "workers: {workers}\nroutes: [ {{ name: all, split: [ {{ pool: app }} ] }} ]
+pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
+        );
+        self.fiel_from(&rest, false).map(|(fiel, _)| fiel)
+    }
+
     /// fiel with these routes and pools.
     pub(crate) fn fiel_of(&self, rest: &str, logged: bool) -> Result<(Process, PathBuf)> {
+        self.fiel_from(&format!("workers: 1\n{rest}"), logged)
+    }
+
+    fn fiel_from(&self, rest: &str, logged: bool) -> Result<(Process, PathBuf)> {
         let (address, admin) = (free_address()?, free_address()?);
         let output = if logged {
             format!(
@@ -121,7 +135,7 @@ impl<'a> Fleet<'a> {
             "\"off\"".to_owned()
         };
         let yaml = format!(
-            "workers: 1\nadmin: {{ bind: \"{admin}\" }}\naccessLog: {{ output: {output} }}\n\
+            "admin: {{ bind: \"{admin}\" }}\naccessLog: {{ output: {output} }}\n\
              listeners: [ {{ name: web, bind: \"{address}\" }} ]\n{rest}"
         );
         // A file of its own: fiel would take up another one's as a reload.

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::figures::median;
 use crate::fleet::{Fleet, Settings};
 use crate::load::{self, Load};
-use crate::peer::{Process, body};
+use crate::peer::{self, Process, body};
 use crate::steady;
 
 /// Their names.
@@ -23,6 +23,7 @@ pub(crate) const ROWS: [&str; 7] = [
 ];
 
 const MANY: usize = 10_000;
+/// Connections at rest, as far as descriptors go.
 const IDLE: usize = 20_000;
 const RELOADS: usize = 100;
 /// Requests a second where the load is steady.
@@ -199,15 +200,16 @@ fn sizes(fleet: &Fleet<'_>) -> Result<()> {
 
     let (fiel, _) = fleet.fiel_of(&ONE.yaml(fleet)?, false)?;
     let before = fiel.resident_bytes()?;
-    let mut idle = Vec::with_capacity(IDLE);
-    for _ in 0..IDLE {
+    let count = peer::descriptors()?.saturating_sub(200).min(IDLE);
+    let mut idle = Vec::with_capacity(count);
+    for _ in 0..count {
         idle.push(asked_once(fiel.address)?);
     }
     rest();
     let grown = fiel.resident_bytes()?.saturating_sub(before);
     println!(
-        "| idle connection (of {IDLE} on one worker) | {} |\n",
-        grown / IDLE as u64
+        "| idle connection (of {count} on one worker) | {} |\n",
+        grown / count as u64
     );
     Ok(())
 }
@@ -324,9 +326,9 @@ fn memory(fleet: &Fleet<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What of a new connection the hand-over from the accepting thread costs.
+/// What of a new connection the hand-over from the accepting thread costs, where several workers make one necessary.
 fn handover(fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
-    let (fiel, _) = fleet.fiel(&Settings::default())?;
+    let fiel = fleet.fiel_of_workers(2)?;
     let closes = Load {
         path: "/",
         closes: true,
@@ -341,7 +343,7 @@ fn handover(fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
         all.push(round.micros);
     }
     println!(
-        "### a new connection for each request: {:.1} µs of a core, of which the accepting thread {:.1}\n",
+        "### a new connection for each request, two workers: {:.1} µs of the core, of which the accepting thread {:.1}\n",
         median(all),
         median(accepting)
     );

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Where a proxy runs, and where all the rest does.
 pub(crate) const PROXY_CORE: usize = 0;
@@ -62,6 +63,17 @@ impl<'a> Meter<'a> {
             own: self.peer.processor_time()?.saturating_sub(self.own),
         })
     }
+}
+
+/// How many descriptors a process may have open; this one takes them all, and its children with it.
+pub(crate) fn descriptors() -> Result<usize> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    Ok(limit.maximum.map_or(usize::MAX, |limit| limit as usize))
 }
 
 /// For how long the proxy's core has had nothing to do; the kernel tells it in hundredths of a second.
@@ -211,6 +223,10 @@ pub(crate) fn body(address: SocketAddr, path: &str) -> Result<String> {
     let (_, body) = answer
         .split_once("\r\n\r\n")
         .context("no end of the head")?;
+    ensure!(
+        answer.starts_with("HTTP/1.1 200 "),
+        "{path} was answered: {answer:.80}"
+    );
     Ok(body.to_owned())
 }
 
@@ -243,7 +259,7 @@ pub(crate) fn body_length(address: SocketAddr, path: &str) -> Result<u64> {
 fn request(address: SocketAddr, path: &str) -> Result<TcpStream> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let head = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     socket.write_all(head.as_bytes())?;
     Ok(socket)
 }
