@@ -123,16 +123,25 @@ impl Worker {
         let mut accepting = true;
         loop {
             tokio::select! {
-                handed = self.inbox.recv(), if accepting => match handed {
-                    Some(handed) => {
+                // Whoever waits beside the first is taken along: a turn of this loop asks all of its sources.
+                handed = self.inbox.recv(), if accepting => {
+                    accepting = handed.is_some();
+                    let mut next = handed;
+                    while let Some(handed) = next {
                         let welcomed = self.guard(|| welcome(handed, &layer, &context, &registry));
                         if let Some(connection) = welcomed {
                             connections.spawn_local(connection);
                         }
+                        next = self.inbox.try_recv().ok();
                     }
-                    None => accepting = false,
                 },
-                Some(ended) = connections.join_next() => self.look_at(ended),
+                Some(ended) = connections.join_next() => {
+                    let mut next = Some(ended);
+                    while let Some(ended) = next {
+                        self.look_at(ended);
+                        next = connections.try_join_next();
+                    }
+                }
                 changed = published.changed() => {
                     if changed.is_ok() {
                         published.mark_unchanged();
