@@ -187,7 +187,7 @@ fn ask(web: SocketAddr, work: &Work, requests: u32) -> Result<()> {
     let began = Instant::now();
     while TcpStream::connect(web).is_err() {
         ensure!(began.elapsed() < PATIENCE, "fiel did not come up");
-        thread::sleep(Duration::from_millis(20));
+        thread::yield_now();
     }
     let close = if work.closes {
         "Connection: close\r\n"
