@@ -73,7 +73,9 @@ pub(crate) fn descriptors() -> Result<usize> {
         maximum: limit.maximum,
     };
     setrlimit(Resource::Nofile, raised)?;
-    Ok(limit.maximum.map_or(usize::MAX, |limit| limit as usize))
+    Ok(limit.maximum.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    }))
 }
 
 /// For how long the proxy's core has had nothing to do; the kernel tells it in hundredths of a second.
