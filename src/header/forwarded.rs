@@ -51,10 +51,9 @@ impl Peer {
     #[must_use]
     pub fn new(address: IpAddr, trusted_proxies: &[IpNet]) -> Self {
         let address = address.to_canonical();
-        let text = address.to_string();
         Self {
             address,
-            text: HeaderValue::try_from(text).expect("an address is digits, dots and colons"),
+            text: written(address),
             trust: match network::longest(trusted_proxies, address) {
                 Some(_) => Trust::Trusted,
                 None => Trust::Untrusted,
@@ -73,6 +72,25 @@ impl Peer {
     pub fn trust(&self) -> Trust {
         self.trust
     }
+}
+
+/// An address as a value. Every connection has one, and most are of the old kind, for which formatting takes ten times as
+/// long as writing four numbers.
+fn written(address: IpAddr) -> HeaderValue {
+    let text = match address {
+        IpAddr::V4(address) => {
+            let mut text = BytesMut::with_capacity("255.255.255.255".len());
+            for octet in address.octets() {
+                if !text.is_empty() {
+                    text.extend_from_slice(b".");
+                }
+                text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+            text.freeze()
+        }
+        IpAddr::V6(address) => address.to_string().into(),
+    };
+    HeaderValue::from_maybe_shared(text).expect("an address is digits, dots and colons")
 }
 
 impl Scheme {
@@ -278,6 +296,16 @@ mod tests {
         let mut headers = fields(lines);
         set(&mut headers, &peer(address), Scheme::Http);
         headers
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_written_as_it_is_displayed(octets: [u8; 4], segments: [u16; 8]) {
+            for address in [IpAddr::from(octets), IpAddr::from(segments)] {
+                let text = address.to_string();
+                prop_assert_eq!(written(address), text.as_str());
+            }
+        }
     }
 
     #[test]
