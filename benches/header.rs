@@ -71,6 +71,7 @@ fn whole_request(headers: &mut HeaderMap, uri: &Uri, peer: &Peer, edits: &Header
             version,
             peer,
             scheme: Scheme::Http,
+            identity: None,
             host: None,
             edits,
         },

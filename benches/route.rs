@@ -75,6 +75,7 @@ fn find_each(bencher: Bencher<'_, '_>, routes: &[Arc<Route>], requests: &[(Strin
                     listener: "web",
                     host: black_box(host),
                     client: IpAddr::from([10, 0, 0, 1]),
+                    identity: None,
                     path: black_box(path),
                     method: &Method::GET,
                     headers: &headers,

@@ -134,6 +134,8 @@ pub enum Finding {
 pub enum ReloadCause {
     /// The file changed.
     File,
+    /// A file of a certificate or of an authority changed: only these are read again.
+    Certificate,
     /// SIGHUP.
     Signal,
     /// `POST /reload`.

@@ -7,10 +7,12 @@
 mod edge;
 mod ending;
 mod exchange;
+mod handshake;
 mod panics;
 mod registry;
 mod task;
 
 pub(crate) use edge::Edge;
+pub(crate) use handshake::Handshakes;
 pub(crate) use registry::Registry;
-pub(crate) use task::serve;
+pub(crate) use task::{Accepted, serve};

@@ -3,6 +3,7 @@
 //! Changes that wait together make one snapshot. A configuration is read and checked on a thread of its own, so that
 //! verdicts go on being acted upon meanwhile. Nothing here is on a request's way.
 
+pub(crate) mod certificates;
 mod endpoints;
 mod held;
 mod names;
@@ -20,12 +21,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access_log::AccessLog;
 use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadOutcome, Resolution, Verdict};
-use crate::config::Loaded;
 use crate::snapshot::build;
 
 pub(crate) use endpoints::Endpoints;
 pub(crate) use held::Control;
-use held::{Asked, Reading};
+use held::{Asked, Read, Reading};
 use names::Learned;
 use report::Settled;
 
@@ -240,7 +240,7 @@ fn refuse(next: &mut Vec<Asked>) {
 }
 
 /// Waits for a configuration that is being read, without end if none is.
-async fn read(reading: &mut Option<Reading>) -> Result<Box<Loaded>, String> {
+async fn read(reading: &mut Option<Reading>) -> Result<Read, String> {
     match reading {
         Some(reading) => match (&mut reading.result).await {
             Ok(result) => result.map_err(|problems| problems.to_string()),

@@ -40,6 +40,8 @@ pub enum Kind {
     VersionUnknown,
     /// A method that a proxy must not pass on: CONNECT, or TRACE.
     MethodRefused,
+    /// The authority is served here under another certificate or client-auth policy than the connection's.
+    Misdirected,
     /// No route matches.
     NoRoute,
     /// The pools of the route have no endpoint that may take the request.
@@ -152,7 +154,8 @@ impl Kind {
             | Self::BodyTooSlow
             | Self::ClientGone
             | Self::VersionUnknown
-            | Self::MethodRefused => Side::Client,
+            | Self::MethodRefused
+            | Self::Misdirected => Side::Client,
             Self::NoRoute
             | Self::NoReadyEndpoint
             | Self::Panicked
@@ -186,6 +189,7 @@ impl Kind {
             Self::ClientGone => "client_gone",
             Self::VersionUnknown => "version_unknown",
             Self::MethodRefused => "method_refused",
+            Self::Misdirected => "misdirected",
             Self::NoRoute => "no_route",
             Self::NoReadyEndpoint => "no_ready_endpoint",
             Self::Panicked => "panicked",

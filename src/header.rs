@@ -38,6 +38,8 @@ pub struct Forwarding<'a> {
     pub peer: &'a Peer,
     /// How it came.
     pub scheme: Scheme,
+    /// What endpoints are told of the client's certificate, where it was verified.
+    pub identity: Option<&'a HeaderValue>,
     /// Takes the place of `Host`.
     pub host: Option<&'a HeaderValue>,
     /// The route's edits.
@@ -51,6 +53,9 @@ pub struct Forwarding<'a> {
 pub fn forward_request(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
     hop::strip_request(headers);
     forwarded::set(headers, forwarding.peer, forwarding.scheme);
+    if let Some(identity) = forwarding.identity {
+        forwarded::set_identity(headers, identity);
+    }
     via::append(headers, forwarding.version);
     if let Some(host) = forwarding.host {
         headers.insert(HOST, host.clone());

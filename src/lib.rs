@@ -52,6 +52,7 @@ mod shutdown;
 pub mod snapshot;
 pub mod socket;
 pub mod split;
+pub mod tls;
 pub mod units;
 mod upstream;
 mod wire;

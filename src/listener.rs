@@ -6,6 +6,8 @@
 
 mod accept;
 mod desk;
+mod terms;
 
 pub(crate) use accept::{Accepting, Acceptor, Bound};
 pub(crate) use desk::{Desk, Handed, Place};
+pub(crate) use terms::Terms;

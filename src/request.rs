@@ -14,6 +14,7 @@ mod outbound;
 pub(crate) mod outcome;
 mod placing;
 mod route_answer;
+pub(crate) mod secured;
 mod unheard;
 
 pub use outcome::ResponseBody;
@@ -257,6 +258,9 @@ fn walk(
         shape.framing = Framing::Chunked;
     }
     let view = context.reader.newest();
+    if client.misdirects(asked.host, &view) {
+        return Err(Kind::Misdirected);
+    }
     let found = view
         .table
         .find(&asked::facts(client, &head, &asked))

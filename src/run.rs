@@ -22,6 +22,7 @@ use crate::admin::{self, Access, Admin, Rules};
 use crate::body::RequestBody;
 use crate::change::Change;
 use crate::config::{self, Config, Loaded, Problems};
+use crate::control::certificates::{Made, Servers, terms};
 use crate::control::report::{Board, Report, Settled};
 use crate::control::watch::{self, Seen};
 use crate::control::{CHANGES, Control, Endpoints, reload};
@@ -166,12 +167,16 @@ impl House {
         }
         let now = SystemTime::now();
         let config = Arc::new(loaded.config);
-        let bound = bind_all(&config)?;
+        let mut servers = Servers::default();
+        let made = servers.make(&config);
+        let made = made.map_err(io::Error::other).map_err(starting("TLS"))?;
+        let bound = bind_all(&config, &made)?;
+        servers.follow(made);
         let admin_socket = bind_admin(config.admin.bind)?;
         let read_socket = config.admin.read_bind.map(bind_admin).transpose()?;
         let addresses: Vec<(Arc<str>, SocketAddr)> = bound
             .iter()
-            .map(|(bound, address)| (Arc::clone(&bound.listener.name), *address))
+            .map(|(bound, address)| (Arc::clone(&bound.terms.listener.name), *address))
             .collect();
         let count = worker_count(&config);
         let metrics = Metrics::new(count);
@@ -225,6 +230,7 @@ impl House {
             loaded_at: now,
             redacted: Arc::new(loaded.redacted),
             last_error: None,
+            certificate_faults: Vec::new(),
             restart_needed: Vec::new(),
             bound: addresses.iter().cloned().collect::<BTreeMap<_, _>>(),
             leaving: Vec::new(),
@@ -233,7 +239,7 @@ impl House {
             settled,
         });
         for (bound, address) in bound {
-            tracing::info!(listener = %bound.listener.name, %address, "Listening");
+            tracing::info!(listener = %bound.terms.listener.name, %address, "Listening");
             acceptor.listen(bound).await;
         }
         let admin = Arc::new(Admin {
@@ -270,17 +276,21 @@ impl House {
         }
         let (watched, files) = cell::channel(loaded.files);
         tokio::task::spawn_local(watch::follow(seen, files, changes.clone()));
+        let (watched_certificates, files) = cell::channel(config.certificate_files());
+        tokio::task::spawn_local(watch::follow_certificates(files, changes.clone()));
         let control = Control {
             path: path.to_owned(),
             store: Arc::clone(&store),
             metrics,
             board,
             endpoints,
+            servers,
             acceptor: Some(acceptor),
             prober,
             discovery,
             access_log,
             watched,
+            watched_certificates,
             admit: Box::new(move |config| {
                 let (rules, read) = (rules.clone(), Rules::read(&config.admin)?);
                 Ok(Box::new(move || {
@@ -387,12 +397,12 @@ async fn all_ended(workers: Vec<oneshot::Receiver<Cut>>) -> usize {
     busy
 }
 
-fn bind_all(config: &Config) -> Result<Vec<(Bound, SocketAddr)>, RunError> {
+fn bind_all(config: &Config, made: &Made) -> Result<Vec<(Bound, SocketAddr)>, RunError> {
     config
         .listeners
         .iter()
         .map(|listener| {
-            reload::bind(listener).map_err(|source| RunError::Bind {
+            reload::bind(terms(listener, made)).map_err(|source| RunError::Bind {
                 address: listener.bind,
                 source,
             })

@@ -9,6 +9,7 @@
 mod body;
 mod head;
 mod out;
+mod stream;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -20,13 +21,13 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body::Frame;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncWrite as _, Interest};
 use tokio_util::io::poll_read_buf;
 
 pub(crate) use body::{Decoded, Decoder, Faulty};
 pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
 pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
+pub(crate) use stream::{Metered, Stream};
 
 use crate::error::Kind;
 
@@ -51,8 +52,10 @@ pub(crate) struct Wire {
 }
 
 struct Inner {
-    /// Gone when the connection was taken back to its socket.
-    socket: Option<TcpStream>,
+    /// Gone when the connection was taken back to its stream.
+    stream: Option<Stream>,
+    /// The end of this connection is not to be taken for the end of what was sent.
+    resets: bool,
     read: BytesMut,
     /// Octets of the head under way that have been looked through in vain.
     scanned: usize,
@@ -75,6 +78,15 @@ enum Expects {
     Continue,
 }
 
+/// What came of writing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Went {
+    /// Octets that were taken off what waits.
+    pub(crate) octets: usize,
+    /// The socket took something, so the client still reads.
+    pub(crate) moved: bool,
+}
+
 /// What is known of a client whose answer is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Present {
@@ -85,13 +97,14 @@ pub(crate) enum Present {
 }
 
 impl Wire {
-    /// A connection over this socket. What a client means that ends its side in the middle of a body depends on its
+    /// A connection over this stream. What a client means that ends its side in the middle of a body depends on its
     /// listener: it breaks the grammar, or it has gone.
-    pub(crate) fn new(socket: TcpStream, cut: Kind) -> Rc<Self> {
+    pub(crate) fn new(stream: Stream, cut: Kind) -> Rc<Self> {
         Rc::new(Self {
             cut,
             inner: RefCell::new(Inner {
-                socket: Some(socket),
+                stream: Some(stream),
+                resets: false,
                 read: BytesMut::new(),
                 scanned: 0,
                 parsed: 0,
@@ -105,11 +118,11 @@ impl Wire {
         })
     }
 
-    /// The socket, with what was read too far. Who still holds a body finds it cut.
-    pub(crate) fn take_socket(&self) -> Option<(TcpStream, Bytes)> {
+    /// The stream, with what was read too far. Who still holds a body finds it cut.
+    pub(crate) fn take_stream(&self) -> Option<(Stream, Bytes)> {
         let mut inner = self.inner.borrow_mut();
         let read = inner.read.split().freeze();
-        Some((inner.socket.take()?, read))
+        Some((inner.stream.take()?, read))
     }
 
     /// Octets that were read since this was last asked.
@@ -226,7 +239,7 @@ impl Wire {
     /// Looks whether a client that has sent everything is still there.
     pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Present> {
         let inner = &mut *self.inner.borrow_mut();
-        let Some(socket) = &inner.socket else {
+        let Some(socket) = inner.stream.as_ref().map(Stream::socket) else {
             return Poll::Pending;
         };
         if inner.ended {
@@ -273,21 +286,32 @@ impl Wire {
         add(&mut self.inner.borrow_mut().out)
     }
 
-    /// Writes what can be written; ready when nothing is left. Tells how many octets went.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> (usize, Poll<io::Result<()>>) {
+    /// Writes what can be written; ready when nothing is left. Tells how much went.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> (Went, Poll<io::Result<()>>) {
         let inner = &mut *self.inner.borrow_mut();
         match inner.write(cx) {
-            Ok(octets) if inner.out.is_empty() => (octets, Poll::Ready(Ok(()))),
-            Ok(octets) => (octets, Poll::Pending),
-            Err(error) => (0, Poll::Ready(Err(error))),
+            Ok((went, polled)) => (went, polled.map(Ok)),
+            Err(error) => (Went::default(), Poll::Ready(Err(error))),
         }
     }
 
     /// Lets the close reset the connection, so that a body that ends with it is not taken for whole.
     pub(crate) fn reset_at_close(&self) {
-        if let Some(socket) = &self.inner.borrow().socket {
+        let mut inner = self.inner.borrow_mut();
+        inner.resets = true;
+        if let Some(stream) = &inner.stream {
             // Where it fails the connection is gone already.
-            socket.set_zero_linger().ok();
+            stream.socket().set_zero_linger().ok();
+        }
+    }
+
+    /// A session that is to be closed in words, because its client could take the bare end of its connection for an attack
+    /// (RFC 8446 §6.1). None where there is no session, or where its end shall be taken for just that.
+    pub(crate) fn take_session(&self) -> Option<Stream> {
+        let mut inner = self.inner.borrow_mut();
+        match &inner.stream {
+            Some(Stream::Tls(_)) if !inner.resets => inner.stream.take(),
+            _ => None,
         }
     }
 
@@ -297,15 +321,19 @@ impl Wire {
         cx: &mut Context<'_>,
         room: usize,
     ) -> Poll<io::Result<usize>> {
-        let Some(socket) = &mut inner.socket else {
+        let Some(stream) = &mut inner.stream else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
         // No room is made before something has come.
-        ready!(socket.poll_read_ready(cx))?;
+        ready!(stream.poll_read_ready(cx))?;
         inner
             .read
             .reserve(room.saturating_sub(inner.read.len()).max(1));
-        let octets = ready!(poll_read_buf(Pin::new(socket), cx, &mut inner.read))?;
+        let octets = match ready!(poll_read_buf(Pin::new(stream), cx, &mut inner.read)) {
+            // The end of a session without a word. Every message says by itself where it ends.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            octets => octets?,
+        };
         self.octets_in.set(self.octets_in.get() + octets as u64);
         Poll::Ready(Ok(octets))
     }
@@ -313,14 +341,36 @@ impl Wire {
 
 impl Inner {
     /// Writes until all is out or the socket takes no more.
-    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<usize> {
-        if self.out.is_empty() {
-            return Ok(0);
-        }
-        let Some(socket) = &mut self.socket else {
-            return Err(io::ErrorKind::NotConnected.into());
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<(Went, Poll<()>)> {
+        let Some(stream) = &mut self.stream else {
+            return match self.out.is_empty() {
+                true => Ok((Went::default(), Poll::Ready(()))),
+                false => Err(io::ErrorKind::NotConnected.into()),
+            };
         };
-        self.out.write_to(Pin::new(socket), cx)
+        if let Stream::Plain(tcp) = stream {
+            let octets = self.out.write_to(Pin::new(tcp), cx)?;
+            let moved = octets > 0;
+            return Ok((Went { octets, moved }, self.is_out()));
+        }
+        // A session has taken more than its socket, and what it holds is not out yet.
+        let sent = stream.sent();
+        let octets = self.out.write_to(Pin::new(stream), cx)?;
+        let flushed = Pin::new(&mut *stream).poll_flush(cx)?;
+        let moved = stream.sent() != sent;
+        let out = if flushed.is_pending() {
+            Poll::Pending
+        } else {
+            self.is_out()
+        };
+        Ok((Went { octets, moved }, out))
+    }
+
+    fn is_out(&self) -> Poll<()> {
+        match self.out.is_empty() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 }
 

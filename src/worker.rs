@@ -18,9 +18,9 @@ use tower::{Layer, Service};
 use crate::access_log::Logger;
 use crate::body::RequestBody;
 use crate::config::model::Listener;
-use crate::connection::{Edge, Registry, serve};
+use crate::connection::{Accepted, Edge, Handshakes, Registry, serve};
 use crate::header::forwarded::Scheme;
-use crate::listener::{Accepting, Handed, Place};
+use crate::listener::{Accepting, Handed, Place, Terms};
 use crate::metrics::{Metrics, WorkerId};
 use crate::phase::{Heartbeats, Phase, Stage};
 use crate::request::Proxy;
@@ -111,6 +111,7 @@ impl Worker {
             self.seed,
         ));
         let registry = Rc::new(Registry::default());
+        let handshakes = Rc::new(Handshakes::default());
         if let Some(accepting) = self.accepting.take() {
             tokio::task::spawn_local(accepting.run());
         }
@@ -128,7 +129,9 @@ impl Worker {
                     accepting = handed.is_some();
                     let mut next = handed;
                     while let Some(handed) = next {
-                        let welcomed = self.guard(|| welcome(handed, &layer, &context, &registry));
+                        let welcomed = self.guard(|| {
+                            welcome(handed, &layer, &context, &registry, &handshakes)
+                        });
                         if let Some(connection) = welcomed {
                             connections.spawn_local(connection);
                         }
@@ -226,6 +229,7 @@ fn welcome<L, B>(
     layer: &L,
     context: &Rc<WorkerContext>,
     registry: &Rc<Registry>,
+    handshakes: &Rc<Handshakes>,
 ) -> impl Future<Output = ()> + use<L, B>
 where
     L: Layer<Proxy>,
@@ -238,11 +242,16 @@ where
     let Handed {
         tcp,
         peer,
-        listener,
+        terms: Terms { listener, tls },
         place,
     } = handed;
     let traffic = context.metrics.listener(&listener.name);
-    let client = Rc::new(Client::new(listener, peer, Scheme::Http));
+    let scheme = match tls {
+        Some(_) => Scheme::Https,
+        None => Scheme::Http,
+    };
+    let tls = tls.map(|server| (server, Rc::clone(handshakes)));
+    let client = Rc::new(Client::new(listener, peer, scheme));
     // One that waited at a listener that has gone meanwhile.
     let is_gone = is_gone(&client.listener, &context.reader.newest());
     client.closing.set(is_gone);
@@ -252,7 +261,10 @@ where
     async move {
         let _place: Place = place;
         match TcpStream::from_std(tcp) {
-            Ok(tcp) => serve(tcp, edge, service, context, registry).await,
+            Ok(tcp) => {
+                let accepted = Accepted { tcp, tls };
+                serve(accepted, edge, service, context, registry).await;
+            }
             Err(error) => tracing::warn!(%error, "Connection could not be taken up"),
         }
     }

@@ -21,6 +21,7 @@ pub(crate) fn families(snapshot: &Snapshot, report: &Report, probes: &Counts) ->
     families.extend(pools(snapshot, report));
     families.extend(endpoints(snapshot, report));
     families.extend(names(snapshot, report));
+    families.push(certificates(snapshot));
     families.extend(probing(probes));
     families
 }
@@ -83,6 +84,21 @@ fn pools(snapshot: &Snapshot, report: &Report) -> Vec<MetricFamily> {
         families::POOL_LIVENESS_HELD.with(held),
         families::POOL_INFO.with(versions),
     ]
+}
+
+/// A pair for each kind of key is for one name: what runs out first counts.
+fn certificates(snapshot: &Snapshot) -> MetricFamily {
+    let mut ends: BTreeMap<[&str; 2], i64> = BTreeMap::new();
+    for listener in &snapshot.config.listeners {
+        for certificate in listener.tls.iter().flat_map(|spec| &spec.certificates) {
+            let end = certificate.not_after;
+            let known = ends.entry([&listener.name, &certificate.name]);
+            known
+                .and_modify(|known| *known = end.min(*known))
+                .or_insert(end);
+        }
+    }
+    families::CERTIFICATE_NOT_AFTER.with(ends.into_iter().map(|(labels, end)| (labels, end as f64)))
 }
 
 /// Nothing above `metrics.maxEndpoints` endpoints in all: some of them would be no use.

@@ -4,13 +4,14 @@ mod pool;
 mod print;
 mod route;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::control::report::Report;
 use crate::phase::Stage;
 use crate::snapshot::view::Snapshot;
+use crate::tls;
 use pool::{Leaving, Pool};
 use print::time;
 use route::Route;
@@ -44,6 +45,8 @@ struct Config<'a> {
     loaded_at: Option<String>,
     last_error: Option<Rejected<'a>>,
     restart_needed: &'a [String],
+    /// Files of certificates that changed and cannot be used; what was read before stays.
+    certificate_faults: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -60,6 +63,28 @@ struct Listener<'a> {
     bind: String,
     /// The port is another one where `bind` asks for any; null until it is bound.
     bound: Option<String>,
+    /// Those it shows, where it speaks TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificates: Option<Vec<Certificate<'a>>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Certificate<'a> {
+    name: &'a str,
+    names: Vec<&'a str>,
+    not_after: Option<String>,
+}
+
+impl<'a> Certificate<'a> {
+    fn of(certificate: &'a tls::Certificate) -> Self {
+        let seconds = u64::try_from(certificate.not_after).unwrap_or(0);
+        Self {
+            name: &certificate.name,
+            names: certificate.names.iter().map(|name| &**name).collect(),
+            not_after: time(UNIX_EPOCH + Duration::from_secs(seconds)),
+        }
+    }
 }
 
 /// The state of everything at this moment.
@@ -85,6 +110,7 @@ pub(crate) fn status<'a>(
                 problems: &rejected.problems,
             }),
             restart_needed: &report.restart_needed,
+            certificate_faults: &report.certificate_faults,
         },
         listeners: config
             .listeners
@@ -93,6 +119,10 @@ pub(crate) fn status<'a>(
                 name: &listener.name,
                 bind: listener.bind.to_string(),
                 bound: report.bound.get(&listener.name).map(ToString::to_string),
+                certificates: listener.tls.as_ref().map(|spec| {
+                    let all = spec.certificates.iter();
+                    all.map(|one| Certificate::of(one)).collect()
+                }),
             })
             .collect(),
         routes: snapshot

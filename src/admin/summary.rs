@@ -20,6 +20,15 @@ pub(crate) fn words(matches: &Match) -> String {
         "client in",
         matches.clients.iter().map(ToString::to_string).collect(),
     );
+    if let Some(wanted) = &matches.client_cert {
+        let subjects = wanted.subjects.iter().map(ToString::to_string);
+        part("client certificate of", subjects.collect());
+        let sans = wanted.sans.iter().map(ToString::to_string);
+        part("client certificate for", sans.collect());
+        if wanted.subjects.is_empty() && wanted.sans.is_empty() {
+            part("client certificate", vec!["of anybody".to_owned()]);
+        }
+    }
     part(
         "listener",
         matches.listeners.iter().map(ToString::to_string).collect(),
@@ -59,6 +68,8 @@ fn path(path: &PathPattern) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::ClientCert;
+    use crate::tls::San;
     use http::HeaderValue;
 
     #[test]
@@ -78,6 +89,10 @@ mod tests {
             path: PathPattern::Prefix("/api".into()),
             methods: vec![http::Method::GET, http::Method::POST],
             clients: vec!["10.0.0.0/8".parse().unwrap()],
+            client_cert: Some(ClientCert {
+                subjects: vec!["CN=a".into()],
+                sans: vec![San::parse("DNS:b").unwrap()],
+            }),
             listeners: vec!["web".into()],
             headers: vec![
                 (
@@ -91,7 +106,7 @@ mod tests {
         assert_eq!(
             words(&matches),
             "host a.example or *.b.example, path /api and below, method GET or POST, client in 10.0.0.0/8, \
-             listener web, header x-beta: 1, header x-api-key: (left out), query parameter token"
+             client certificate of CN=a, client certificate for DNS:b, listener web, header x-beta: 1, header x-api-key: (left out), query parameter token"
         );
     }
 }

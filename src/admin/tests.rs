@@ -118,6 +118,7 @@ fn house_with(endpoints: &Fixed, tell: impl FnOnce(&mut Report)) -> House {
         loaded_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
         redacted: Arc::new(loaded.redacted),
         last_error: None,
+        certificate_faults: Vec::new(),
         restart_needed: Vec::new(),
         bound: BTreeMap::from([("web".into(), "127.0.0.1:8080".parse().unwrap())]),
         leaving: Vec::new(),

@@ -19,6 +19,7 @@ mod reach;
 mod resolver;
 mod route;
 mod target;
+mod tls;
 mod value;
 
 pub(crate) use field::names_a_secret;
@@ -99,7 +100,7 @@ fn config(findings: &mut Findings<'_>, root: &Piece, base: &Path) -> Option<Conf
         None => Shutdown::default(),
     };
     let mut listeners = required(findings, "listeners")
-        .map(|at| listener::listeners(findings, at))
+        .map(|at| listener::listeners(findings, at, base))
         .unwrap_or_default();
     let pools = required(findings, "pools")
         .map(|at| pool::pools(findings, at, base))

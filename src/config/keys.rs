@@ -50,20 +50,47 @@ pub(crate) const LISTENER: Keys = Keys {
         "halfClose",
         "trustedProxies",
         "limits",
+        "tls",
     ],
-    later: &[
-        (
-            "proxyProtocol",
-            "remove it; give the client's address in X-Forwarded-For and list the sender in trustedProxies meanwhile",
-        ),
-        ("tls", "remove it; terminate TLS in front of fiel meanwhile"),
-    ],
+    later: &[(
+        "proxyProtocol",
+        "remove it; give the client's address in X-Forwarded-For and list the sender in trustedProxies meanwhile",
+    )],
+};
+
+pub(crate) const LISTENER_TLS: Keys = Keys {
+    kind: "the tls of a listener",
+    works: &["certificates", "minVersion", "clientAuth"],
+    later: &[],
+};
+
+pub(crate) const CERTIFICATE: Keys = Keys {
+    kind: "a certificate",
+    works: &["certFile", "keyFile", "ocspFile"],
+    later: &[],
+};
+
+pub(crate) const TLS_VERSION: Words = Words {
+    works: &["1.2", "1.3"],
+    later: &[],
+};
+
+pub(crate) const CLIENT_AUTH: Keys = Keys {
+    kind: "clientAuth",
+    works: &["caFile", "crlFile", "mode"],
+    later: &[],
+};
+
+pub(crate) const CLIENT_AUTH_MODE: Words = Words {
+    works: &["require", "optional"],
+    later: &[],
 };
 
 pub(crate) const LISTENER_LIMITS: Keys = Keys {
     kind: "the limits of a listener",
     works: &[
         "maxConnections",
+        "handshakeTimeout",
         "headerTimeout",
         "bodyIdleTimeout",
         "idleTimeout",
@@ -73,10 +100,7 @@ pub(crate) const LISTENER_LIMITS: Keys = Keys {
         "maxBodyBytes",
         "maxConnectionAge",
     ],
-    later: &[
-        ("handshakeTimeout", "remove it; there is no TLS yet"),
-        ("maxConcurrentStreams", "remove it; there is no HTTP/2 yet"),
-    ],
+    later: &[("maxConcurrentStreams", "remove it; there is no HTTP/2 yet")],
 };
 
 pub(crate) const PROTOCOLS: Words = Words {
@@ -138,11 +162,18 @@ pub(crate) const MATCH: Keys = Keys {
         "listeners",
         "hosts",
         "clients",
+        "clientCert",
         "path",
         "methods",
         "headers",
         "query",
     ],
+    later: &[],
+};
+
+pub(crate) const CLIENT_CERT: Keys = Keys {
+    kind: "clientCert",
+    works: &["subjects", "sans"],
     later: &[],
 };
 
@@ -383,8 +414,12 @@ pub(crate) const ALL: &[&Keys] = &[
     &SHUTDOWN,
     &LISTENER,
     &LISTENER_LIMITS,
+    &LISTENER_TLS,
+    &CERTIFICATE,
+    &CLIENT_AUTH,
     &ROUTE,
     &MATCH,
+    &CLIENT_CERT,
     &PATH,
     &SHARE,
     &REDIRECT,

@@ -8,6 +8,7 @@ mod log;
 mod pool;
 mod resolver;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
+use crate::tls;
 use crate::units::Weight;
 
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
@@ -54,6 +56,16 @@ pub struct Config {
     pub max_endpoint_series: usize,
 }
 
+impl Config {
+    /// Every file of a certificate, a key or an authority that listeners name, each once.
+    #[must_use]
+    pub fn certificate_files(&self) -> Vec<PathBuf> {
+        let specs = self.listeners.iter().filter_map(|one| one.tls.as_ref());
+        let files: BTreeSet<&PathBuf> = specs.flat_map(|spec| spec.files()).collect();
+        files.into_iter().cloned().collect()
+    }
+}
+
 /// Series for more endpoints than this are off unless the file says otherwise.
 pub const MAX_ENDPOINT_SERIES: usize = 1_000;
 
@@ -87,6 +99,8 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// The limits on its connections.
     pub limits: ListenerLimits,
+    /// How it speaks TLS; `None` does not.
+    pub tls: Option<Arc<tls::Spec>>,
 }
 
 /// What the half-close of a client means while it waits for an answer.
@@ -103,6 +117,8 @@ pub enum HalfClose {
 pub struct ListenerLimits {
     /// Connections open at once; further ones wait in the kernel's queue. Default 65,536.
     pub max_connections: Option<NonZeroUsize>,
+    /// From a connection's begin to the end of its TLS handshake. Default 10 s.
+    pub handshake_timeout: Option<Duration>,
     /// From the first octet of a request's head to its last. Default 10 s.
     pub header_timeout: Option<Duration>,
     /// Between two octets of a request's body. Default 30 s.
@@ -155,6 +171,8 @@ pub struct Match {
     pub hosts: Vec<HostPattern>,
     /// Any of these client networks.
     pub clients: Vec<IpNet>,
+    /// A verified client certificate like this.
+    pub client_cert: Option<ClientCert>,
     /// The canonical path.
     pub path: PathPattern,
     /// Any of these methods.
@@ -163,6 +181,16 @@ pub struct Match {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Every one of these query parameters has this value (after percent-decoding).
     pub query: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// A client certificate as a route asks for it. Both lists must hold where they are not empty; with both empty any that was
+/// verified will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientCert {
+    /// It has any of these subjects, as RFC 4514 writes them.
+    pub subjects: Vec<Arc<str>>,
+    /// It has any of these alternative names.
+    pub sans: Vec<tls::San>,
 }
 
 /// A host as a route asks for it, lower-case, without a port.
@@ -335,6 +363,7 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             max_connections: NonZeroUsize::new(65_536),
+            handshake_timeout: Some(Duration::from_secs(10)),
             header_timeout: Some(Duration::from_secs(10)),
             body_idle_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(75)),

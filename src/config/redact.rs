@@ -16,6 +16,7 @@ use crate::config::model::{
     Listener, LogFile, LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver,
     Route, Share, WhenNoneReady, Word,
 };
+use crate::tls::{Mode, Spec};
 use crate::units::{Weight, print_duration, print_size};
 
 /// Stands in the place of a secret.
@@ -161,7 +162,7 @@ fn resolver(resolver: &Resolver) -> Value {
 
 fn listener(listener: &Listener) -> Value {
     let limits = &listener.limits;
-    json!({
+    let mut shown = json!({
         "name": &*listener.name,
         "bind": listener.bind,
         "protocols": ["http1"],
@@ -172,6 +173,7 @@ fn listener(listener: &Listener) -> Value {
         "trustedProxies": listener.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "limits": {
             "maxConnections": limits.max_connections.map_or(0, usize::from),
+            "handshakeTimeout": duration(limits.handshake_timeout),
             "headerTimeout": duration(limits.header_timeout),
             "bodyIdleTimeout": duration(limits.body_idle_timeout),
             "idleTimeout": duration(limits.idle_timeout),
@@ -181,7 +183,38 @@ fn listener(listener: &Listener) -> Value {
             "maxBodyBytes": size(limits.max_body_bytes),
             "maxConnectionAge": duration(limits.max_connection_age),
         },
-    })
+    });
+    if let Some(spec) = &listener.tls {
+        shown["tls"] = tls(spec);
+    }
+    shown
+}
+
+/// Where keys lie is no secret, what they are stays there.
+fn tls(spec: &Spec) -> Value {
+    let certificates = spec.certificates.iter().map(|one| {
+        object([
+            ("certFile", json!(one.cert_file)),
+            ("keyFile", json!(one.key_file)),
+            ("ocspFile", json!(one.ocsp_file)),
+        ])
+    });
+    let auth = spec.client_auth.as_ref().map(|auth| {
+        let mode = match auth.mode {
+            Mode::Require => "require",
+            Mode::Optional => "optional",
+        };
+        object([
+            ("caFile", json!(auth.ca_file)),
+            ("crlFile", json!(auth.crl_file)),
+            ("mode", json!(mode)),
+        ])
+    });
+    object([
+        ("certificates", certificates.collect()),
+        ("minVersion", json!(spec.min_version.word())),
+        ("clientAuth", json!(auth)),
+    ])
 }
 
 fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {
@@ -284,7 +317,7 @@ fn matches(matches: &Match, filled_in: &HashSet<&str>) -> Value {
         let shown = if is_secret { LEFT_OUT } else { value };
         (name.to_string(), json!(shown))
     });
-    json!({
+    let mut shown = json!({
         "listeners": texts(&matches.listeners),
         "hosts": matches.hosts.iter().map(host).collect::<Vec<_>>(),
         "clients": matches.clients.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -297,7 +330,15 @@ fn matches(matches: &Match, filled_in: &HashSet<&str>) -> Value {
         "methods": matches.methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
         "headers": fields(&matches.headers),
         "query": Value::Object(query.collect::<Map<_, _>>()),
-    })
+    });
+    if let Some(wanted) = &matches.client_cert {
+        let sans = wanted.sans.iter().map(ToString::to_string);
+        shown["clientCert"] = json!({
+            "subjects": texts(&wanted.subjects),
+            "sans": sans.collect::<Vec<_>>(),
+        });
+    }
+    shown
 }
 
 fn shown(value: &HeaderValue) -> String {

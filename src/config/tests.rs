@@ -391,7 +391,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ("listener", "halfClose: deliver"),
     ("listener", "trustedProxies: []"),
     ("listener", "limits: { maxConnections: 65536 }"),
-    ("listener", "limits: { handshakeTimeout: 10s } #later"),
+    ("listener", "limits: { handshakeTimeout: 10s }"),
     ("listener", "limits: { headerTimeout: 10s }"),
     ("listener", "limits: { bodyIdleTimeout: 30s }"),
     ("listener", "limits: { idleTimeout: 75s }"),
@@ -403,7 +403,11 @@ const CONTRACT: &[(&str, &str)] = &[
     ("listener", "limits: { maxConnectionAge: 0s }"),
     (
         "listener",
-        "tls: { certificates: [ { certFile: a, keyFile: b } ], minVersion: \"1.2\", clientAuth: { caFile: c, mode: require } } #later",
+        "tls: { certificates: [ { certFile: config/tls/site.crt, keyFile: config/tls/site.key } ], minVersion: \"1.2\", clientAuth: { caFile: config/tls/ca.crt, mode: require } }",
+    ),
+    (
+        "listener",
+        "tls: { certificates: [ { certFile: config/tls/site.crt, keyFile: config/tls/site.key, ocspFile: config/tls/site.ocsp } ], minVersion: 1.3, clientAuth: { caFile: config/tls/ca.crt, crlFile: config/tls/ca.crl, mode: optional } }",
     ),
     ("route", "match: { listeners: [web] }"),
     (
@@ -411,6 +415,10 @@ const CONTRACT: &[(&str, &str)] = &[
         "match: { hosts: [shop.example.com, \"*.shop.example.com\"] }",
     ),
     ("route", "match: { clients: [\"10.0.0.0/8\"] }"),
+    (
+        "route",
+        "match: { clientCert: { subjects: [\"CN=a\"], sans: [\"URI:spiffe://a/b\"] } }",
+    ),
     ("route", "match: { path: { prefix: /api } }"),
     ("route", "match: { path: { exact: /old } }"),
     ("route", "match: { path: { regex: \"/ping/?\" } }"),

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::clock::{self, Clock};
 use crate::metrics::{ListenerTraffic, WorkerId};
 use crate::request::context::{Answering, Client};
+use crate::wire::{Stream, Went};
 
 /// How long a connection without a request keeps the state that serves one. Making it anew costs a few microseconds, keeping
 /// it some twenty kilobytes: a client that asks ten times a second or more pays neither.
@@ -104,6 +104,25 @@ impl Edge {
         }
     }
 
+    /// The TLS handshake is to be over in its time.
+    pub(super) fn begin_handshake(&self) {
+        let limit = self.client.listener.limits.handshake_timeout;
+        self.client.clocks.start(Clock::Head, self.opened, limit);
+    }
+
+    /// The TLS handshake is over.
+    pub(super) fn end_handshake(&self) {
+        self.client.clocks.stop(Clock::Head);
+        self.rest();
+    }
+
+    /// Something has come that may be nothing of a request, so that the connection may have to rest again.
+    pub(super) fn stirs(&self) {
+        self.client
+            .clocks
+            .start(Clock::Rest, clock::now(), Some(AWAKE));
+    }
+
     /// A part of a head came along with the request before it.
     pub(super) fn begin_head(&self) {
         self.phase.set(Phase::Head);
@@ -173,12 +192,12 @@ impl Edge {
     }
 
     /// What came of writing: a client that takes nothing for too long is given up.
-    pub(super) fn went(&self, octets: usize, left: Left) {
+    pub(super) fn went(&self, went: Went, left: Left) {
         let clocks = &self.client.clocks;
-        if octets > 0 {
-            self.wrote(octets);
+        if went.octets > 0 {
+            self.wrote(went.octets);
         }
-        if left == Left::Nothing || octets > 0 {
+        if left == Left::Nothing || went.moved {
             clocks.stop(Clock::Write);
         }
         if left == Left::Something && !clocks.runs(Clock::Write) {
@@ -234,17 +253,21 @@ impl Drop for Edge {
     }
 }
 
-/// The socket inside a tunnel.
+/// The client's stream inside a tunnel.
 pub(super) struct EdgeIo {
-    tcp: TcpStream,
+    stream: Stream,
     edge: Rc<Edge>,
     /// Octets that were read before the tunnel began.
     ahead: Bytes,
 }
 
 impl EdgeIo {
-    pub(super) fn new(tcp: TcpStream, edge: Rc<Edge>, ahead: Bytes) -> Self {
-        Self { tcp, edge, ahead }
+    pub(super) fn new(stream: Stream, edge: Rc<Edge>, ahead: Bytes) -> Self {
+        Self {
+            stream,
+            edge,
+            ahead,
+        }
     }
 }
 
@@ -261,7 +284,7 @@ impl AsyncRead for EdgeIo {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         self.edge.read((buffer.filled().len() - before) as u64);
         polled
     }
@@ -273,7 +296,7 @@ impl AsyncWrite for EdgeIo {
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.tcp).poll_write(cx, octets);
+        let polled = Pin::new(&mut self.stream).poll_write(cx, octets);
         if let Poll::Ready(Ok(octets)) = &polled {
             self.edge.wrote(*octets);
         }
@@ -281,18 +304,18 @@ impl AsyncWrite for EdgeIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
 impl fmt::Debug for EdgeIo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EdgeIo")
-            .field("tcp", &self.tcp)
+            .field("edge", &self.edge)
             .finish_non_exhaustive()
     }
 }

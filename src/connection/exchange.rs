@@ -151,12 +151,12 @@ where
 
 /// Writes what waits.
 fn write(wire: &Wire, edge: &Edge, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    let (octets, written) = wire.poll_write(cx);
+    let (went, written) = wire.poll_write(cx);
     let left = match written.is_pending() {
         true => Left::Something,
         false => Left::Nothing,
     };
-    edge.went(octets, left);
+    edge.went(went, left);
     written
 }
 

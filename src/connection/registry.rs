@@ -3,9 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::config::model::Listener;
 use crate::connection::edge::Edge;
+
+/// How long a connection that has never brought a request may still do so when all are to end: its client has just
+/// been accepted, and its first request may be on the way.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
 
 /// A worker's connections, by which they are told to end.
 #[derive(Debug, Default)]
@@ -87,6 +92,11 @@ impl Registry {
 }
 
 impl Member {
+    /// Whether a connection that has never brought a request is so young that one may be on the way.
+    pub(super) fn may_bring_a_first_request(&self) -> bool {
+        self.edge.awaits_first_request(FIRST_REQUEST)
+    }
+
     fn end(&self) {
         self.ending.set(true);
         if let Some(task) = &*self.task.borrow() {

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::future::{Future as _, poll_fn};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -18,20 +18,25 @@ use crate::body::RequestBody;
 use crate::clock::{self, Clock};
 use crate::config::model::HalfClose;
 use crate::connection::edge::{Edge, EdgeIo, Phase};
-use crate::connection::ending::{linger, refuse};
+use crate::connection::ending::{linger, part, refuse};
 use crate::connection::exchange::{After, exchange};
+use crate::connection::handshake::{Handshakes, shake_hands};
 use crate::connection::registry::{Member, Registry};
 use crate::error::Kind;
 use crate::request::context::WorkerContext;
-use crate::wire::{Head, HeadLimits, Unreadable, Wire};
+use crate::tls::Server;
+use crate::wire::{Head, HeadLimits, Stream, Unreadable, Wire};
 
-/// How long a connection that has never brought a request may still do so when all are to end: its client has just
-/// been accepted, and its first request may be on the way.
-const FIRST_REQUEST: Duration = Duration::from_secs(2);
+/// A connection as it was accepted.
+pub(crate) struct Accepted {
+    pub(crate) tcp: TcpStream,
+    /// What its TLS handshake goes by, where it speaks TLS.
+    pub(crate) tls: Option<(Arc<Server>, Rc<Handshakes>)>,
+}
 
 /// Serves a connection to its end.
 pub(crate) async fn serve<S, B>(
-    tcp: TcpStream,
+    accepted: Accepted,
     edge: Rc<Edge>,
     service: S,
     context: Rc<WorkerContext>,
@@ -49,14 +54,28 @@ pub(crate) async fn serve<S, B>(
         Poll::Ready(())
     })
     .await;
-    let mut tcp = tcp;
-    while let Wake::Asked = rest(&tcp, member).await {
+    let Accepted { tcp, tls } = accepted;
+    let mut stream = match tls {
+        None => Stream::Plain(tcp),
+        Some((server, handshakes)) => {
+            // Boxed, so that no connection keeps the room.
+            let shaking = Box::pin(shake_hands(tcp, server, member, &handshakes));
+            match shaking.await {
+                Some(stream) => stream,
+                None => return,
+            }
+        }
+    };
+    while let Wake::Asked = rest(&mut stream, member).await {
         // Boxed, so that a connection at rest does not keep the room.
-        let mut waking = Box::pin(wake(tcp, member, &service, &context));
+        let mut waking = Box::pin(wake(stream, member, &service, &context));
         match poll_fn(|cx| clock::turn(|| waking.as_mut().poll(cx))).await {
-            Some(socket) => tcp = socket,
+            Some(resting) => stream = resting,
             None => return,
         }
+    }
+    if let Stream::Tls(_) = stream {
+        part(stream).await;
     }
 }
 
@@ -68,18 +87,20 @@ enum Wake {
     Ended,
 }
 
-/// Waits on the bare socket, with no buffer in memory.
-async fn rest(tcp: &TcpStream, member: &Member) -> Wake {
+/// Waits on the bare stream, with no buffer in memory but what a session keeps.
+async fn rest(stream: &mut Stream, member: &Member) -> Wake {
     let clocks = &member.edge.client.clocks;
     clocks.stop(Clock::Rest);
     poll_fn(|cx| {
-        if let Poll::Ready(readable) = tcp.poll_read_ready(cx) {
+        if let Poll::Ready(readable) = stream.poll_read_ready(cx) {
             return Poll::Ready(match readable {
                 Ok(()) => Wake::Asked,
                 Err(_) => Wake::Ended,
             });
         }
-        if member.ending.get() && !may_still_ask(tcp, member) || clocks.rang(Clock::Idle) {
+        if member.ending.get() && !may_still_ask(stream.socket(), member)
+            || clocks.rang(Clock::Idle)
+        {
             return Poll::Ready(Wake::Ended);
         }
         clocks.arm(cx);
@@ -94,18 +115,18 @@ fn may_still_ask(tcp: &TcpStream, member: &Member) -> bool {
     let mut octet = [0_u8; 1];
     match rustix::net::recv(tcp, &mut octet, RecvFlags::PEEK) {
         Ok((received, _)) => received > 0,
-        Err(Errno::WOULDBLOCK) => member.edge.awaits_first_request(FIRST_REQUEST),
+        Err(Errno::WOULDBLOCK) => member.may_bring_a_first_request(),
         Err(_) => false,
     }
 }
 
-/// Serves requests until the connection rests again, which gives its socket back, or is at its end.
+/// Serves requests until the connection rests again, which gives its stream back, or is at its end.
 async fn wake<S, B>(
-    tcp: TcpStream,
+    stream: Stream,
     member: &Member,
     service: &S,
     context: &Rc<WorkerContext>,
-) -> Option<TcpStream>
+) -> Option<Stream>
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -114,17 +135,21 @@ where
 {
     let edge = &member.edge;
     let limits = limits(edge);
-    let wire = Wire::new(tcp, cut(edge));
+    if let Stream::Tls(_) = stream {
+        // What woke it may be a part of a record, or one that is none of ours.
+        edge.stirs();
+    }
+    let wire = Wire::new(stream, cut(edge));
     edge.client.speaks_through(Some(Rc::clone(&wire)));
     let _speaks = Speaks(edge);
     loop {
         let head = match poll_fn(|cx| next_head(&wire, member, &limits, cx)).await {
             Next::Asked(head) => head,
-            Next::Resting => return wire.take_socket().map(|(tcp, _)| tcp),
-            Next::Ended => return None,
+            Next::Resting => return wire.take_stream().map(|(stream, _)| stream),
+            Next::Ended => break,
             Next::Unreadable(kind) => {
-                let (tcp, _) = wire.take_socket()?;
-                refuse(tcp, edge, context, kind).await;
+                let (stream, _) = wire.take_stream()?;
+                refuse(stream, edge, context, kind).await;
                 return None;
             }
         };
@@ -137,21 +162,25 @@ where
             }
             After::Tunnel(tunnel) => {
                 edge.begin_tunnel();
-                let (tcp, read) = wire.take_socket()?;
-                let io = EdgeIo::new(tcp, Rc::clone(edge), read);
+                let (stream, read) = wire.take_stream()?;
+                let io = EdgeIo::new(stream, Rc::clone(edge), read);
                 if let Err(error) = tunnel.run(io, Rc::clone(&edge.client.clocks)).await {
                     tracing::debug!(client = %edge.client.address, %error, "Tunnel broke off");
                 }
                 return None;
             }
             After::Unread => {
-                let (tcp, _) = wire.take_socket()?;
-                linger(tcp).await;
+                let (stream, _) = wire.take_stream()?;
+                linger(stream).await;
                 return None;
             }
-            After::Over => return None,
+            After::Over => break,
         }
     }
+    if let Some(session) = wire.take_session() {
+        part(session).await;
+    }
+    None
 }
 
 /// Takes the wire back from the client's connection, which must not keep it.

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::access_log::AccessLog;
 use crate::change::{Change, ReloadCause, ReloadOutcome};
 use crate::config::{Config, Loaded, Problems};
+use crate::control::certificates::{Renewed, Servers};
 use crate::control::endpoints::Endpoints;
 use crate::control::report::{Board, Settled};
 use crate::discovery::Discovery;
@@ -28,6 +29,7 @@ pub(crate) struct Control {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) board: Board,
     pub(crate) endpoints: Endpoints,
+    pub(crate) servers: Servers,
     /// None any more once the proxy drains.
     pub(crate) acceptor: Option<Acceptor>,
     pub(crate) prober: Prober,
@@ -35,6 +37,8 @@ pub(crate) struct Control {
     pub(crate) access_log: AccessLog,
     /// Told when a configuration has come into force, with the files that it depends on.
     pub(crate) watched: watch::Sender<Vec<PathBuf>>,
+    /// The same for the files of certificates and authorities.
+    pub(crate) watched_certificates: watch::Sender<Vec<PathBuf>>,
     /// For what the admin address depends on, such as its token.
     pub(crate) admit: Admit,
     /// Whether probes have had their first say.
@@ -42,9 +46,17 @@ pub(crate) struct Control {
     pub(crate) changes: mpsc::Receiver<Change>,
 }
 
-/// A configuration that is being read on a thread of its own, and who waits for what comes of it.
+/// What was read.
+pub(super) enum Read {
+    /// The whole configuration.
+    Whole(Box<Loaded>),
+    /// The files of certificates and authorities, of the configuration in force.
+    Certificates(Vec<Renewed>),
+}
+
+/// What is being read on a thread of its own, and who waits for what comes of it.
 pub(super) struct Reading {
-    pub(super) result: oneshot::Receiver<Result<Box<Loaded>, Problems>>,
+    pub(super) result: oneshot::Receiver<Result<Read, Problems>>,
     pub(super) replies: Vec<oneshot::Sender<ReloadOutcome>>,
     pub(super) cause: ReloadCause,
 }

@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 use crate::change::{ReloadCause, ReloadOutcome};
 use crate::config::model::Listener;
 use crate::config::{self, Config, Loaded};
-use crate::control::held::{Asked, Control, Reading};
+use crate::control::certificates::{Made, read_again, terms};
+use crate::control::held::{Asked, Control, Read, Reading};
 use crate::control::report::Rejected;
-use crate::listener::Bound;
+use crate::listener::{Bound, Terms};
 use crate::metrics::Reload;
 use crate::snapshot::build;
 use crate::socket::{self, Seat};
@@ -24,18 +25,35 @@ use crate::socket::{self, Seat};
 const NICENESS: i32 = 10;
 
 impl Control {
-    /// Begins to read the configuration for all who asked.
+    /// Begins to read the configuration for all who asked, or only the files of certificates where that is all.
     pub(super) fn begin_reading(&self, next: &mut Vec<Asked>) -> Reading {
-        let cause = next.first().map_or(ReloadCause::File, |(cause, _)| *cause);
-        let replies = next.drain(..).filter_map(|(_, reply)| reply).collect();
+        let is_whole = |(cause, _): &Asked| *cause != ReloadCause::Certificate;
+        let (whole, certificates): (Vec<Asked>, Vec<Asked>) = next.drain(..).partition(is_whole);
+        let taken = match whole.is_empty() {
+            true => certificates,
+            false => {
+                // A configuration that is wrong must not keep a certificate from being renewed.
+                next.extend(certificates);
+                whole
+            }
+        };
+        let cause = taken.first().map_or(ReloadCause::File, |(cause, _)| *cause);
+        let replies = taken.into_iter().filter_map(|(_, reply)| reply).collect();
         let (done, result) = oneshot::channel();
         let path = self.path.clone();
+        let in_force = Arc::clone(&self.store.newest().config);
         let spawned = std::thread::Builder::new()
             .name("fiel-reload".to_owned())
             .spawn(move || {
                 give_way();
                 // Who asked may have ended meanwhile.
-                done.send(config::load(&path).map(Box::new)).ok();
+                let read = match cause {
+                    ReloadCause::Certificate => Ok(Read::Certificates(read_again(&in_force))),
+                    ReloadCause::File | ReloadCause::Signal | ReloadCause::Admin => {
+                        config::load(&path).map(|loaded| Read::Whole(Box::new(loaded)))
+                    }
+                };
+                done.send(read).ok();
             });
         if let Err(error) = spawned {
             // The sender is gone with the closure: the reading comes to nothing and is reported as rejected.
@@ -49,9 +67,11 @@ impl Control {
     }
 
     /// Acts on a configuration that was read.
-    pub(super) async fn read(&mut self, result: Result<Box<Loaded>, String>, reading: Reading) {
+    pub(super) async fn read(&mut self, result: Result<Read, String>, reading: Reading) {
         let outcome = match result {
-            Ok(loaded) => self.apply(*loaded, reading.cause).await,
+            Ok(Read::Whole(loaded)) => self.apply(*loaded, reading.cause).await,
+            // Whom nobody asked for.
+            Ok(Read::Certificates(renewed)) => return self.renew_certificates(renewed).await,
             Err(problems) => Err(problems),
         };
         let now = SystemTime::now();
@@ -106,12 +126,14 @@ impl Control {
             name_what_waits(&restart_needed);
             return Ok(ReloadOutcome::Unchanged);
         }
-        let moves = Moves::between(&before.config, &config)?;
+        let made = self.servers.make(&config)?;
+        let moves = Moves::between(&before.config, &config, &made)?;
         if config.access_log != before.config.access_log {
             let changed = self.access_log.reconfigure(&config.access_log);
             changed.map_err(|error| format!("could not open the access log: {error}\n"))?;
         }
         admit();
+        self.servers.follow(made);
         let config = Arc::new(config);
         self.endpoints.configure(&config, now);
         let next = build::whole(
@@ -127,12 +149,15 @@ impl Control {
         self.discovery.follow(self.endpoints.wanted(&config));
         let names = self.endpoints.names();
         let held = self.endpoints.held();
+        self.watched_certificates
+            .send_replace(config.certificate_files());
         let bound = self.relocate(moves).await;
         self.board.update(|report| {
             report.hash = hash;
             report.loaded_at = now;
             report.redacted = Arc::new(redacted);
             report.last_error = None;
+            report.certificate_faults.clear();
             report.restart_needed.clone_from(&restart_needed);
             report.held = held;
             report.names = names;
@@ -153,18 +178,19 @@ impl Control {
     }
 
     /// Carries out what listeners have to do, and tells where the new ones are bound.
-    async fn relocate(&self, moves: Moves) -> Vec<(Arc<str>, SocketAddr)> {
+    pub(super) async fn relocate(&self, moves: Moves) -> Vec<(Arc<str>, SocketAddr)> {
         let mut addresses = Vec::new();
         let Some(acceptor) = &self.acceptor else {
             return addresses;
         };
         for (bound, address) in moves.opened {
-            tracing::info!(listener = %bound.listener.name, %address, "Listening");
-            addresses.push((Arc::clone(&bound.listener.name), address));
+            let name = &bound.terms.listener.name;
+            tracing::info!(listener = %name, %address, "Listening");
+            addresses.push((Arc::clone(name), address));
             acceptor.listen(bound).await;
         }
-        for listener in moves.renewed {
-            acceptor.renew(listener).await;
+        for terms in moves.renewed {
+            acceptor.renew(terms).await;
         }
         for listener in moves.closed {
             acceptor.close(&listener).await;
@@ -175,15 +201,15 @@ impl Control {
 }
 
 /// What a reload has listeners do.
-struct Moves {
+pub(super) struct Moves {
     opened: Vec<(Bound, SocketAddr)>,
-    renewed: Vec<Arc<Listener>>,
+    renewed: Vec<Terms>,
     closed: Vec<Arc<Listener>>,
 }
 
 impl Moves {
     /// Binds what is new; tells what could not be.
-    fn between(old: &Config, new: &Config) -> Result<Self, String> {
+    pub(super) fn between(old: &Config, new: &Config, made: &Made) -> Result<Self, String> {
         let mut known: HashMap<Seat, &Arc<Listener>> = old
             .listeners
             .iter()
@@ -198,8 +224,8 @@ impl Moves {
         for listener in &new.listeners {
             match known.remove(&Seat::of(listener)) {
                 Some(same) if same == listener => {}
-                Some(_) => moves.renewed.push(Arc::clone(listener)),
-                None => match bind(listener) {
+                Some(_) => moves.renewed.push(terms(listener, made)),
+                None => match bind(terms(listener, made)) {
                     Ok(opened) => moves.opened.push(opened),
                     Err(error) => problems.push_str(&format!(
                         "error: listener \"{}\": could not bind {}: {error}\n",
@@ -221,11 +247,10 @@ impl Moves {
 ///
 /// # Errors
 /// The kernel's.
-pub(crate) fn bind(listener: &Arc<Listener>) -> std::io::Result<(Bound, SocketAddr)> {
-    let socket = socket::listen(listener.bind)?;
+pub(crate) fn bind(terms: Terms) -> std::io::Result<(Bound, SocketAddr)> {
+    let socket = socket::listen(terms.listener.bind)?;
     let address = socket.local_addr()?;
-    let listener = Arc::clone(listener);
-    Ok((Bound { socket, listener }, address))
+    Ok((Bound { socket, terms }, address))
 }
 
 /// The new configuration with the old values of what cannot change while the process runs, and the names of those.

@@ -22,6 +22,8 @@ pub struct Report {
     pub redacted: Arc<serde_json::Value>,
     /// Why the last reload was rejected, if it was.
     pub last_error: Option<Rejected>,
+    /// Files of certificates that changed and cannot be used, so that what was read before stays.
+    pub certificate_faults: Vec<String>,
     /// Keys whose new values wait for a restart.
     pub restart_needed: Vec<String>,
     /// The addresses on which listeners are bound, by the listener's name.

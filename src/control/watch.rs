@@ -50,18 +50,29 @@ pub(crate) async fn follow(
     files: watch::Receiver<Vec<PathBuf>>,
     changes: mpsc::Sender<Change>,
 ) {
-    follow_looking_every(POLL, seen, files, changes).await;
+    follow_looking_every(POLL, ReloadCause::File, seen, files, changes).await;
+}
+
+/// The same for the files of certificates and authorities, of which only these are read again. What was read before the
+/// watch was set is not known here, so each file counts as changed at first.
+pub(crate) async fn follow_certificates(
+    files: watch::Receiver<Vec<PathBuf>>,
+    changes: mpsc::Sender<Change>,
+) {
+    let nothing = Seen(Vec::new());
+    follow_looking_every(POLL, ReloadCause::Certificate, nothing, files, changes).await;
 }
 
 async fn follow_looking_every(
     poll: Duration,
+    cause: ReloadCause,
     mut seen: Seen,
     mut files: watch::Receiver<Vec<PathBuf>>,
     changes: mpsc::Sender<Change>,
 ) {
     let (noticed, mut notices) = mpsc::channel(NOTICES);
     let mut watcher = Watcher::try_new(noticed);
-    seen.take_up(&files.borrow_and_update());
+    seen.take_up(&files.borrow_and_update(), cause);
     watcher.cover(&seen);
     // What came before the watch was set gave no notice.
     let mut look = Some(Look::Hasty);
@@ -77,16 +88,16 @@ async fn follow_looking_every(
                 let present = seen.again();
                 if present == seen {
                     // A notice about something else.
-                } else if patience == Look::Hasty && present.is_on_the_way_from(&seen) {
-                    // One thing is being put in another's place by hand, and is between the two steps.
+                } else if patience == Look::Hasty
+                    && (cause == ReloadCause::Certificate || present.is_on_the_way_from(&seen))
+                {
+                    // One thing is being put in another's place by hand, and is between the two steps. A certificate
+                    // and its key are two files, which often come one after the other.
                     quiet_at = Some(Instant::now() + QUIET);
                 } else {
                     quiet_at = None;
                     seen = present;
-                    let reload = Change::Reload {
-                        cause: ReloadCause::File,
-                        reply: None,
-                    };
+                    let reload = Change::Reload { cause, reply: None };
                     if changes.send(reload).await.is_err() {
                         return;
                     }
@@ -114,8 +125,9 @@ async fn follow_looking_every(
                 if changed.is_err() {
                     return;
                 }
-                seen.take_up(&files.borrow_and_update());
+                seen.take_up(&files.borrow_and_update(), cause);
                 watcher.cover(&seen);
+                look = Some(Look::Hasty);
             }
         }
     }
@@ -154,10 +166,11 @@ impl Seen {
     }
 
     /// Takes up the files that a new configuration depends on, without forgetting what was seen of the others.
-    fn take_up(&mut self, files: &[PathBuf]) {
+    fn take_up(&mut self, files: &[PathBuf], cause: ReloadCause) {
         let known = std::mem::take(&mut self.0);
         let seen_of = |file: &PathBuf| match known.iter().find(|(known, _)| known == file) {
             Some((_, content)) => content.clone(),
+            None if cause == ReloadCause::Certificate => Content::default(),
             None => Content::of(file),
         };
         self.0 = files

@@ -19,6 +19,7 @@ use crate::header::network;
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Who sent a request to this proxy. Made once for a connection.
 #[derive(Clone, Debug)]
@@ -191,6 +192,26 @@ pub fn set(headers: &mut HeaderMap, peer: &Peer, scheme: Scheme) {
             }
         }
     }
+}
+
+/// Adds whom the peer has proved to be to what trusted proxies have said of those before it. To be called after [`set`],
+/// which leaves nothing of that from anybody else.
+pub fn set_identity(headers: &mut HeaderMap, identity: &HeaderValue) {
+    let mut text = BytesMut::new();
+    for line in headers.get_all(&X_FORWARDED_CLIENT_CERT) {
+        if !line.is_empty() {
+            text.extend_from_slice(line.as_bytes());
+            text.extend_from_slice(b",");
+        }
+    }
+    let value = if text.is_empty() {
+        identity.clone()
+    } else {
+        text.extend_from_slice(identity.as_bytes());
+        HeaderValue::from_maybe_shared(text.freeze())
+            .expect("values, joined by commas, are a value")
+    };
+    headers.insert(&X_FORWARDED_CLIENT_CERT, value);
 }
 
 fn set_host(headers: &mut HeaderMap) {

@@ -28,6 +28,7 @@ fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
             version: Version::HTTP_11,
             peer: &peer,
             scheme: Scheme::Http,
+            identity: None,
             host: Some(&host),
             edits,
         },

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle as Task;
 
 use crate::config::model::Listener;
 use crate::listener::desk::{Desk, Handed, Place, Room};
+use crate::listener::terms::Terms;
 use crate::socket::{self, Seat};
 
 /// The name of the thread.
@@ -32,14 +33,14 @@ const ORDERS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) socket: TcpListener,
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) terms: Terms,
 }
 
 enum Order {
     /// Take connections from this socket.
     Listen(Bound),
     /// Serve new connections of this address by these terms.
-    Renew(Arc<Listener>),
+    Renew(Terms, oneshot::Sender<()>),
     /// Take what waits here, then close it.
     Close(Seat, oneshot::Sender<()>),
 }
@@ -98,9 +99,12 @@ impl Acceptor {
         self.order(Order::Listen(bound)).await;
     }
 
-    /// Serves new connections by new terms; the address is the same.
-    pub(crate) async fn renew(&self, listener: Arc<Listener>) {
-        self.order(Order::Renew(listener)).await;
+    /// Serves new connections by new terms; the address is the same. Who is accepted once this is over is served by them.
+    pub(crate) async fn renew(&self, terms: Terms) {
+        let (done, renewed) = oneshot::channel();
+        self.order(Order::Renew(terms, done)).await;
+        // An error means that the thread has ended.
+        renewed.await.ok();
     }
 
     /// Closes a listener's socket, after the connections that wait there have been taken.
@@ -132,7 +136,7 @@ impl Drop for Acceptor {
 }
 
 struct Loop {
-    terms: watch::Sender<Arc<Listener>>,
+    terms: watch::Sender<Terms>,
     end: oneshot::Sender<()>,
     task: Task<()>,
 }
@@ -144,8 +148,8 @@ async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
     while let Some(order) = orders.recv().await {
         match order {
             Order::Listen(bound) => {
-                let seat = Seat::of(&bound.listener);
-                let (terms, followed) = watch::channel(bound.listener);
+                let seat = Seat::of(&bound.terms.listener);
+                let (terms, followed) = watch::channel(bound.terms);
                 let (end, ended) = oneshot::channel();
                 let task = tokio::task::spawn_local(accept(
                     bound.socket,
@@ -155,10 +159,12 @@ async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
                 ));
                 loops.insert(seat, Loop { terms, end, task });
             }
-            Order::Renew(listener) => {
-                if let Some(known) = loops.get(&Seat::of(&listener)) {
-                    known.terms.send_replace(listener);
+            Order::Renew(terms, done) => {
+                if let Some(known) = loops.get(&Seat::of(&terms.listener)) {
+                    known.terms.send_replace(terms);
                 }
+                // Who asked may have ended.
+                done.send(()).ok();
             }
             Order::Close(seat, done) => {
                 if let Some(Loop { end, task, .. }) = loops.remove(&seat) {
@@ -176,7 +182,7 @@ async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
 
 async fn accept(
     socket: TcpListener,
-    terms: watch::Receiver<Arc<Listener>>,
+    terms: watch::Receiver<Terms>,
     mut end: oneshot::Receiver<()>,
     desk: Rc<Mutex<Desk>>,
 ) {
@@ -224,8 +230,8 @@ async fn accept(
     }
 }
 
-fn is_full(terms: &watch::Receiver<Arc<Listener>>, room: &Room) -> bool {
-    let limit = terms.borrow().limits.max_connections;
+fn is_full(terms: &watch::Receiver<Terms>, room: &Room) -> bool {
+    let limit = terms.borrow().listener.limits.max_connections;
     limit.is_some_and(|limit| room.open() >= limit.get())
 }
 
@@ -239,7 +245,7 @@ enum Turn {
 
 async fn take(
     socket: &TcpListener,
-    terms: &watch::Receiver<Arc<Listener>>,
+    terms: &watch::Receiver<Terms>,
     room: &Arc<Room>,
     desk: &Rc<Mutex<Desk>>,
 ) -> Turn {
@@ -249,7 +255,7 @@ async fn take(
                 let handed = Handed {
                     tcp,
                     peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()),
-                    listener: Arc::clone(&terms.borrow()),
+                    terms: terms.borrow().clone(),
                     place: Place::at(room),
                 };
                 desk.lock().await.hand(handed).await;

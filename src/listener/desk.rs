@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::config::model::Listener;
+use crate::listener::terms::Terms;
 
 /// Connections handed to a worker that it has not taken up yet.
 const INBOX: usize = 1024;
@@ -16,7 +16,7 @@ const INBOX: usize = 1024;
 pub(crate) struct Handed {
     pub(crate) tcp: TcpStream,
     pub(crate) peer: IpAddr,
-    pub(crate) listener: Arc<Listener>,
+    pub(crate) terms: Terms,
     /// Its places in the counts; given up when it is closed.
     pub(crate) place: Place,
 }

@@ -103,6 +103,8 @@ families! {
         "Connections of clients that are open";
     CONNECTIONS_TOTAL = Counter "fiel_connections_total" ["listener"]
         "Connections of clients that were accepted";
+    CERTIFICATE_NOT_AFTER = Gauge "fiel_tls_certificate_not_after_timestamp_seconds" ["listener", "name"]
+        "When the certificate of this name runs out; the earliest where several are for it";
     BYTES = Counter "fiel_bytes_total" ["listener", "direction"]
         "Bytes exchanged with clients; in is from the client";
     CONFIG_RELOADS = Counter "fiel_config_reloads_total" ["result"]

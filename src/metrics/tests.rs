@@ -171,6 +171,7 @@ fn from_a_snapshot() -> Vec<MetricFamily> {
         families::NAME_ADDRESSES.with([(["shop.internal"], 2.0)]),
         families::NAME_LOOKUPS.with([(["shop.internal", "found"], 7.0)]),
         families::NAME_LAST_SUCCESS.with([(["shop.internal"], 1e9)]),
+        families::CERTIFICATE_NOT_AFTER.with([(["web", "shop.example.com"], 2e9)]),
         families::POOL_LIVENESS_HELD.with([(["v1"], 0.0)]),
         families::POOL_INFO.with([(["v1", "1.8.2"], 1.0)]),
     ]

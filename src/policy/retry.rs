@@ -67,6 +67,7 @@ pub fn decide(rules: &Retry, failed: &Failed) -> Decision {
         | Kind::ClientGone
         | Kind::VersionUnknown
         | Kind::MethodRefused
+        | Kind::Misdirected
         | Kind::NoRoute
         | Kind::NoReadyEndpoint
         | Kind::Panicked

@@ -117,6 +117,7 @@ pub(crate) fn facts<'a>(client: &'a Client, head: &'a Parts, asked: &'a Asked<'_
         listener: &client.listener.name,
         host: asked.host,
         client: asked.client,
+        identity: client.identity(),
         path: &asked.path,
         method: &head.method,
         headers: &head.headers,

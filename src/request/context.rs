@@ -1,6 +1,6 @@
 //! What a worker's requests have at hand, and what a connection's requests have in common.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,8 +19,10 @@ use crate::metrics::Traffic;
 use crate::metrics::cells::WorkerId;
 use crate::request::interim::Interims;
 use crate::request::outcome::Ledger;
+use crate::request::secured::Secured;
 use crate::response::upgrade::Tunnel;
-use crate::snapshot::{Reader, Store};
+use crate::snapshot::{Reader, Snapshot, Store};
+use crate::tls::Identity;
 use crate::upstream::Upstreams;
 use crate::wire::Wire;
 
@@ -155,6 +157,8 @@ pub(crate) struct Client {
     pub(crate) address: IpAddr,
     pub(crate) peer: Peer,
     pub(crate) scheme: Scheme,
+    /// What is known of its TLS session, once there is one.
+    secured: OnceCell<Box<Secured>>,
     pub(crate) clocks: Rc<Clocks>,
     /// The next answer asks the client to close.
     pub(crate) closing: Cell<bool>,
@@ -184,6 +188,7 @@ impl Client {
             address,
             peer,
             scheme,
+            secured: OnceCell::new(),
             clocks: Rc::default(),
             closing: Cell::new(false),
             answering: Cell::new(Answering::Unwatched),
@@ -196,6 +201,23 @@ impl Client {
             interims: Interims::default(),
             wire: RefCell::default(),
         }
+    }
+
+    /// The TLS handshake has told this.
+    pub(crate) fn is_secured(&self, secured: Secured) {
+        // There is one handshake.
+        self.secured.set(Box::new(secured)).ok();
+    }
+
+    /// Who the client has proved to be.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.secured.get()?.identity.as_ref()
+    }
+
+    /// Whether a request for this host belongs on another connection.
+    pub(crate) fn misdirects(&self, host: &str, snapshot: &Snapshot) -> bool {
+        let secured = self.secured.get();
+        secured.is_some_and(|secured| secured.misdirects(host, &self.listener, snapshot))
     }
 
     /// A response's body has been handed over; its last octets may not be written yet.

@@ -18,6 +18,7 @@ use crate::request::expect;
 use crate::request::outcome::Ledger;
 use crate::route::Found;
 use crate::route::rewrite;
+use crate::tls::Identity;
 use crate::upstream::{BodySlot, Outbound};
 
 /// The target that is forwarded.
@@ -82,6 +83,7 @@ pub(super) fn assemble(
             version,
             peer: &client.peer,
             scheme: client.scheme,
+            identity: client.identity().map(Identity::told),
             host: route.rewrite.host.as_ref(),
             edits: &route.request_headers,
         },

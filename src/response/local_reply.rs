@@ -46,6 +46,8 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::ClientGone => (499, "fiel; error=http_request_error", Closes),
         Kind::VersionUnknown => (505, "fiel; error=http_request_error", Closes),
         Kind::MethodRefused => (501, "fiel; error=http_request_denied", Closes),
+        // Only another connection is of use to who asks for that.
+        Kind::Misdirected => (421, "fiel; error=http_request_denied", Closes),
         Kind::NoRoute => (404, "fiel; error=destination_not_found", Stays),
         Kind::NoReadyEndpoint => (503, "fiel; error=destination_unavailable", Stays),
         Kind::Panicked | Kind::LayerFailed => (500, "fiel; error=proxy_internal_error", Closes),

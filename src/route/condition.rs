@@ -9,9 +9,10 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 use ipnet::IpNet;
 
-use crate::config::model::{Match, PathPattern};
+use crate::config::model::{ClientCert, Match, PathPattern};
 use crate::header::network;
 use crate::route::rank::ConditionRank;
+use crate::tls::Identity;
 
 /// What of a request decides its route.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,8 @@ pub struct Facts<'a> {
     pub host: &'a str,
     /// The client's address, from behind trusted proxies where there are some.
     pub client: IpAddr,
+    /// Who the client has proved to be on this connection.
+    pub identity: Option<&'a Identity>,
     /// Its canonical path, without the query; `*` for `OPTIONS *`.
     pub path: &'a str,
     /// Its method.
@@ -39,6 +42,7 @@ pub fn is_conditional(matches: &Match) -> bool {
         listeners,
         hosts: _,
         clients,
+        client_cert,
         path,
         methods,
         headers,
@@ -46,6 +50,7 @@ pub fn is_conditional(matches: &Match) -> bool {
     } = matches;
     !(listeners.is_empty()
         && clients.is_empty()
+        && client_cert.is_none()
         && methods.is_empty()
         && headers.is_empty()
         && query.is_empty())
@@ -58,7 +63,8 @@ pub fn is_conditional(matches: &Match) -> bool {
 pub fn rank(matches: &Match, facts: &Facts<'_>) -> Option<ConditionRank> {
     let static_part = bound(matches);
     let holds = is_any_or_holds(&matches.methods, |method| method == facts.method)
-        && is_any_or_holds(&matches.listeners, |name| **name == *facts.listener);
+        && is_any_or_holds(&matches.listeners, |name| **name == *facts.listener)
+        && is_known(matches.client_cert.as_ref(), facts.identity);
     if !holds {
         return None;
     }
@@ -91,9 +97,20 @@ pub fn bound(matches: &Match) -> ConditionRank {
         method: !matches.methods.is_empty(),
         headers: count(matches.headers.len()),
         query: count(matches.query.len()),
+        client_cert: matches.client_cert.is_some(),
         client: matches.clients.iter().map(IpNet::prefix_len).max(),
         listener: !matches.listeners.is_empty(),
     }
+}
+
+fn is_known(wanted: Option<&ClientCert>, identity: Option<&Identity>) -> bool {
+    let Some(ClientCert { subjects, sans }) = wanted else {
+        return true;
+    };
+    identity.is_some_and(|identity| {
+        is_any_or_holds(subjects, |subject| **subject == *identity.subject)
+            && is_any_or_holds(sans, |san| identity.sans.contains(san))
+    })
 }
 
 fn is_any_or_holds<T>(allowed: &[T], holds: impl Fn(&T) -> bool) -> bool {

@@ -35,6 +35,8 @@ pub struct ConditionRank {
     pub headers: u16,
     /// The number of query conditions.
     pub query: u16,
+    /// A client certificate is asked for.
+    pub client_cert: bool,
     /// The length of the longest network that holds the client.
     pub client: Option<u8>,
     /// A listener is given.

@@ -7,9 +7,10 @@
 //! 3. a method is given;
 //! 4. the number of header conditions;
 //! 5. the number of query conditions;
-//! 6. the length of the longest client network that holds the client (none given is the least);
-//! 7. a listener is given;
-//! 8. the place in the file: the earlier one wins, and only here it counts.
+//! 6. a client certificate is asked for;
+//! 7. the length of the longest client network that holds the client (none given is the least);
+//! 8. a listener is given;
+//! 9. the place in the file: the earlier one wins, and only here it counts.
 //!
 //! This is the definition, against which the table is tested; it looks nothing up.
 

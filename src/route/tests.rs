@@ -88,6 +88,7 @@ impl Asked {
             listener: self.listener,
             host: self.host,
             client: self.client,
+            identity: None,
             path: self.path,
             method: &self.method,
             headers: &self.headers,
@@ -356,6 +357,7 @@ fn any_match() -> impl Strategy<Value = Match> {
                 hosts,
                 path,
                 clients: clients.iter().map(|text| text.parse().unwrap()).collect(),
+                client_cert: None,
                 methods,
                 headers: headers
                     .into_iter()

@@ -36,3 +36,5 @@ mod routing;
 mod splits;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;

@@ -10,6 +10,7 @@ pub(crate) mod fiel;
 mod message;
 pub(crate) mod scrape;
 pub(crate) mod terms;
+pub(crate) mod tls;
 pub(crate) mod wait;
 pub(crate) mod yaml;
 

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::check::findings::{At, Findings};
+use crate::config::check::tls::tls;
 use crate::config::document::{Piece, Value};
 use crate::config::keys::{HALF_CLOSE, LISTENER, LISTENER_LIMITS, PROTOCOLS};
 use crate::config::model::{HalfClose, Listener, ListenerLimits};
@@ -31,8 +33,8 @@ pub(crate) struct Bound {
     pub(crate) who: String,
 }
 
-/// Reads `listeners`.
-pub(crate) fn listeners(findings: &mut Findings<'_>, at: At<'_>) -> Listeners {
+/// Reads `listeners`. Relative files lie beside the configuration.
+pub(crate) fn listeners(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Listeners {
     const REMEDY: &str = "add one, such as { name: web, bind: 0.0.0.0:8080 }";
     let mut listeners = Listeners::default();
     if matches!(at.piece.value, Value::Null) {
@@ -45,7 +47,7 @@ pub(crate) fn listeners(findings: &mut Findings<'_>, at: At<'_>) -> Listeners {
     let mut is_empty = true;
     for item in items {
         is_empty = false;
-        listener(findings, item.piece, &mut listeners);
+        listener(findings, item.piece, base, &mut listeners);
     }
     if is_empty {
         findings.problem(at.piece.place, "there is no listener", REMEDY);
@@ -53,7 +55,12 @@ pub(crate) fn listeners(findings: &mut Findings<'_>, at: At<'_>) -> Listeners {
     listeners
 }
 
-fn listener(findings: &mut Findings<'_>, piece: &Piece, into: &mut Listeners) -> Option<()> {
+fn listener(
+    findings: &mut Findings<'_>,
+    piece: &Piece,
+    base: &Path,
+    into: &mut Listeners,
+) -> Option<()> {
     let what = "a listener";
     let fields = findings.fields(At { what, piece }, &LISTENER)?;
     let name = required_name(findings, fields.get("name"), fields.place(), "listener");
@@ -99,12 +106,14 @@ fn listener(findings: &mut Findings<'_>, piece: &Piece, into: &mut Listeners) ->
         Some(at) => limits(findings, at)?,
         None => ListenerLimits::default(),
     };
+    let tls = fields.get("tls").and_then(|at| tls(findings, at, base));
     into.all.push(Arc::new(Listener {
         name: name?,
         bind: bind?,
         half_close,
         trusted_proxies,
         limits,
+        tls,
     }));
     Some(())
 }
@@ -174,6 +183,9 @@ fn limits(findings: &mut Findings<'_>, at: At<'_>) -> Option<ListenerLimits> {
     let mut limits = ListenerLimits::default();
     if let Some(at) = fields.get("maxConnections") {
         limits.max_connections = findings.limit(at).and_then(std::num::NonZeroUsize::new);
+    }
+    if let Some(at) = fields.get("handshakeTimeout") {
+        limits.handshake_timeout = findings.duration_limit(at);
     }
     if let Some(at) = fields.get("headerTimeout") {
         limits.header_timeout = findings.duration_limit(at);

@@ -13,9 +13,10 @@ use crate::config::check::field::{FieldUse, field_map};
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::listener::Listeners;
 use crate::config::document::{Entry, Value};
-use crate::config::keys::{MATCH, PATH};
-use crate::config::model::{Match, PathPattern, Pattern};
+use crate::config::keys::{CLIENT_CERT, MATCH, PATH};
+use crate::config::model::{ClientCert, Match, PathPattern, Pattern};
 use crate::config::problem::quoted;
+use crate::tls::San;
 
 /// Reads `match`.
 pub(crate) fn matches(
@@ -36,6 +37,9 @@ pub(crate) fn matches(
     if let Some(at) = fields.get("clients") {
         matches.clients = distinct(findings, at, |findings, at| findings.network(at));
     }
+    if let Some(at) = fields.get("clientCert") {
+        matches.client_cert = client_cert(findings, at);
+    }
     if let Some(at) = fields.get("methods") {
         matches.methods = distinct(findings, at, |findings, at| findings.method(at));
     }
@@ -49,6 +53,29 @@ pub(crate) fn matches(
         matches.path = path(findings, at)?;
     }
     Some(matches)
+}
+
+fn client_cert(findings: &mut Findings<'_>, at: At<'_>) -> Option<ClientCert> {
+    let fields = findings.fields(at, &CLIENT_CERT)?;
+    let mut wanted = ClientCert::default();
+    if let Some(at) = fields.get("subjects") {
+        wanted.subjects = distinct(findings, at, |findings, at| findings.shared_text(at));
+    }
+    if let Some(at) = fields.get("sans") {
+        wanted.sans = distinct(findings, at, san);
+    }
+    Some(wanted)
+}
+
+fn san(findings: &mut Findings<'_>, at: At<'_>) -> Option<San> {
+    let text = findings.text(at)?;
+    let san = San::parse(text);
+    if san.is_none() {
+        let message = format!("{} is no alternative name with its kind", quoted(text));
+        let remedy = "write DNS:a.example, URI:spiffe://a/b, email:a@b.example or IP:10.0.0.1";
+        findings.problem(at.piece.place, message, remedy);
+    }
+    san
 }
 
 /// The values of a list; one that stands there twice is told and kept once.

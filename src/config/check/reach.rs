@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use http::Method;
 
@@ -78,7 +79,12 @@ fn conditions(matches: &Match) -> String {
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
         .collect();
     let query: BTreeSet<_> = matches.query.iter().collect();
-    write!(key, "\n{methods:?}\n{headers:?}\n{query:?}").expect("writing to a string cannot fail");
+    let client_cert = &matches.client_cert;
+    write!(
+        key,
+        "\n{methods:?}\n{headers:?}\n{query:?}\n{client_cert:?}"
+    )
+    .expect("writing to a string cannot fail");
     key
 }
 
@@ -119,8 +125,12 @@ pub(crate) fn endless(findings: &mut Findings<'_>, routes: &[Placed], listeners:
 }
 
 fn comes_back(matches: &Match, redirect: &Redirect, listeners: &Listeners) -> bool {
-    // Requests come in without TLS, so https is elsewhere.
-    if redirect.scheme.as_deref() == Some("https") {
+    // What is spoken elsewhere is elsewhere.
+    let is_asked =
+        |name: &Arc<str>| matches.listeners.is_empty() || matches.listeners.contains(name);
+    let mut own = listeners.all.iter().filter(|one| is_asked(&one.name));
+    let speaks = |scheme: &str| own.any(|one| one.tls.is_some() == (scheme == "https"));
+    if !redirect.scheme.as_deref().is_none_or(speaks) {
         return false;
     }
     let gets = [Method::GET, Method::HEAD];

@@ -2,14 +2,24 @@
 
 use serde_json::json;
 
-use crate::config::keys::{HALF_CLOSE, LISTENER, LISTENER_LIMITS, PROTOCOLS, ROOT};
+use crate::config::keys::{
+    CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, HALF_CLOSE, LISTENER, LISTENER_LIMITS,
+    LISTENER_TLS, PROTOCOLS, ROOT, TLS_VERSION,
+};
 use crate::config::model::ListenerLimits;
 use crate::config::schema::shape::{
     Shape, duration, key, list, named, octets, one, size, some, whole, with_default, word,
 };
 
 pub(super) fn shapes() -> Vec<Shape> {
-    vec![configuration(), listener(), limits()]
+    vec![
+        configuration(),
+        listener(),
+        limits(),
+        tls(),
+        certificate(),
+        client_auth(),
+    ]
 }
 
 fn configuration() -> Shape {
@@ -77,6 +87,7 @@ fn listener() -> Shape {
                 json!([]),
             ),
             key("limits", "The limits of its connections.", one("ListenerLimits")),
+            key("tls", "It speaks TLS, with these certificates.", one("ListenerTls")),
         ],
     )
     .needs(json!({ "required": ["name", "bind"] }))
@@ -97,6 +108,11 @@ fn limits() -> Shape {
                 "Connections open at once; more wait in the kernel.",
                 one("Limit"),
                 limits.max_connections.map_or(0, usize::from),
+            ),
+            time(
+                "handshakeTimeout",
+                "For a TLS handshake.",
+                limits.handshake_timeout,
             ),
             time(
                 "headerTimeout",
@@ -142,4 +158,85 @@ fn limits() -> Shape {
             ),
         ],
     )
+}
+
+fn tls() -> Shape {
+    let mut versions = word(&TLS_VERSION);
+    // As numbers they are as good.
+    versions["anyOf"][0]["enum"] = json!(["1.2", "1.3", 1.2, 1.3]);
+    Shape::new(
+        "ListenerTls",
+        &LISTENER_TLS,
+        "How a listener speaks TLS.",
+        vec![
+            key(
+                "certificates",
+                "Chosen by the name that a client asks for; the first is for whom no other is.",
+                some(one("Certificate")),
+            ),
+            with_default(
+                "minVersion",
+                "The least version that is spoken.",
+                versions,
+                "1.2",
+            ),
+            key(
+                "clientAuth",
+                "Clients show certificates of their own.",
+                one("ClientAuth"),
+            ),
+        ],
+    )
+    .needs(json!({ "required": ["certificates"] }))
+    .item()
+}
+
+fn certificate() -> Shape {
+    Shape::new(
+        "Certificate",
+        &CERTIFICATE,
+        "A certificate and its key; the files are watched.",
+        vec![
+            key(
+                "certFile",
+                "The certificate, and behind it its chain, in PEM.",
+                one("Text"),
+            ),
+            key(
+                "keyFile",
+                "Its key in PEM: PKCS#8, PKCS#1 or SEC1.",
+                one("Text"),
+            ),
+            key(
+                "ocspFile",
+                "An OCSP response in DER that is stapled to it.",
+                one("Text"),
+            ),
+        ],
+    )
+    .needs(json!({ "required": ["certFile", "keyFile"] }))
+    .item()
+}
+
+fn client_auth() -> Shape {
+    Shape::new(
+        "ClientAuth",
+        &CLIENT_AUTH,
+        "Which certificates of clients are good.",
+        vec![
+            key(
+                "caFile",
+                "The certificates of the authorities, in PEM.",
+                one("Text"),
+            ),
+            key("crlFile", "What these have revoked, in PEM.", one("Text")),
+            key(
+                "mode",
+                "require lets nobody in without one; with optional a client may have none.",
+                word(&CLIENT_AUTH_MODE),
+            ),
+        ],
+    )
+    .needs(json!({ "required": ["caFile", "mode"] }))
+    .item()
 }

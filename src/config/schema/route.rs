@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::config::keys::{
-    EDITS, MATCH, PATH, REDIRECT, RESPOND, RETRY, RETRY_ON, REWRITE, ROUTE, SCHEME, SHARE, TIMEOUTS,
+    CLIENT_CERT, EDITS, MATCH, PATH, REDIRECT, RESPOND, RETRY, RETRY_ON, REWRITE, ROUTE, SCHEME,
+    SHARE, TIMEOUTS,
 };
 use crate::config::model::{Retry, Timeouts};
 use crate::config::schema::shape::{
@@ -11,7 +12,7 @@ use crate::config::schema::shape::{
 };
 
 pub(super) fn shapes() -> Vec<Shape> {
-    let mut shapes = vec![route(), matches(), path()];
+    let mut shapes = vec![route(), matches(), client_cert(), path()];
     shapes.extend(actions());
     shapes.extend(policies());
     // A route is the item of a list, and so is whatever stands in it.
@@ -62,6 +63,11 @@ fn matches() -> Shape {
                 "From any of these networks.",
                 list(one("Network")),
             ),
+            key(
+                "clientCert",
+                "With a verified client certificate like this.",
+                one("ClientCert"),
+            ),
             key("path", "With a path like this.", one("PathMatch")),
             key("methods", "With any of these methods.", list(one("Method"))),
             key("headers", "With every one of these headers.", one("Fields")),
@@ -69,6 +75,26 @@ fn matches() -> Shape {
                 "query",
                 "With every one of these query parameters.",
                 named(one("Text")),
+            ),
+        ],
+    )
+}
+
+fn client_cert() -> Shape {
+    Shape::new(
+        "ClientCert",
+        &CLIENT_CERT,
+        "A verified client certificate; {} takes any.",
+        vec![
+            key(
+                "subjects",
+                "With any of these subjects, as RFC 4514 writes them: CN=a,O=b.",
+                list(one("Text")),
+            ),
+            key(
+                "sans",
+                "With any of these alternative names: DNS:, URI:, email: or IP: and the name.",
+                list(one("Text")),
             ),
         ],
     )

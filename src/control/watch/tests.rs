@@ -31,7 +31,13 @@ impl Followed {
         let seen = Seen(vec![(file.clone(), Content::default())]);
         let (files, followed) = watch::channel(vec![file]);
         let (asked, changes) = mpsc::channel(16);
-        tokio::spawn(follow_looking_every(NEVER, seen, followed, asked));
+        tokio::spawn(follow_looking_every(
+            NEVER,
+            ReloadCause::File,
+            seen,
+            followed,
+            asked,
+        ));
         let mut this = Self {
             root,
             changes,

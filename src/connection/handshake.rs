@@ -1,0 +1,134 @@
+//! TLS handshakes: within their time, so many at once, and never two of them in a row while other connections wait.
+//!
+//! A handshake costs up to a millisecond of arithmetic where a request costs some microseconds. Each step of one therefore
+//! takes a turn, of which a worker has one, and before it the worker looks after everybody else. Who has said nothing takes
+//! up no room; who has waits for it, within the same time.
+
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::clock::Clock;
+use crate::connection::registry::Member;
+use crate::request::secured::Secured;
+use crate::tls::{Identity, Server};
+use crate::wire::{Metered, Stream};
+
+/// Handshakes under way on a worker at once, some kilobytes each.
+const UNDER_WAY: usize = 1024;
+
+/// The handshakes of a worker.
+#[derive(Debug)]
+pub(crate) struct Handshakes {
+    room: Semaphore,
+    turn: Semaphore,
+}
+
+impl Default for Handshakes {
+    fn default() -> Self {
+        Self {
+            room: Semaphore::new(UNDER_WAY),
+            turn: Semaphore::new(1),
+        }
+    }
+}
+
+/// Brings a handshake to its end; none where there is no connection then.
+pub(super) async fn shake_hands(
+    tcp: TcpStream,
+    server: Arc<Server>,
+    member: &Member,
+    handshakes: &Handshakes,
+) -> Option<Stream> {
+    let edge = &member.edge;
+    let clocks = &edge.client.clocks;
+    edge.begin_handshake();
+    let mut work = pin!(shake(tcp, Arc::clone(server.config()), handshakes));
+    let done = poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(done);
+        }
+        let is_over = member.ending.get() && !member.may_bring_a_first_request();
+        if is_over || clocks.rang(Clock::Head) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        clocks.arm(cx);
+        Poll::Pending
+    })
+    .await;
+    let done = done.and_then(|stream| {
+        let secured = secured(&stream, server)?;
+        Ok((stream, secured))
+    });
+    match done {
+        Ok((stream, secured)) => {
+            edge.end_handshake();
+            edge.client.is_secured(secured);
+            Some(Stream::Tls(Box::new(stream)))
+        }
+        Err(error) => {
+            tracing::debug!(client = %edge.client.address, %error, "Handshake failed");
+            None
+        }
+    }
+}
+
+async fn shake(
+    tcp: TcpStream,
+    config: Arc<ServerConfig>,
+    handshakes: &Handshakes,
+) -> io::Result<TlsStream<Metered>> {
+    let closed = |_| io::Error::from(io::ErrorKind::NotConnected);
+    tcp.readable().await?;
+    let _room = handshakes.room.acquire().await.map_err(closed)?;
+    let acceptor = TlsAcceptor::from(config);
+    let mut accept = pin!(acceptor.accept(Metered::new(tcp)));
+    loop {
+        let turn = handshakes.turn.acquire().await.map_err(closed)?;
+        // Everybody else, and whatever has come meanwhile.
+        yield_now().await;
+        let polled = poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx))).await;
+        drop(turn);
+        if let Poll::Ready(done) = polled {
+            return done;
+        }
+        // Nothing lies between that look and this wait: no notice is missed.
+        let mut is_woken = false;
+        poll_fn(|_| match std::mem::replace(&mut is_woken, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+}
+
+/// What a connection is known by. A certificate that has run out since its session was made is no good any more: a
+/// resumption does not look at it.
+fn secured(stream: &TlsStream<Metered>, server: Arc<Server>) -> io::Result<Secured> {
+    let (_, session) = stream.get_ref();
+    let identity = match session.peer_certificates().and_then(<[_]>::first) {
+        None => None,
+        Some(certificate) => {
+            let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+            let identity = Identity::of(certificate);
+            let identity = identity.ok_or_else(|| bad("client certificate cannot be read"))?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.map_or(0, |since| since.as_secs());
+            if u64::try_from(identity.not_after).unwrap_or(0) < now {
+                return Err(bad("client certificate has expired"));
+            }
+            Some(identity)
+        }
+    };
+    Ok(Secured::new(server, session.server_name(), identity))
+}

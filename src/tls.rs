@@ -1,0 +1,40 @@
+//! TLS towards clients, as far as it is decided before a connection: certificates and keys, which of them a name gets, who
+//! may come in with a certificate of its own, session tickets.
+//!
+//! ```text
+//! files --certificate, client_auth--> Spec (part of the configuration) --server, tickets--> Server (of a listener)
+//! ```
+//!
+//! - A [`Spec`] is what `listeners[].tls` says **with what the files held**: two are equal when both are. So a reload finds
+//!   a renewed certificate as it finds any other change, and a pair that is broken is a problem of the configuration, with
+//!   its place in the file.
+//! - A [`Server`] is what connections of a listener are accepted by: a rustls configuration, the names it serves, the spec.
+//!   A connection keeps the one it began with.
+//! - [`Tickets`] has one ticketer for each client-auth policy (mode, authorities, revocations), because a resumed session
+//!   brings its client's certificate along unverified: a ticket of another policy must mean nothing here (CVE-2025-23419).
+//!   There is no session store. Ticket keys rotate every six hours, a ticket is good for twelve, reloads keep them.
+//! - [`Identity`] is who a client has proved to be, as routes match it and as endpoints are told.
+//!
+//! Versions are 1.2 and 1.3, with X25519MLKEM768 preferred. `http/1.1` alone is offered by ALPN; `h2` joins in
+//! [`server`](self::server) beside it. There is no early data (RFC 8446 §8): a request could be replayed.
+//!
+//! Not here: sockets, handshakes and their limits (`connection/handshake.rs`), the stream (`wire/stream.rs`), who watches
+//! the files (`control/watch.rs`).
+
+mod certificate;
+mod client_auth;
+mod fault;
+mod identity;
+mod names;
+mod server;
+mod spec;
+mod subject;
+mod tickets;
+
+pub use certificate::Certificate;
+pub use client_auth::{ClientAuth, Mode};
+pub use fault::{Fault, Part};
+pub use identity::{Identity, San};
+pub use server::Server;
+pub use spec::{MinVersion, Spec};
+pub use tickets::Tickets;

@@ -1,0 +1,118 @@
+//! What the connections of a listener are accepted by.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
+
+use crate::tls::names::Names;
+use crate::tls::spec::{MinVersion, Spec};
+use crate::tls::tickets::Tickets;
+
+/// The protocols that are offered, the preferred one first. `h2` joins in front of `http/1.1` where the listener's
+/// `protocols` have it; what came of it is `alpn_protocol` of the connection.
+const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+
+const ALL: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
+
+/// What the connections of a listener are accepted by.
+pub struct Server {
+    spec: Arc<Spec>,
+    config: Arc<ServerConfig>,
+    resolver: Arc<Resolver>,
+}
+
+impl Server {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn try_new(spec: Arc<Spec>, tickets: &mut Tickets) -> Result<Self, rustls::Error> {
+        let resolver = Arc::new(Resolver {
+            names: Names::new(
+                spec.certificates
+                    .iter()
+                    .map(|certificate| certificate.names.iter().map(|name| &**name)),
+            ),
+            keys: spec
+                .certificates
+                .iter()
+                .map(|certificate| Arc::clone(certificate.key()))
+                .collect(),
+        });
+        let auth = spec.client_auth.as_deref();
+        let verifier =
+            auth.map_or_else(WebPkiClientVerifier::no_client_auth, |auth| auth.verifier());
+        let versions = match spec.min_version {
+            MinVersion::V1_2 => ALL,
+            MinVersion::V1_3 => NEW,
+        };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::<Resolver>::clone(&resolver));
+        config.alpn_protocols = PROTOCOLS.iter().map(|name| name.to_vec()).collect();
+        config.ticketer = tickets.of(auth)?;
+        // Sessions are in tickets only.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Self {
+            config: Arc::new(config),
+            resolver,
+            spec,
+        })
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn spec(&self) -> &Arc<Spec> {
+        &self.spec
+    }
+
+    /// What a handshake goes by.
+    #[must_use]
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    /// Whether a connection that asked for the name `asked` may carry requests for `host`: not where `host` is served here
+    /// under another certificate.
+    #[must_use]
+    pub fn serves(&self, asked: Option<&str>, host: &str) -> bool {
+        self.spec.certificates.len() == 1 || self.resolver.names.serves(asked, host)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Chooses a certificate by the name that a client asks for, and among several for that name by what it can verify.
+#[derive(Debug)]
+struct Resolver {
+    names: Names,
+    keys: Box<[Arc<CertifiedKey>]>,
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let seats = self.names.seats(hello.server_name());
+        let can_verify = |seat: &&usize| {
+            let schemes = hello.signature_schemes();
+            self.keys[**seat].key.choose_scheme(schemes).is_some()
+        };
+        let seat = seats.iter().find(can_verify).or(seats.first())?;
+        Some(Arc::clone(&self.keys[*seat]))
+    }
+}

@@ -1,0 +1,90 @@
+//! Sessions by tickets: what resumes one, what outlives what, and what must not be resumed.
+
+use std::fs;
+
+use super::{Site, secure};
+use crate::support::tls::{Authority, TlsClient};
+use crate::support::{Endpoint, Fiel};
+
+const IN_FORCE: &str = "Configuration is in force";
+
+/// One request, so that tickets have come, on a connection that was resumed or not.
+fn visit(client: &TlsClient, fiel: &Fiel) -> bool {
+    let mut secure = client.connect(fiel.address("web"), "site.example");
+    assert_eq!(secure.get("site.example", "/").status, 200);
+    secure.is_resumed()
+}
+
+#[test]
+fn a_session_is_resumed_and_outlives_a_reload_and_a_renewed_certificate() {
+    for version in rustls::ALL_VERSIONS {
+        let site = Site::start();
+        let client = TlsClient::of_version(version);
+        assert!(!visit(&client, &site.fiel));
+        assert!(visit(&client, &site.fiel));
+
+        let text = fs::read_to_string(site.fiel.file()).unwrap();
+        site.fiel.rewrite(&text.replace("20s", "15s"));
+        site.fiel.wait_for_log(IN_FORCE);
+        assert!(visit(&client, &site.fiel), "{version:?}");
+
+        site.authority
+            .issue(&["site.example"])
+            .put(site.folder.path(), "site");
+        site.fiel.wait_for_log("Certificate is renewed");
+        assert!(visit(&client, &site.fiel), "{version:?}");
+    }
+}
+
+#[test]
+fn a_session_means_nothing_under_another_client_auth_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start("app");
+    let (one, other) = (Authority::new("one"), Authority::new("other"));
+    let entry = one.issue(&["site.example"]).put(folder.path(), "site");
+    let ca = folder.path().join("ca.crt");
+    fs::write(&ca, one.pem()).unwrap();
+    let open = format!("certificates: [ {{ {entry} }} ]");
+    let auth = |mode| {
+        format!(
+            "{open}, clientAuth: {{ caFile: {}, mode: {mode} }}",
+            ca.display()
+        )
+    };
+    let fiel = Fiel::start(&secure(&open, endpoint.address()));
+    for version in rustls::ALL_VERSIONS {
+        let reload = |tls: &str, count: usize| {
+            fiel.rewrite(&secure(tls, endpoint.address()));
+            fiel.wait_for_logs(IN_FORCE, count);
+        };
+        let count = fiel
+            .log()
+            .iter()
+            .filter(|line| line.contains(IN_FORCE))
+            .count();
+        // A session from before certificates were asked for does not get in without one.
+        let stranger = TlsClient::of_version(version);
+        assert!(!visit(&stranger, &fiel));
+        reload(&auth("require"), count + 1);
+        stranger
+            .try_get(fiel.address("web"), "site.example")
+            .expect_err("a certificate is required");
+
+        // One that was made with a certificate goes on while the policy does, and no longer.
+        let known = TlsClient::with(&[version], Some(&one.issue_client("alice")));
+        assert!(!visit(&known, &fiel));
+        assert!(visit(&known, &fiel));
+        reload(&auth("optional"), count + 2);
+        assert!(!visit(&known, &fiel));
+        assert!(visit(&known, &fiel));
+        fs::write(&ca, other.pem()).unwrap();
+        let renewed = "Authorities for client certificates are renewed";
+        fiel.wait_for_logs(renewed, if count == 0 { 1 } else { 3 });
+        known
+            .try_get(fiel.address("web"), "site.example")
+            .expect_err("nobody vouches for it any more");
+        fs::write(&ca, one.pem()).unwrap();
+        fiel.wait_for_logs(renewed, if count == 0 { 2 } else { 4 });
+        reload(&open, count + 3);
+    }
+}
