@@ -101,7 +101,7 @@ impl Control {
         let before = self.store.newest();
         let mut config = Config::clone(&before.config);
         let mut faults = Vec::new();
-        let mut is_new = false;
+        let mut told = Vec::new();
         for Renewed {
             seat,
             spec,
@@ -116,8 +116,11 @@ impl Control {
             let Some(old) = listener.tls.as_ref().filter(|old| **old != spec) else {
                 continue;
             };
-            is_new = true;
-            tell(listener, old, &spec);
+            told.push((
+                Arc::clone(&listener.name),
+                Arc::clone(old),
+                Arc::clone(&spec),
+            ));
             Arc::make_mut(listener).tls = Some(spec);
         }
         for problem in &faults {
@@ -125,7 +128,7 @@ impl Control {
         }
         self.board
             .update(|report| report.certificate_faults = faults);
-        if !is_new {
+        if told.is_empty() {
             return;
         }
         let made = self.servers.make(&config);
@@ -149,19 +152,22 @@ impl Control {
         );
         self.store.publish(next);
         self.relocate(moves).await;
+        for (listener, old, new) in told {
+            tell(&listener, &old, &new);
+        }
     }
 }
 
-fn tell(listener: &Listener, old: &Spec, new: &Spec) {
+fn tell(listener: &str, old: &Spec, new: &Spec) {
     let pairs = old.certificates.iter().zip(&new.certificates);
     for (_, certificate) in pairs.filter(|(old, new)| old != new) {
         let Certificate {
             name, cert_file, ..
         } = &**certificate;
         let file = cert_file.display();
-        tracing::info!(listener = %listener.name, %name, %file, "Certificate is renewed");
+        tracing::info!(%listener, %name, %file, "Certificate is renewed");
     }
     if old.client_auth != new.client_auth {
-        tracing::info!(listener = %listener.name, "Authorities for client certificates are renewed");
+        tracing::info!(%listener, "Authorities for client certificates are renewed");
     }
 }

@@ -190,16 +190,42 @@ fn is_encrypted(text: &[u8]) -> bool {
     text.contains("ENCRYPTED")
 }
 
-/// Whether this begins as an OCSPResponse with the status `successful` does (RFC 6960 §4.2.1); clients look at the rest.
+/// Whether this begins as an OCSPResponse with the status `successful` does, and is as long as it says (RFC 6960 §4.2.1);
+/// clients look at the rest.
 fn is_good_answer(answer: &[u8]) -> bool {
-    let Ok((_, outer)) = x509_parser::der_parser::parse_der(answer) else {
+    const SEQUENCE: u8 = 0x30;
+    const SUCCESSFUL: [u8; 3] = [0x0a, 1, 0];
+    let [SEQUENCE, first, rest @ ..] = answer else {
         return false;
     };
-    let Ok(parts) = outer.as_sequence() else {
-        return false;
+    let (length, inside) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        _ => {
+            let Some((octets, inside)) = rest.split_at_checked(usize::from(first & 0x7f)) else {
+                return false;
+            };
+            if octets.len() > 4 {
+                return false;
+            }
+            let add = |sum: usize, octet: &u8| sum << 8 | usize::from(*octet);
+            (octets.iter().fold(0, add), inside)
+        }
     };
-    let status = parts
-        .first()
-        .and_then(|status| status.content.as_slice().ok());
-    status == Some(&[0]) && parts.len() == 2
+    inside.len() == length && inside.starts_with(&SUCCESSFUL) && length > SUCCESSFUL.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_and_successful_ocsp_response_is_stapled() {
+        let answer = include_bytes!("../../config/tls/site.ocsp");
+        assert!(is_good_answer(answer));
+        assert!(!is_good_answer(&answer[..answer.len() - 1]));
+        assert!(!is_good_answer(b""));
+        // `tryLater`
+        assert!(!is_good_answer(&[0x30, 3, 0x0a, 1, 3]));
+        assert!(!is_good_answer(b"-----BEGIN OCSP RESPONSE-----"));
+    }
 }

@@ -110,6 +110,7 @@ impl Authority {
     pub(crate) fn issue_client(&self, name: &str) -> Pair {
         self.issue_with(&[], &KeyPair::generate().unwrap(), |params| {
             let subject = &mut params.distinguished_name;
+            *subject = rcgen::DistinguishedName::new();
             subject.push(DnType::OrganizationName, "Example");
             subject.push(DnType::CommonName, name);
             let id = format!("spiffe://example.com/{name}");
@@ -301,10 +302,6 @@ impl Secure {
     /// Whether the session is one that was made before.
     pub(crate) fn is_resumed(&self) -> bool {
         self.session().handshake_kind() == Some(HandshakeKind::Resumed)
-    }
-
-    pub(crate) fn socket(&self) -> &TcpStream {
-        &self.0.get_ref().sock
     }
 
     pub(crate) fn stream(&mut self) -> &mut BufReader<StreamOwned<ClientConnection, TcpStream>> {
