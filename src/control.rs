@@ -8,6 +8,7 @@ mod endpoints;
 mod held;
 mod names;
 pub(crate) mod reload;
+mod renewal;
 pub mod report;
 pub(crate) mod watch;
 

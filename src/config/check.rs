@@ -8,6 +8,7 @@ mod address;
 mod admin;
 mod balance;
 mod field;
+mod file;
 mod findings;
 mod host;
 mod listener;

@@ -4,6 +4,8 @@
 //! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
 //! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`, `x-api-key`).
 
+mod tls;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -16,7 +18,6 @@ use crate::config::model::{
     Listener, LogFile, LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver,
     Route, Share, WhenNoneReady, Word,
 };
-use crate::tls::{Mode, Spec};
 use crate::units::{Weight, print_duration, print_size};
 
 /// Stands in the place of a secret.
@@ -185,36 +186,9 @@ fn listener(listener: &Listener) -> Value {
         },
     });
     if let Some(spec) = &listener.tls {
-        shown["tls"] = tls(spec);
+        shown["tls"] = tls::tls(spec);
     }
     shown
-}
-
-/// Where keys lie is no secret, what they are stays there.
-fn tls(spec: &Spec) -> Value {
-    let certificates = spec.certificates.iter().map(|one| {
-        object([
-            ("certFile", json!(one.cert_file)),
-            ("keyFile", json!(one.key_file)),
-            ("ocspFile", json!(one.ocsp_file)),
-        ])
-    });
-    let auth = spec.client_auth.as_ref().map(|auth| {
-        let mode = match auth.mode {
-            Mode::Require => "require",
-            Mode::Optional => "optional",
-        };
-        object([
-            ("caFile", json!(auth.ca_file)),
-            ("crlFile", json!(auth.crl_file)),
-            ("mode", json!(mode)),
-        ])
-    });
-    object([
-        ("certificates", certificates.collect()),
-        ("minVersion", json!(spec.min_version.word())),
-        ("clientAuth", json!(auth)),
-    ])
 }
 
 fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {
@@ -332,11 +306,7 @@ fn matches(matches: &Match, filled_in: &HashSet<&str>) -> Value {
         "query": Value::Object(query.collect::<Map<_, _>>()),
     });
     if let Some(wanted) = &matches.client_cert {
-        let sans = wanted.sans.iter().map(ToString::to_string);
-        shown["clientCert"] = json!({
-            "subjects": texts(&wanted.subjects),
-            "sans": sans.collect::<Vec<_>>(),
-        });
+        shown["clientCert"] = tls::client_cert(wanted);
     }
     shown
 }

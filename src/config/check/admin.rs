@@ -6,7 +6,8 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::config::check::findings::{At, Findings, called};
+use crate::config::check::file::file;
+use crate::config::check::findings::{At, Findings};
 use crate::config::check::listener::Bound;
 use crate::config::check::value::is_digits;
 use crate::config::document::{Scalar, Value};
@@ -120,17 +121,6 @@ fn token_file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<Pa
         findings.problem(at.piece.place, message, remedy);
     }
     Some(path)
-}
-
-/// A file; a relative one lies beside the configuration.
-pub(crate) fn file(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<PathBuf> {
-    let text = findings.text(at)?;
-    if text.is_empty() || text.contains('\0') {
-        let message = format!("{} names no file", called(at.what));
-        findings.problem(at.piece.place, message, "write the path of a file");
-        return None;
-    }
-    Some(base.join(text))
 }
 
 /// Reads `accessLog`.

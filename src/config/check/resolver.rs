@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::config::check::admin::file;
+use crate::config::check::file::file;
 use crate::config::check::findings::{At, Findings};
 use crate::config::keys::{FAMILY, RESOLVER};
 use crate::config::model::{Family, Resolver};

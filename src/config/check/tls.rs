@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::config::check::admin::file;
+use crate::config::check::file::file;
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::document::Value;
 use crate::config::keys::{CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, LISTENER_TLS, TLS_VERSION};

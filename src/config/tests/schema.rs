@@ -221,7 +221,11 @@ fn wrong_files_do_not_fit_where_a_schema_can_know_and_right_ones_do() {
 #[test]
 fn its_defaults_are_those_in_force() {
     let text = "
-listeners: [ { name: web, bind: 127.0.0.1:8080 } ]
+listeners:
+  - { name: web, bind: 127.0.0.1:8080 }
+  - name: secure
+    bind: 127.0.0.1:8443
+    tls: { certificates: [ { certFile: config/tls/site.crt, keyFile: config/tls/site.key } ] }
 routes:
   - { name: all, split: [ { pool: app }, { pool: sticky } ] }
   - { name: there, match: { path: { exact: /there } }, redirect: { path: /here } }
