@@ -146,6 +146,7 @@ fn between(
     listener::distinct(findings, &listeners.binds);
     reach::unreachable(findings, routes);
     reach::endless(findings, routes, listeners);
+    reach::unknown_clients(findings, routes, listeners);
     if fields.key("routes").is_none() {
         return;
     }

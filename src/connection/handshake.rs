@@ -1,14 +1,19 @@
 //! TLS handshakes: within their time, so many at once, and never two of them in a row while other connections wait.
 //!
 //! A handshake costs up to a millisecond of arithmetic where a request costs some microseconds. Each step of one therefore
-//! takes a turn, of which a worker has one, and before it the worker looks after everybody else. Who has said nothing takes
-//! up no room; who has waits for it, within the same time.
+//! takes a turn, of which a worker has one, and before it the worker looks after everybody else.
+//!
+//! Who has said nothing takes up no place among those under way. Where all places are taken, who has had one for longest
+//! gives it up: an honest client needs it for two round trips, and who lets handshakes stand about must not keep it out.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::ServerConfig;
@@ -30,16 +35,63 @@ const UNDER_WAY: usize = 1024;
 /// The handshakes of a worker.
 #[derive(Debug)]
 pub(crate) struct Handshakes {
-    room: Semaphore,
     turn: Semaphore,
+    /// Those under way, in the order in which they began.
+    places: RefCell<BTreeMap<u64, Rc<Seated>>>,
+    next: Cell<u64>,
+}
+
+/// A handshake under way.
+#[derive(Debug)]
+struct Seated {
+    task: Waker,
+    is_given_up: Cell<bool>,
+}
+
+/// A place among those under way, to be left when this is dropped.
+struct Place<'a> {
+    handshakes: &'a Handshakes,
+    number: u64,
+    seated: Rc<Seated>,
 }
 
 impl Default for Handshakes {
     fn default() -> Self {
         Self {
-            room: Semaphore::new(UNDER_WAY),
             turn: Semaphore::new(1),
+            places: RefCell::default(),
+            next: Cell::new(0),
         }
+    }
+}
+
+impl Handshakes {
+    /// A place for this task; where there is none, that of the oldest.
+    fn sit_down(&self, task: Waker) -> Place<'_> {
+        let mut places = self.places.borrow_mut();
+        if places.len() >= UNDER_WAY
+            && let Some((_, oldest)) = places.pop_first()
+        {
+            oldest.is_given_up.set(true);
+            oldest.task.wake_by_ref();
+        }
+        let number = self.next.replace(self.next.get() + 1);
+        let seated = Rc::new(Seated {
+            task,
+            is_given_up: Cell::new(false),
+        });
+        places.insert(number, Rc::clone(&seated));
+        Place {
+            handshakes: self,
+            number,
+            seated,
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.handshakes.places.borrow_mut().remove(&self.number);
     }
 }
 
@@ -90,7 +142,8 @@ async fn shake(
 ) -> io::Result<TlsStream<Metered>> {
     let closed = |_| io::Error::from(io::ErrorKind::NotConnected);
     tcp.readable().await?;
-    let _room = handshakes.room.acquire().await.map_err(closed)?;
+    let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    let place = handshakes.sit_down(task);
     let acceptor = TlsAcceptor::from(config);
     let mut accept = pin!(acceptor.accept(Metered::new(tcp)));
     loop {
@@ -101,6 +154,9 @@ async fn shake(
         drop(turn);
         if let Poll::Ready(done) = polled {
             return done;
+        }
+        if place.seated.is_given_up.get() {
+            return Err(io::Error::other("too many handshakes are under way"));
         }
         // Nothing lies between that look and this wait: no notice is missed.
         let mut is_woken = false;
@@ -131,4 +187,32 @@ fn secured(stream: &TlsStream<Metered>, server: Arc<Server>) -> io::Result<Secur
         }
     };
     Ok(Secured::new(server, session.server_name(), identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_gives_its_place_up_where_all_are_taken() {
+        let handshakes = Handshakes::default();
+        let mut places: Vec<Place<'_>> = (0..UNDER_WAY)
+            .map(|_| handshakes.sit_down(Waker::noop().clone()))
+            .collect();
+        let given_up = |places: &[Place<'_>]| -> Vec<u64> {
+            let gone = places.iter().filter(|place| place.seated.is_given_up.get());
+            gone.map(|place| place.number).collect()
+        };
+        assert!(given_up(&places).is_empty());
+
+        places.push(handshakes.sit_down(Waker::noop().clone()));
+        assert_eq!(given_up(&places), [0]);
+        drop(places.remove(0));
+        drop(places.remove(0));
+        places.push(handshakes.sit_down(Waker::noop().clone()));
+
+        assert!(given_up(&places).is_empty());
+        drop(places);
+        assert!(handshakes.places.borrow().is_empty());
+    }
 }

@@ -433,6 +433,23 @@ mod tests {
     }
 
     #[test]
+    fn who_a_peer_has_proved_to_be_is_added_to_what_trusted_proxies_say_and_to_nothing_else() {
+        let ours = HeaderValue::from_static("Hash=1");
+        let claimed = [
+            ("x-forwarded-client-cert", "Hash=8"),
+            ("x-forwarded-client-cert", "Hash=9"),
+            ("x_forwarded_client_cert", "Hash=7"),
+        ];
+        for (address, expected) in [("1.2.3.4", "Hash=1"), ("10.0.0.1", "Hash=8,Hash=9,Hash=1")] {
+            let mut headers = set_for(address, &claimed);
+            set_identity(&mut headers, &ours);
+            let all: Vec<_> = headers.get_all(&X_FORWARDED_CLIENT_CERT).iter().collect();
+            assert_eq!(all, [expected], "{address}");
+            assert!(!headers.contains_key("x_forwarded_client_cert"));
+        }
+    }
+
+    #[test]
     fn a_mapped_address_is_written_as_ipv4() {
         let headers = set_for("::ffff:1.2.3.4", &[]);
         assert_eq!(headers["x-forwarded-for"], "1.2.3.4");

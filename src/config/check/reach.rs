@@ -14,7 +14,7 @@ use http::Method;
 use crate::config::check::findings::Findings;
 use crate::config::check::listener::Listeners;
 use crate::config::check::route::Placed;
-use crate::config::model::{Action, HostPattern, Match, PathPattern, Redirect};
+use crate::config::model::{Action, HostPattern, Listener, Match, PathPattern, Redirect};
 use crate::config::problem::quoted;
 
 /// Reports every route that is never reached.
@@ -120,6 +120,33 @@ pub(crate) fn endless(findings: &mut Findings<'_>, routes: &[Placed], listeners:
             );
             let remedy = "lead to a path or a host that this route does not match";
             findings.problem(placed.place, message, remedy);
+        }
+    }
+}
+
+/// Warns of routes that ask for client certificates where no listener asks clients for one.
+pub(crate) fn unknown_clients(
+    findings: &mut Findings<'_>,
+    routes: &[Placed],
+    listeners: &Listeners,
+) {
+    let asks = |one: &Listener| {
+        one.tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_auth.is_some())
+    };
+    for placed in routes {
+        let matches = &placed.route.matches;
+        let takes =
+            |one: &Listener| matches.listeners.is_empty() || matches.listeners.contains(&one.name);
+        let is_never = !listeners.all.iter().any(|one| takes(one) && asks(one));
+        if matches.client_cert.is_some() && is_never {
+            let name = quoted(&placed.route.name);
+            let message = format!(
+                "the route {name} is never reached: no listener asks for client certificates"
+            );
+            let remedy = "add tls.clientAuth to a listener, or remove clientCert";
+            findings.warning(placed.place, message, remedy);
         }
     }
 }
