@@ -140,6 +140,75 @@ fn bodies_go_both_ways_whole() {
 }
 
 #[test]
+fn requests_that_come_in_one_record_are_all_answered() {
+    let site = Site::start();
+    let mut secure = TlsClient::new().connect(site.address(), "site.example");
+    // More than is read at once, so that the rest lies decrypted where no notice tells of it.
+    let one = |at: usize| format!("GET /{at} HTTP/1.1\r\nHost: site.example\r\n\r\n");
+    let all: String = (1..300).map(one).collect();
+    assert!(all.len() > 8 << 10 && all.len() < 16 << 10);
+    let first = secure.request(all).unwrap();
+    assert_eq!(first.text(), "app");
+    for _ in 2..300 {
+        assert_eq!(secure.request("").unwrap().text(), "app");
+    }
+    assert_eq!(site.endpoint.requests().len(), 299);
+}
+
+#[test]
+fn a_client_that_leaves_cancels_what_it_waits_for() {
+    use std::io::Write as _;
+    let site = Site::start();
+    site.endpoint.behave(Behaviour::stall());
+    for (round, is_polite) in [true, false].into_iter().enumerate() {
+        let mut secure = TlsClient::new().connect(site.address(), "site.example");
+        let stream = secure.stream().get_mut();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
+            .unwrap();
+        site.endpoint.wait_for_requests(round + 1);
+        if is_polite {
+            stream.conn.send_close_notify();
+            stream.flush().unwrap();
+        } else {
+            drop(secure);
+        }
+        site.endpoint.wait_for_end(round);
+        let log = site.fiel.wait_for_access_log(round + 1);
+        assert_eq!(log[round]["status"], 499, "{}", log[round]);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_given_up() {
+    use std::io::Write as _;
+    let endpoint = Endpoint::start("app");
+    let body = vec![b'x'; 40 << 20];
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    endpoint.behave(Behaviour::bytes([head.as_bytes(), &body].concat()));
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Authority::new("authority").issue(&["site.example"]);
+    let text = secure(
+        &certificates(&[pair.put(folder.path(), "site")]),
+        endpoint.address(),
+    );
+    let idle = "pool: app } ]\n    timeouts: { idle: 300ms }\n";
+    let fiel = Fiel::start(&text.replace("pool: app } ]\n", idle));
+    let mut client = TlsClient::new().connect(fiel.address("web"), "site.example");
+    let ask = b"GET / HTTP/1.1\r\nHost: site.example\r\n\r\n";
+    client.stream().get_mut().write_all(ask).unwrap();
+
+    let log = fiel.wait_for_access_log(1);
+
+    assert!(
+        log[0]["bytes_out"].as_u64().unwrap() < 40 << 20,
+        "{}",
+        log[0]
+    );
+    endpoint.wait_for_end(0);
+}
+
+#[test]
 fn a_tunnel_goes_through_a_session() {
     use std::io::{Read as _, Write as _};
     let site = Site::start();
