@@ -59,12 +59,27 @@ fn client_cert(findings: &mut Findings<'_>, at: At<'_>) -> Option<ClientCert> {
     let fields = findings.fields(at, &CLIENT_CERT)?;
     let mut wanted = ClientCert::default();
     if let Some(at) = fields.get("subjects") {
-        wanted.subjects = distinct(findings, at, |findings, at| findings.shared_text(at));
+        wanted.subjects = distinct(findings, at, subject);
     }
     if let Some(at) = fields.get("sans") {
         wanted.sans = distinct(findings, at, san);
     }
     Some(wanted)
+}
+
+/// A subject is compared letter by letter, so what none can be written like would never match.
+fn subject(findings: &mut Findings<'_>, at: At<'_>) -> Option<Arc<str>> {
+    let text = findings.text(at)?;
+    if !text.contains('=') {
+        let message = format!("{} is no subject", quoted(text));
+        let remedy = "write it as in CN=alice,O=Example, the most specific part first";
+        findings.problem(at.piece.place, message, remedy);
+    } else if text.contains(", ") && !text.contains("\\, ") {
+        let message = "a subject has no spaces behind its commas";
+        let remedy = format!("write {}", quoted(&text.replace(", ", ",")));
+        findings.problem(at.piece.place, message, remedy);
+    }
+    Some(Arc::from(text))
 }
 
 fn san(findings: &mut Findings<'_>, at: At<'_>) -> Option<San> {

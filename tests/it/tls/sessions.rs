@@ -88,3 +88,31 @@ fn a_session_means_nothing_under_another_client_auth_policy() {
         reload(&open, count + 3);
     }
 }
+
+#[test]
+fn a_session_of_an_open_listener_does_not_get_into_a_closed_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start("app");
+    let authority = Authority::new("authority");
+    let entry = authority
+        .issue(&["site.example"])
+        .put(folder.path(), "site");
+    let ca = folder.path().join("ca.crt");
+    fs::write(&ca, authority.pem()).unwrap();
+    let open = format!("certificates: [ {{ {entry} }} ]");
+    let closed = format!(
+        "  - name: closed\n    bind: 127.0.0.1:0\n    tls: {{ {open}, clientAuth: {{ caFile: {}, mode: require }} }}\nroutes:",
+        ca.display()
+    );
+    let fiel = Fiel::start(&secure(&open, endpoint.address()).replace("routes:", &closed));
+    for version in rustls::ALL_VERSIONS {
+        let client = TlsClient::of_version(version);
+        assert!(!visit(&client, &fiel));
+        assert!(visit(&client, &fiel));
+
+        let refused = client.try_get(fiel.address("closed"), "site.example");
+
+        let refused = refused.unwrap_err();
+        assert!(refused.to_lowercase().contains("certificate"), "{refused}");
+    }
+}
