@@ -170,7 +170,9 @@ impl House {
         let mut servers = Servers::default();
         let made = servers.make(&config);
         let made = made.map_err(io::Error::other).map_err(starting("TLS"))?;
-        let bound = bind_all(&config, &made)?;
+        let count = worker_count(&config);
+        let metrics = Metrics::new(count);
+        let bound = bind_all(&config, &made, &metrics)?;
         servers.follow(made);
         let admin_socket = bind_admin(config.admin.bind)?;
         let read_socket = config.admin.read_bind.map(bind_admin).transpose()?;
@@ -178,8 +180,6 @@ impl House {
             .iter()
             .map(|(bound, address)| (Arc::clone(&bound.terms.listener.name), *address))
             .collect();
-        let count = worker_count(&config);
-        let metrics = Metrics::new(count);
         metrics.configured(now);
         let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
             .map_err(starting("the access log"))?;
@@ -397,12 +397,16 @@ async fn all_ended(workers: Vec<oneshot::Receiver<Cut>>) -> usize {
     busy
 }
 
-fn bind_all(config: &Config, made: &Made) -> Result<Vec<(Bound, SocketAddr)>, RunError> {
+fn bind_all(
+    config: &Config,
+    made: &Made,
+    metrics: &Metrics,
+) -> Result<Vec<(Bound, SocketAddr)>, RunError> {
     config
         .listeners
         .iter()
         .map(|listener| {
-            reload::bind(terms(listener, made)).map_err(|source| RunError::Bind {
+            reload::bind(terms(listener, made, metrics)).map_err(|source| RunError::Bind {
                 address: listener.bind,
                 source,
             })

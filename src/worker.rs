@@ -242,10 +242,13 @@ where
     let Handed {
         tcp,
         peer,
-        terms: Terms { listener, tls },
+        terms: Terms {
+            listener,
+            tls,
+            traffic,
+        },
         place,
     } = handed;
-    let traffic = context.metrics.listener(&listener.name);
     let scheme = match tls {
         Some(_) => Scheme::Https,
         None => Scheme::Http,

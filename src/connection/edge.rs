@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::clock::{self, Clock};
-use crate::metrics::{ListenerTraffic, WorkerId};
+use crate::metrics::{Handshake, ListenerTraffic, WorkerId};
 use crate::request::context::{Answering, Client};
 use crate::wire::{Stream, Went};
 
@@ -111,7 +111,8 @@ impl Edge {
     }
 
     /// The TLS handshake is over.
-    pub(super) fn end_handshake(&self) {
+    pub(super) fn end_handshake(&self, result: Handshake) {
+        self.traffic.shook_hands(self.worker, result);
         self.client.clocks.stop(Clock::Head);
         self.rest();
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::ServerConfig;
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
@@ -25,6 +25,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::clock::Clock;
 use crate::connection::registry::Member;
+use crate::metrics::Handshake;
 use crate::request::secured::Secured;
 use crate::tls::{Identity, Server};
 use crate::wire::{Metered, Stream};
@@ -124,11 +125,16 @@ pub(super) async fn shake_hands(
     });
     match done {
         Ok((stream, secured)) => {
-            edge.end_handshake();
+            let result = match stream.get_ref().1.handshake_kind() {
+                Some(HandshakeKind::Resumed) => Handshake::Resumed,
+                _ => Handshake::Full,
+            };
+            edge.end_handshake(result);
             edge.client.is_secured(secured);
             Some(Stream::Tls(Box::new(stream)))
         }
         Err(error) => {
+            edge.end_handshake(Handshake::Failed);
             tracing::debug!(client = %edge.client.address, %error, "Handshake failed");
             None
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::config::model::Listener;
 use crate::listener::Terms;
+use crate::metrics::Metrics;
 use crate::socket::Seat;
 use crate::tls::{Fault, Server, Spec, Tickets};
 
@@ -61,9 +62,10 @@ impl Servers {
 }
 
 /// The terms of a listener.
-pub(crate) fn terms(listener: &Arc<Listener>, made: &Made) -> Terms {
+pub(crate) fn terms(listener: &Arc<Listener>, made: &Made, metrics: &Metrics) -> Terms {
     Terms {
         tls: made.get(&Seat::of(listener)).map(Arc::clone),
+        traffic: metrics.listener(&listener.name),
         listener: Arc::clone(listener),
     }
 }

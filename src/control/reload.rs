@@ -17,7 +17,7 @@ use crate::control::certificates::{Made, read_again, terms};
 use crate::control::held::{Asked, Control, Read, Reading};
 use crate::control::report::Rejected;
 use crate::listener::{Bound, Terms};
-use crate::metrics::Reload;
+use crate::metrics::{Metrics, Reload};
 use crate::snapshot::build;
 use crate::socket::{self, Seat};
 
@@ -127,7 +127,7 @@ impl Control {
             return Ok(ReloadOutcome::Unchanged);
         }
         let made = self.servers.make(&config)?;
-        let moves = Moves::between(&before.config, &config, &made)?;
+        let moves = Moves::between(&before.config, &config, &made, &self.metrics)?;
         if config.access_log != before.config.access_log {
             let changed = self.access_log.reconfigure(&config.access_log);
             changed.map_err(|error| format!("could not open the access log: {error}\n"))?;
@@ -209,7 +209,12 @@ pub(super) struct Moves {
 
 impl Moves {
     /// Binds what is new; tells what could not be.
-    pub(super) fn between(old: &Config, new: &Config, made: &Made) -> Result<Self, String> {
+    pub(super) fn between(
+        old: &Config,
+        new: &Config,
+        made: &Made,
+        metrics: &Metrics,
+    ) -> Result<Self, String> {
         let mut known: HashMap<Seat, &Arc<Listener>> = old
             .listeners
             .iter()
@@ -224,8 +229,8 @@ impl Moves {
         for listener in &new.listeners {
             match known.remove(&Seat::of(listener)) {
                 Some(same) if same == listener => {}
-                Some(_) => moves.renewed.push(terms(listener, made)),
-                None => match bind(terms(listener, made)) {
+                Some(_) => moves.renewed.push(terms(listener, made, metrics)),
+                None => match bind(terms(listener, made, metrics)) {
                     Ok(opened) => moves.opened.push(opened),
                     Err(error) => problems.push_str(&format!(
                         "error: listener \"{}\": could not bind {}: {error}\n",

@@ -49,7 +49,7 @@ impl Control {
         }
         let made = self.servers.make(&config);
         let moves = made.and_then(|made| {
-            let moves = Moves::between(&before.config, &config, &made)?;
+            let moves = Moves::between(&before.config, &config, &made, &self.metrics)?;
             Ok((made, moves))
         });
         let (made, moves) = match moves {

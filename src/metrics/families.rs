@@ -103,6 +103,8 @@ families! {
         "Connections of clients that are open";
     CONNECTIONS_TOTAL = Counter "fiel_connections_total" ["listener"]
         "Connections of clients that were accepted";
+    TLS_HANDSHAKES = Counter "fiel_tls_handshakes_total" ["listener", "result"]
+        "TLS handshakes of clients that have ended: full, resumed or failed";
     CERTIFICATE_NOT_AFTER = Gauge "fiel_tls_certificate_not_after_timestamp_seconds" ["listener", "name"]
         "When the certificate of this name runs out; the earliest where several are for it";
     BYTES = Counter "fiel_bytes_total" ["listener", "direction"]

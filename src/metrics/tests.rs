@@ -149,6 +149,7 @@ fn busy() -> Arc<Metrics> {
     pool.retried(WORKER, "reset");
     let listener = std::mem::ManuallyDrop::new(metrics.listener("web"));
     listener.opened(WORKER);
+    listener.shook_hands(WORKER, Handshake::Full);
     metrics
 }
 

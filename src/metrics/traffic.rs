@@ -273,6 +273,31 @@ struct ListenerCell {
     closed: Count,
     bytes_in: Count,
     bytes_out: Count,
+    /// In the order of [`Handshake`].
+    handshakes: [Count; Handshake::ALL.len()],
+}
+
+/// What came of a TLS handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// A new session.
+    Full,
+    /// A session that was made before.
+    Resumed,
+    /// No connection.
+    Failed,
+}
+
+impl Handshake {
+    const ALL: [Self; 3] = [Self::Full, Self::Resumed, Self::Failed];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Resumed => "resumed",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl ListenerTraffic {
@@ -291,6 +316,11 @@ impl ListenerTraffic {
     /// A connection has ended.
     pub fn closed(&self, worker: WorkerId) {
         self.cells.of(worker).closed.add(1);
+    }
+
+    /// A TLS handshake is over.
+    pub fn shook_hands(&self, worker: WorkerId, result: Handshake) {
+        self.cells.of(worker).handshakes[result as usize].add(1);
     }
 
     /// So many octets were read from a client.
@@ -316,6 +346,17 @@ impl ListenerTraffic {
         sheet.count(&families::BYTES, &[&self.listener, "in"], bytes_in);
         let bytes_out = sum(|cell| &cell.bytes_out);
         sheet.count(&families::BYTES, &[&self.listener, "out"], bytes_out);
+        let handshakes = Handshake::ALL.map(|result| {
+            let of = |cell: &ListenerCell| cell.handshakes[result as usize].value();
+            (result, self.cells.iter().map(of).sum::<u64>())
+        });
+        // Without TLS there are none, and no series.
+        if handshakes.iter().any(|(_, count)| *count > 0) {
+            for (result, count) in handshakes {
+                let labels = [&*self.listener, result.word()];
+                sheet.count(&families::TLS_HANDSHAKES, &labels, count);
+            }
+        }
     }
 }
 
@@ -346,7 +387,7 @@ mod tests {
     fn a_cell_of_a_usual_route_is_small() {
         assert_eq!(size_of::<TrafficCell>(), 392);
         assert_eq!(size_of::<PoolCell>(), 192);
-        assert_eq!(size_of::<ListenerCell>(), 32);
+        assert_eq!(size_of::<ListenerCell>(), 56);
     }
 
     #[test]

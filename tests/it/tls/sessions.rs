@@ -1,10 +1,11 @@
 //! Sessions by tickets: what resumes one, what outlives what, and what must not be resumed.
 
 use std::fs;
+use std::net::TcpStream;
 
 use super::{Site, secure};
 use crate::support::tls::{Authority, TlsClient};
-use crate::support::{Endpoint, Fiel};
+use crate::support::{Endpoint, Fiel, Scrape};
 
 const IN_FORCE: &str = "Configuration is in force";
 
@@ -33,6 +34,13 @@ fn a_session_is_resumed_and_outlives_a_reload_and_a_renewed_certificate() {
             .put(site.folder.path(), "site");
         site.fiel.wait_for_log("Certificate is renewed");
         assert!(visit(&client, &site.fiel), "{version:?}");
+
+        TcpStream::connect(site.address()).unwrap();
+        let of = |result: &str| {
+            format!("fiel_tls_handshakes_total{{listener=\"web\",result=\"{result}\"}}")
+        };
+        let (full, resumed, failed) = (of("full"), of("resumed"), of("failed"));
+        Scrape::wait_for(&site.fiel, &[(&full, 1.0), (&resumed, 3.0), (&failed, 1.0)]);
     }
 }
 
