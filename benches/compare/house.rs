@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -25,7 +26,6 @@ pub(crate) const ROWS: [&str; 7] = [
 const MANY: usize = 10_000;
 /// Connections at rest, as far as descriptors go.
 const IDLE: usize = 20_000;
-const RELOADS: usize = 100;
 /// Requests a second where the load is steady.
 const RATE: u32 = 1_000;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(row: &str, fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
     match row {
         "scale" => scale(fleet, rounds),
         "sizes" => sizes(fleet),
-        "reload" => reload(fleet, 1).and_then(|()| reload(fleet, MANY)),
+        "reload" => reload(fleet, 1, 1_000).and_then(|()| reload(fleet, MANY, 100)),
         "probes" => probes(fleet, rounds),
         "memory" => memory(fleet),
         "handover" => handover(fleet, rounds),
@@ -214,27 +214,31 @@ fn sizes(fleet: &Fleet<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What a hundred reloads do to requests that come steadily.
-fn reload(fleet: &Fleet<'_>, routes: usize) -> Result<()> {
+/// What so many reloads do to requests that come steadily, and to memory.
+fn reload(fleet: &Fleet<'_>, routes: usize, reloads: usize) -> Result<()> {
     let size = Size { routes, ..ONE };
     let (fiel, file) = fleet.fiel_of(&size.yaml(fleet)?, false)?;
     let yaml = fs::read_to_string(&file)?;
     let stop = AtomicBool::new(false);
     let limit = Duration::from_secs(300);
-    let (calm, stirred) = thread::scope(|scope| -> Result<_> {
+    let (calm, stirred, grown) = thread::scope(|scope| -> Result<_> {
         let five = Duration::from_secs(5);
         let calm = steady::load(fiel.address, "bench", RATE, &stop, five)?;
         let load = scope.spawn(|| steady::load(fiel.address, "bench", RATE, &stop, limit));
-        let reloaded = reload_often(&fiel, &file, &yaml);
+        // What the first makes is kept, as the state that the next is compared with.
+        let reloaded = reload_often(&fiel, &file, &yaml, 0..10).and_then(|()| {
+            let before = fiel.resident_bytes()?;
+            reload_often(&fiel, &file, &yaml, 10..reloads)?;
+            rest();
+            Ok(fiel.resident_bytes()? as i64 - before as i64)
+        });
         stop.store(true, Ordering::Relaxed);
         let stirred = load.join();
-        reloaded?;
-        Ok((
-            calm,
-            stirred.map_err(|_| anyhow::anyhow!("the load panicked"))??,
-        ))
+        let grown = reloaded?;
+        let stirred = stirred.map_err(|_| anyhow::anyhow!("the load panicked"))??;
+        Ok((calm, stirred, grown))
     })?;
-    println!("### {RELOADS} reloads with {routes} routes, {RATE} requests a second\n");
+    println!("### {reloads} reloads with {routes} routes, {RATE} requests a second\n");
     println!("| | p50 | p99 | longest | longest time between two answers |\n|---|---|---|---|---|");
     for (name, seen) in [("calm", &calm), ("reloading", &stirred)] {
         println!(
@@ -242,12 +246,16 @@ fn reload(fleet: &Fleet<'_>, routes: usize) -> Result<()> {
             seen.p50, seen.p99, seen.longest, seen.longest_gap
         );
     }
+    println!(
+        "\nmemory (Pss) after the tenth and after the last: {:+.1} MiB",
+        grown as f64 / f64::from(1 << 20)
+    );
     println!();
     Ok(())
 }
 
-fn reload_often(fiel: &Process, file: &Path, yaml: &str) -> Result<()> {
-    for reload in 0..RELOADS {
+fn reload_often(fiel: &Process, file: &Path, yaml: &str, reloads: Range<usize>) -> Result<()> {
+    for reload in reloads {
         let changed = format!(
             "{yaml}  changed: {{ endpoints: [\"127.0.0.1:1\"], connect: {{ timeout: {}ms }} }}\n",
             1_001 + reload
@@ -268,8 +276,15 @@ fn reload_often(fiel: &Process, file: &Path, yaml: &str) -> Result<()> {
 fn probes(fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
     let probed = TcpListener::bind("0.0.0.0:0")?;
     let port = probed.local_addr()?.port();
-    // Accepts what probes connect to until the process ends.
-    thread::spawn(move || probed.incoming().for_each(drop));
+    probed.set_nonblocking(true)?;
+    // Accepts what probes connect to until the process ends, many at once: endpoints are elsewhere, and theirs is no work that
+    // load and proxy should feel.
+    thread::spawn(move || {
+        loop {
+            while probed.accept().is_ok() {}
+            pause(Duration::from_millis(50));
+        }
+    });
     let many = Size {
         endpoints: MANY,
         ..ONE

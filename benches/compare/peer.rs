@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Where a proxy runs, and where all the rest does.
 pub(crate) const PROXY_CORE: usize = 0;
@@ -63,6 +64,13 @@ impl<'a> Meter<'a> {
             own: self.peer.processor_time()?.saturating_sub(self.own),
         })
     }
+}
+
+/// Keeps this process off the proxy's core.
+pub(crate) fn stay_beside() -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(LOAD_CORE);
+    Ok(sched_setaffinity(None, &cores)?)
 }
 
 /// How many descriptors a process may have open; this one takes them all, and its children with it.

@@ -130,6 +130,7 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
     if let Some(unknown) = wanted.iter().find(|word| names().all(|name| name != *word)) {
         bail!("no row is called {unknown}: `list` names them");
     }
+    peer::stay_beside()?;
     let folder = tempfile::tempdir()?;
     let wants = |row: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == row);
     let bench = Bench {
