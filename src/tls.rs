@@ -16,7 +16,7 @@
 //! - [`Identity`] is who a client has proved to be, as routes match it and as endpoints are told.
 //!
 //! Versions are 1.2 and 1.3, with X25519MLKEM768 preferred. `http/1.1` alone is offered by ALPN; `h2` joins in
-//! [`server`](self::server) beside it. There is no early data (RFC 8446 §8): a request could be replayed.
+//! `server.rs` beside it. There is no early data (RFC 8446 §8): a request could be replayed.
 //!
 //! Not here: sockets, handshakes and their limits (`connection/handshake.rs`), the stream (`wire/stream.rs`), who watches
 //! the files (`control/watch.rs`).
