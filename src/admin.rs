@@ -150,7 +150,7 @@ impl Admin {
     fn page(&self, page: Page) -> Reply {
         match page {
             Page::Index => reply::page(index::html()),
-            Page::Livez => health::livez(self.heartbeats.longest_silence()),
+            Page::Livez => health::livez(self.heartbeats.stuck()),
             Page::Readyz => {
                 let (snapshot, report) = (self.store.newest(), self.board.read());
                 health::readyz(&snapshot, &report, self.phase.stage())

@@ -58,6 +58,9 @@ impl Control {
         let mut reading: Option<Reading> = None;
         let mut next: Vec<Asked> = Vec::new();
         let mut batch = Vec::with_capacity(64);
+        if self.settled == Settled::Yes {
+            self.supervisor.ready(&self.board.read().hash);
+        }
         loop {
             tokio::select! {
                 taken = self.changes.recv_many(&mut batch, BATCH) => {
@@ -209,6 +212,7 @@ impl Control {
         if self.settled == Settled::NotYet && (waited_long_enough || self.endpoints.all_judged()) {
             self.settled = Settled::Yes;
             self.board.update(|report| report.settled = Settled::Yes);
+            self.supervisor.ready(&self.board.read().hash);
         }
     }
 

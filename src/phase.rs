@@ -67,6 +67,9 @@ impl Default for Phase {
     }
 }
 
+/// A worker that has not turned its loop for longer than this is stuck.
+const STUCK: Duration = Duration::from_secs(15);
+
 /// When each worker last turned its loop, for `/livez`.
 #[derive(Debug)]
 pub struct Heartbeats {
@@ -88,6 +91,17 @@ impl Heartbeats {
     /// A worker is alive; called about once a second.
     pub fn beat(&self, worker: usize) {
         self.beats[worker].store(self.began.elapsed().as_secs(), Ordering::Relaxed);
+    }
+
+    /// A worker has come to its end in order; it is missed no longer.
+    pub fn end(&self, worker: usize) {
+        self.beats[worker].store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// How long the worker that has not turned its loop for longest has not, where that is too long.
+    #[must_use]
+    pub fn stuck(&self) -> Option<Duration> {
+        Some(self.longest_silence()).filter(|silence| *silence > STUCK)
     }
 
     /// The longest time that any worker has not turned its loop.
@@ -117,6 +131,21 @@ mod tests {
         let told = tokio::time::timeout(Duration::from_secs(1), late.changed()).await;
         assert!(matches!(told, Ok(Ok(()))), "{told:?}");
         assert_eq!(*late.borrow_and_update(), Stage::Draining);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_has_ended_is_not_missed_and_one_that_is_stuck_is() {
+        let beats = Heartbeats::new(2);
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert_eq!(beats.stuck(), Some(Duration::from_secs(16)));
+
+        beats.end(0);
+        beats.beat(1);
+        assert_eq!(beats.stuck(), None);
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert_eq!(beats.stuck(), Some(Duration::from_secs(16)));
+        beats.end(1);
+        assert_eq!(beats.stuck(), None);
     }
 
     #[test]
