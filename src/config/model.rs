@@ -4,6 +4,7 @@
 //! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
 //! tell what stayed the same.
 
+mod by_host;
 mod log;
 mod pool;
 mod resolver;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 use crate::tls;
 use crate::units::Weight;
 
+pub use by_host::PoolByHost;
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
@@ -254,6 +256,8 @@ impl fmt::Debug for Pattern {
 pub enum Action {
     /// They go to one of these pools, by exact shares; never empty, never all of weight zero.
     Split(Vec<Share>),
+    /// Each goes to the pool that its host names.
+    PoolByHost(PoolByHost),
     /// They are sent elsewhere.
     Redirect(Redirect),
     /// They are answered at once.
@@ -269,6 +273,18 @@ pub struct Share {
     pub weight: Weight,
     /// It neither gives its share to others nor takes theirs when a pool has nothing ready.
     pub strict: bool,
+}
+
+impl Share {
+    /// A pool that gets everything.
+    #[must_use]
+    pub fn whole(pool: PoolId) -> Self {
+        Self {
+            pool,
+            weight: Weight::ONE,
+            strict: false,
+        }
+    }
 }
 
 /// A redirect; what is `None` is taken from the request.

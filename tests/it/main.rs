@@ -15,6 +15,8 @@ mod documents;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod hostile;
@@ -34,6 +36,8 @@ mod reload;
 mod routing;
 #[cfg(test)]
 mod splits;
+#[cfg(test)]
+mod supervised;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
