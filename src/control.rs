@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access_log::AccessLog;
 use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadOutcome, Resolution, Verdict};
+use crate::phase::Stage;
 use crate::snapshot::build;
 
 pub(crate) use endpoints::Endpoints;
@@ -105,6 +106,12 @@ impl Control {
                     reply,
                 } => {
                     drained.push((reply, self.drain(&endpoint, order, &mut pools)));
+                }
+                Change::Leave { reply } => {
+                    tracing::info!("Ordered to drain, clients are asked to go elsewhere");
+                    self.phase.enter(Stage::Delaying);
+                    // Who asked may have gone; the order stands.
+                    reply.send(()).ok();
                 }
                 Change::Reload { cause, reply } => next.push((cause, reply)),
                 Change::ReopenLogs => self.access_log.reopen(),

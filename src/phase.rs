@@ -1,5 +1,6 @@
 //! Where the process stands between start and exit, as every part may read it and wait for it.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 pub enum Stage {
     /// It serves.
     Running,
-    /// SIGTERM has come: it goes on accepting, `/readyz` fails, answers ask clients to close.
+    /// SIGTERM has come, or an order to drain: it goes on accepting, `/readyz` fails, answers ask clients to close.
     Delaying,
     /// It accepts nothing new; what is under way goes on.
     Draining,
@@ -23,6 +24,8 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Phase {
     sender: watch::Sender<Stage>,
+    /// When it last was running.
+    left: OnceLock<Instant>,
 }
 
 impl Phase {
@@ -31,11 +34,15 @@ impl Phase {
     pub fn new() -> Self {
         Self {
             sender: watch::Sender::new(Stage::Running),
+            left: OnceLock::new(),
         }
     }
 
     /// Moves on; a phase never goes back.
     pub fn enter(&self, stage: Stage) {
+        if stage > Stage::Running {
+            self.left.get_or_init(Instant::now);
+        }
         self.sender.send_if_modified(|now| {
             let later = stage > *now;
             if later {
@@ -43,6 +50,12 @@ impl Phase {
             }
             later
         });
+    }
+
+    /// For how long it has not been running any more.
+    #[must_use]
+    pub fn leaving_for(&self) -> Duration {
+        self.left.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
     /// The present stage.
@@ -146,6 +159,18 @@ mod tests {
         assert_eq!(beats.stuck(), Some(Duration::from_secs(16)));
         beats.end(1);
         assert_eq!(beats.stuck(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_it_is_leaving_counts_from_the_first_word_of_it() {
+        let phase = Phase::new();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(phase.leaving_for(), Duration::ZERO);
+        for stage in [Stage::Delaying, Stage::Delaying, Stage::Draining] {
+            phase.enter(stage);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(phase.leaving_for(), Duration::from_secs(3));
     }
 
     #[test]

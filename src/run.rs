@@ -304,6 +304,7 @@ impl House {
                 }))
             }),
             settled,
+            phase: Arc::clone(&phase),
             supervisor: Rc::clone(&supervisor),
             changes: taken,
         };
@@ -375,7 +376,8 @@ async fn end(
         "Draining"
     );
     phase.enter(Stage::Delaying);
-    tokio::time::sleep(shutdown.delay).await;
+    // An order to drain may have begun it before.
+    tokio::time::sleep(shutdown.delay.saturating_sub(phase.leaving_for())).await;
     let (done, stopped) = oneshot::channel();
     // Control may have ended by a defect, which leaves nobody to tell, and has closed the sockets.
     changes.send(Change::StopAccepting { done }).await.ok();

@@ -16,6 +16,7 @@ use crate::control::report::{Board, Settled};
 use crate::discovery::Discovery;
 use crate::listener::Acceptor;
 use crate::metrics::Metrics;
+use crate::phase::Phase;
 use crate::probe::Prober;
 use crate::snapshot::Store;
 use crate::supervisor::Supervisor;
@@ -45,6 +46,8 @@ pub(crate) struct Control {
     pub(crate) admit: Admit,
     /// Whether probes have had their first say.
     pub(crate) settled: Settled,
+    /// Where the process stands: an order may begin its leaving.
+    pub(crate) phase: Arc<Phase>,
     /// Told when it serves, and when it reloads.
     pub(crate) supervisor: Rc<Supervisor>,
     pub(crate) changes: mpsc::Receiver<Change>,
