@@ -5,6 +5,7 @@
 //! tell what stayed the same.
 
 mod by_host;
+mod id;
 mod log;
 mod pool;
 mod resolver;
@@ -24,6 +25,7 @@ use crate::tls;
 use crate::units::Weight;
 
 pub use by_host::PoolByHost;
+pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
@@ -70,14 +72,6 @@ impl Config {
 
 /// Series for more endpoints than this are off unless the file says otherwise.
 pub const MAX_ENDPOINT_SERIES: usize = 1_000;
-
-/// The position of a route in [`Config::routes`] of the same configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RouteId(pub usize);
-
-/// The position of a pool in [`Config::pools`] of the same configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolId(pub usize);
 
 /// What happens after SIGTERM.
 #[derive(Clone, Debug, PartialEq, Eq)]

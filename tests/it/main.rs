@@ -27,6 +27,8 @@ mod metrics;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod real;
@@ -34,6 +36,8 @@ mod real;
 mod reload;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod sidecar;
 #[cfg(test)]
 mod splits;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::config::model::PoolId;
+use crate::config::model::id::PoolId;
 
 /// Each pool for the requests whose host is its name, alone or with one of the suffixes behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
