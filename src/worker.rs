@@ -53,7 +53,7 @@ pub(crate) struct Cut {
 }
 
 impl Worker {
-    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the proxy of every connection.
+    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the proxy of every connection, or stream of one.
     ///
     /// # Errors
     /// When the thread or its runtime cannot be made.
@@ -110,6 +110,7 @@ impl Worker {
             self.logger.clone(),
             self.seed,
         ));
+        let layer = Rc::new(layer);
         let registry = Rc::new(Registry::default());
         let handshakes = Rc::new(Handshakes::default());
         if let Some(accepting) = self.accepting.take() {
@@ -223,16 +224,16 @@ fn is_gone(listener: &Listener, view: &View) -> bool {
     !present.any(|one| one.name == listener.name && one.bind == listener.bind)
 }
 
-/// Makes a connection's service and serves it.
+/// Serves a connection, with the layer around the proxy of each of its exchanges that may go on beside others.
 fn welcome<L, B>(
     handed: Handed,
-    layer: &L,
+    layer: &Rc<L>,
     context: &Rc<WorkerContext>,
     registry: &Rc<Registry>,
     handshakes: &Rc<Handshakes>,
 ) -> impl Future<Output = ()> + use<L, B>
 where
-    L: Layer<Proxy>,
+    L: Layer<Proxy> + 'static,
     L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
     <L::Service as Service<Request<RequestBody>>>::Error:
         Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -258,15 +259,17 @@ where
     // One that waited at a listener that has gone meanwhile.
     let is_gone = is_gone(&client.listener, &context.reader.newest());
     client.closing.set(is_gone);
-    let service = layer.layer(Proxy::new(Rc::clone(context), Rc::clone(&client)));
     let edge = Edge::new(client, context.worker, traffic);
     let (context, registry) = (Rc::clone(context), Rc::clone(registry));
+    let (layer, worker) = (Rc::clone(layer), Rc::clone(&context));
+    let service_of =
+        move |client: &Rc<Client>| layer.layer(Proxy::new(Rc::clone(&worker), Rc::clone(client)));
     async move {
         let _place: Place = place;
         match TcpStream::from_std(tcp) {
             Ok(tcp) => {
                 let accepted = Accepted { tcp, tls };
-                serve(accepted, edge, service, context, registry).await;
+                serve(accepted, edge, service_of, context, registry).await;
             }
             Err(error) => tracing::warn!(%error, "Connection could not be taken up"),
         }
