@@ -1,6 +1,7 @@
 //! Outgoing requests: one listener in front of all pools, each asked for by its name as the host.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use crate::support::client::{self, Client};
 use crate::support::wait::eventually;
@@ -170,6 +171,16 @@ fn what_goes_to_a_pool_by_its_host_is_counted_under_route_and_pool_and_shown_in_
             "assigned": 2,
         })
     );
+    let table = Command::new(env!("CARGO_BIN_EXE_fiel"))
+        .args(["status", "--admin", &fiel.admin().to_string()])
+        .output()
+        .unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    let row = |line: &str| {
+        line.split_whitespace()
+            .eq(["shop", "-", "-", "-", "2", "-"])
+    };
+    assert!(table.lines().any(row), "{table}");
     let config = shown(&fiel, "/config");
     assert_eq!(
         config["routes"][0]["poolByHost"]["suffixes"],
