@@ -275,6 +275,82 @@ struct ListenerCell {
     bytes_out: Count,
     /// In the order of [`Handshake`].
     handshakes: [Count; Handshake::ALL.len()],
+    /// In the order of [`Abort`].
+    aborts: Box<[Count; Abort::ALL.len()]>,
+}
+
+/// Why an HTTP/2 connection was broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abort {
+    /// It broke the rules.
+    Protocol,
+    /// It overstepped what the protocol lets it do.
+    Calm,
+    /// Resets without end.
+    ResetFlood,
+    /// SETTINGS without end.
+    SettingsFlood,
+    /// PINGs without end.
+    PingFlood,
+    /// PRIORITY without end.
+    PriorityFlood,
+    /// WINDOW_UPDATE without end.
+    WindowFlood,
+    /// Frames with nothing in them, without end.
+    EmptyFlood,
+    /// Other frames without end.
+    OtherFlood,
+    /// Settings that did not come.
+    SettingsTimeout,
+    /// A head that did not come to its end.
+    HeaderTimeout,
+    /// A client that does not read.
+    WriteTimeout,
+}
+
+impl Abort {
+    const ALL: [Self; 12] = [
+        Self::Protocol,
+        Self::Calm,
+        Self::ResetFlood,
+        Self::SettingsFlood,
+        Self::PingFlood,
+        Self::PriorityFlood,
+        Self::WindowFlood,
+        Self::EmptyFlood,
+        Self::OtherFlood,
+        Self::SettingsTimeout,
+        Self::HeaderTimeout,
+        Self::WriteTimeout,
+    ];
+
+    /// As metrics and logs name it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Protocol => "protocol",
+            Self::Calm => "calm",
+            Self::ResetFlood => "reset_flood",
+            Self::SettingsFlood => "settings_flood",
+            Self::PingFlood => "ping_flood",
+            Self::PriorityFlood => "priority_flood",
+            Self::WindowFlood => "window_flood",
+            Self::EmptyFlood => "empty_flood",
+            Self::OtherFlood => "other_flood",
+            Self::SettingsTimeout => "settings_timeout",
+            Self::HeaderTimeout => "header_timeout",
+            Self::WriteTimeout => "write_timeout",
+        }
+    }
+
+    /// Whether no honest client does that.
+    #[must_use]
+    pub fn is_hostile(self) -> bool {
+        !matches!(
+            self,
+            Self::Protocol | Self::SettingsTimeout | Self::HeaderTimeout | Self::WriteTimeout
+        )
+    }
 }
 
 /// What came of a TLS handshake.
@@ -323,6 +399,11 @@ impl ListenerTraffic {
         self.cells.of(worker).handshakes[result as usize].add(1);
     }
 
+    /// An HTTP/2 connection was broken off.
+    pub fn aborted(&self, worker: WorkerId, abort: Abort) {
+        self.cells.of(worker).aborts[abort as usize].add(1);
+    }
+
     /// So many octets were read from a client.
     pub fn bytes_in(&self, worker: WorkerId, bytes: u64) {
         self.cells.of(worker).bytes_in.add(bytes);
@@ -357,6 +438,14 @@ impl ListenerTraffic {
                 sheet.count(&families::TLS_HANDSHAKES, &labels, count);
             }
         }
+        for abort in Abort::ALL {
+            let of = |cell: &ListenerCell| cell.aborts[abort as usize].value();
+            let count = self.cells.iter().map(of).sum::<u64>();
+            if count > 0 {
+                let labels = [&*self.listener, abort.word()];
+                sheet.count(&families::HTTP2_ABORTS, &labels, count);
+            }
+        }
     }
 }
 
@@ -387,7 +476,7 @@ mod tests {
     fn a_cell_of_a_usual_route_is_small() {
         assert_eq!(size_of::<TrafficCell>(), 392);
         assert_eq!(size_of::<PoolCell>(), 192);
-        assert_eq!(size_of::<ListenerCell>(), 56);
+        assert_eq!(size_of::<ListenerCell>(), 64);
     }
 
     #[test]

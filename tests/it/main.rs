@@ -17,6 +17,8 @@ mod drain;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod h2;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod limits;
