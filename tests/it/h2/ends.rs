@@ -145,7 +145,7 @@ fn reloads_leave_connections_alone() {
     assert_eq!(raw.outcome(1), app());
     let text = std::fs::read_to_string(fiel.file()).unwrap();
     fiel.rewrite(&text.replace("name: shop", "name: store"));
-    fiel.wait_for_log("eload");
+    fiel.wait_for_logs("Configuration is in force", 1);
     raw.request(3, &get("/", &[]));
     assert_eq!(raw.outcome(3), Came::Answer(200, b"app".to_vec()));
 }

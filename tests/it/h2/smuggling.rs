@@ -108,7 +108,7 @@ fn cases() -> Vec<(&'static str, Vec<Field>, Refused)> {
             with(b"content-length", b"0x0"),
             Reset,
         ),
-        ("an empty length", with(b"content-length", b""), Reset),
+        ("an empty length", with(b"content-length", b""), Status(400)),
         ("a list of lengths", with(b"content-length", b"0, 0"), Reset),
         (
             "a length of what does not come",
@@ -169,7 +169,7 @@ fn cases() -> Vec<(&'static str, Vec<Field>, Refused)> {
         (
             "an authority with a port that is none",
             instead(b":authority", b"test:x"),
-            Reset,
+            Status(400),
         ),
         (
             "a path with a space",

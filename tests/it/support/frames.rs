@@ -3,6 +3,7 @@
 //! Fields are written as literals without Huffman codes (RFC 7541 §6.2.2), so that any octet can stand in them. Of an
 //! answer's fields only the status is read.
 
+use std::collections::VecDeque;
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
@@ -136,6 +137,8 @@ pub(crate) enum Came {
 /// A connection, bare or over TLS.
 pub(crate) struct Raw {
     stream: BufReader<Box<dyn Octets + Send>>,
+    /// Frames of streams that nobody has asked for yet.
+    aside: VecDeque<Frame>,
 }
 
 pub(crate) trait Octets: io::Read + io::Write {}
@@ -156,6 +159,7 @@ impl Raw {
     pub(crate) fn over(stream: impl Octets + Send + 'static) -> Self {
         Self {
             stream: BufReader::new(Box::new(stream)),
+            aside: VecDeque::new(),
         }
     }
 
@@ -244,23 +248,36 @@ impl Raw {
     pub(crate) fn outcome(&mut self, stream: u32) -> Came {
         let mut status = 0;
         let mut body = Vec::new();
+        let mut aside = std::mem::take(&mut self.aside);
         loop {
-            let Some(frame) = self.frame() else {
+            let frame = match aside.iter().position(|frame| frame.stream == stream) {
+                Some(place) => aside.remove(place),
+                None => self.frame(),
+            };
+            let Some(frame) = frame else {
                 return Came::End;
             };
+            if frame.stream != 0 && frame.stream != stream {
+                aside.push_back(frame);
+                continue;
+            }
             match frame.kind {
                 SETTINGS if frame.flags & ACK == 0 => {
                     self.try_write(&Frame::octets(SETTINGS, ACK, 0, &[]));
                 }
                 GOAWAY if frame.code() != NO_ERROR => return Came::Away(frame.code()),
-                RST_STREAM if frame.stream == stream => return Came::Reset(frame.code()),
-                HEADERS if frame.stream == stream && status < 200 => {
+                RST_STREAM => {
+                    self.aside = aside;
+                    return Came::Reset(frame.code());
+                }
+                HEADERS if status < 200 => {
                     status = self::status(&frame.payload);
                 }
-                DATA if frame.stream == stream => body.extend(&frame.payload),
+                DATA => body.extend(&frame.payload),
                 _ => {}
             }
-            if frame.stream == stream && frame.ends_stream() {
+            if frame.ends_stream() {
+                self.aside = aside;
                 return Came::Answer(status, body);
             }
         }
