@@ -58,6 +58,10 @@ where
         mut respond,
         shared,
     } = opened;
+    if poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await {
+        // It has been taken back before anything was done for it.
+        return;
+    }
     client.speaks_through(Voice::Kept(Vec::new()));
     client.tells_flush.set(true);
     let (mut head, incoming) = request.into_parts();

@@ -18,7 +18,7 @@ struct Breach {
     codes: &'static [u32],
 }
 
-fn breach(rule: &'static str, sent: Vec<Vec<u8>>, codes: &'static [u32]) -> Breach {
+fn breach(rule: &'static str, sent: &[Vec<u8>], codes: &'static [u32]) -> Breach {
     Breach {
         rule,
         sent: sent.concat(),
@@ -48,17 +48,17 @@ fn breaches() -> Vec<Breach> {
     vec![
         breach(
             "4.2 a frame larger than was agreed",
-            vec![open(1), frame(DATA, 0, 1, &[0; 16_385])],
+            &[open(1), frame(DATA, 0, 1, &[0; 16_385])],
             SIZE,
         ),
         breach(
             "4.3 a block that is none",
-            vec![frame(HEADERS, ANY, 1, &[0x80])],
+            &[frame(HEADERS, ANY, 1, &[0x80])],
             HPACK,
         ),
         breach(
             "4.3 a block broken by another frame",
-            vec![
+            &[
                 frame(HEADERS, 0, 1, &get("/", &[])),
                 frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]),
             ],
@@ -66,157 +66,149 @@ fn breaches() -> Vec<Breach> {
         ),
         breach(
             "4.3 a block broken by another stream",
-            vec![frame(HEADERS, 0, 1, &get("/", &[])), whole(3)],
+            &[frame(HEADERS, 0, 1, &get("/", &[])), whole(3)],
             OVER,
         ),
         breach(
             "5.1 DATA on an idle stream",
-            vec![frame(DATA, END_STREAM, 1, b"x")],
+            &[frame(DATA, END_STREAM, 1, b"x")],
             OVER,
         ),
         breach(
             "5.1 RST_STREAM on an idle stream",
-            vec![frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])],
+            &[frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])],
             OVER,
         ),
         breach(
             "5.1 WINDOW_UPDATE on an idle stream",
-            vec![frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])],
+            &[frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])],
             OVER,
         ),
         breach(
             "5.1 CONTINUATION on an idle stream",
-            vec![frame(CONTINUATION, END_HEADERS, 1, &get("/", &[]))],
+            &[frame(CONTINUATION, END_HEADERS, 1, &get("/", &[]))],
             OVER,
         ),
         breach(
             "5.1 DATA behind the end",
-            vec![whole(1), frame(DATA, END_STREAM, 1, b"x")],
+            &[whole(1), frame(DATA, END_STREAM, 1, b"x")],
             CLOSED,
         ),
-        breach(
-            "5.1 HEADERS behind the end",
-            vec![whole(1), whole(1)],
-            CLOSED,
-        ),
+        breach("5.1 HEADERS behind the end", &[whole(1), whole(1)], CLOSED),
         breach(
             "5.1 CONTINUATION behind the end",
-            vec![whole(1), frame(CONTINUATION, END_HEADERS, 1, &[])],
+            &[whole(1), frame(CONTINUATION, END_HEADERS, 1, &[])],
             OVER,
         ),
-        breach("5.1.1 a stream with an even number", vec![whole(2)], OVER),
+        breach("5.1.1 a stream with an even number", &[whole(2)], OVER),
         breach(
             "5.1.1 a stream with a smaller number",
-            vec![whole(5), whole(3)],
+            &[whole(5), whole(3)],
             CLOSED,
         ),
         breach(
             "6.1 DATA on no stream",
-            vec![frame(DATA, END_STREAM, 0, b"x")],
+            &[frame(DATA, END_STREAM, 0, b"x")],
             OVER,
         ),
         breach(
             "6.1 padding longer than the frame",
-            vec![open(1), frame(DATA, 8 | END_STREAM, 1, &[6, 1, 2, 3])],
+            &[open(1), frame(DATA, 8 | END_STREAM, 1, &[6, 1, 2, 3])],
             OVER,
         ),
-        breach("6.2 HEADERS on no stream", vec![whole(0)], OVER),
+        breach("6.2 HEADERS on no stream", &[whole(0)], OVER),
         breach(
             "6.2 padding longer than the block",
-            vec![frame(HEADERS, ANY | 8, 1, &[255, 1, 2])],
+            &[frame(HEADERS, ANY | 8, 1, &[255, 1, 2])],
             OVER,
         ),
         breach(
             "6.3 PRIORITY on no stream",
-            vec![frame(PRIORITY, 0, 0, &[0, 0, 0, 3, 1])],
+            &[frame(PRIORITY, 0, 0, &[0, 0, 0, 3, 1])],
             OVER,
         ),
         breach(
             "6.3 PRIORITY of another size",
-            vec![frame(PRIORITY, 0, 1, &[0; 4])],
+            &[frame(PRIORITY, 0, 1, &[0; 4])],
             SIZE,
         ),
         breach(
             "6.4 RST_STREAM on no stream",
-            vec![frame(RST_STREAM, 0, 0, &[0; 4])],
+            &[frame(RST_STREAM, 0, 0, &[0; 4])],
             OVER,
         ),
         breach(
             "6.4 RST_STREAM of another size",
-            vec![open(1), frame(RST_STREAM, 0, 1, &[0; 3])],
+            &[open(1), frame(RST_STREAM, 0, 1, &[0; 3])],
             SIZE,
         ),
         breach(
             "6.5 SETTINGS that acknowledge and say something",
-            vec![frame(SETTINGS, ACK, 0, &[0; 6])],
+            &[frame(SETTINGS, ACK, 0, &[0; 6])],
             SIZE,
         ),
         breach(
             "6.5 SETTINGS on a stream",
-            vec![frame(SETTINGS, 0, 1, &[])],
+            &[frame(SETTINGS, 0, 1, &[])],
             OVER,
         ),
         breach(
             "6.5 SETTINGS of another size",
-            vec![frame(SETTINGS, 0, 0, &[0; 3])],
+            &[frame(SETTINGS, 0, 0, &[0; 3])],
             SIZE,
         ),
-        breach("6.5.2 ENABLE_PUSH that is none", vec![settings(2, 2)], OVER),
+        breach("6.5.2 ENABLE_PUSH that is none", &[settings(2, 2)], OVER),
         breach(
             "6.5.2 a window beyond all",
-            vec![settings(4, 1 << 31)],
+            &[settings(4, 1 << 31)],
             &[FLOW_CONTROL_ERROR, PROTOCOL_ERROR],
         ),
-        breach("6.5.2 frames too small", vec![settings(5, 16_383)], OVER),
-        breach("6.5.2 frames too large", vec![settings(5, 1 << 24)], OVER),
+        breach("6.5.2 frames too small", &[settings(5, 16_383)], OVER),
+        breach("6.5.2 frames too large", &[settings(5, 1 << 24)], OVER),
         breach(
             "6.6 PUSH_PROMISE of a client",
-            vec![open(1), frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2])],
+            &[open(1), frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2])],
             OVER,
         ),
-        breach(
-            "6.7 PING on a stream",
-            vec![frame(PING, 0, 1, &[0; 8])],
-            OVER,
-        ),
+        breach("6.7 PING on a stream", &[frame(PING, 0, 1, &[0; 8])], OVER),
         breach(
             "6.7 PING of another size",
-            vec![frame(PING, 0, 0, &[0; 6])],
+            &[frame(PING, 0, 0, &[0; 6])],
             SIZE,
         ),
         breach(
             "6.8 GOAWAY on a stream",
-            vec![frame(GOAWAY, 0, 1, &[0; 8])],
+            &[frame(GOAWAY, 0, 1, &[0; 8])],
             OVER,
         ),
         breach(
             "6.9 a window opened by nothing",
-            vec![frame(WINDOW_UPDATE, 0, 0, &[0; 4])],
+            &[frame(WINDOW_UPDATE, 0, 0, &[0; 4])],
             OVER,
         ),
         breach(
             "6.9 a stream's window opened by nothing",
-            vec![open(1), frame(WINDOW_UPDATE, 0, 1, &[0; 4])],
+            &[open(1), frame(WINDOW_UPDATE, 0, 1, &[0; 4])],
             OVER,
         ),
         breach(
             "6.9 WINDOW_UPDATE of another size",
-            vec![frame(WINDOW_UPDATE, 0, 0, &[0; 3])],
+            &[frame(WINDOW_UPDATE, 0, 0, &[0; 3])],
             SIZE,
         ),
         breach(
             "6.9.1 a window opened beyond all",
-            vec![frame(WINDOW_UPDATE, 0, 0, &[0x7f, 255, 255, 255])],
+            &[frame(WINDOW_UPDATE, 0, 0, &[0x7f, 255, 255, 255])],
             FLOW,
         ),
         breach(
             "6.9.1 a stream's window opened beyond all",
-            vec![open(1), frame(WINDOW_UPDATE, 0, 1, &[0x7f, 255, 255, 255])],
+            &[open(1), frame(WINDOW_UPDATE, 0, 1, &[0x7f, 255, 255, 255])],
             FLOW,
         ),
         breach(
             "6.9.2 windows opened beyond all by settings",
-            vec![
+            &[
                 open(1),
                 frame(WINDOW_UPDATE, 0, 1, &[0x7f, 255, 0, 0]),
                 settings(4, 0x7fff_ffff),
@@ -225,7 +217,7 @@ fn breaches() -> Vec<Breach> {
         ),
         breach(
             "6.10 CONTINUATION on no stream",
-            vec![
+            &[
                 frame(HEADERS, 0, 1, &get("/", &[])),
                 frame(CONTINUATION, END_HEADERS, 0, &[]),
             ],
@@ -233,7 +225,7 @@ fn breaches() -> Vec<Breach> {
         ),
         breach(
             "8.1 a second block that does not end",
-            vec![
+            &[
                 open(1),
                 frame(
                     HEADERS,
@@ -246,12 +238,12 @@ fn breaches() -> Vec<Breach> {
         ),
         breach(
             "RFC 7541 2.3.3 an index beyond the tables",
-            vec![frame(HEADERS, ANY, 1, &[0xff, 0xff, 0x7f])],
+            &[frame(HEADERS, ANY, 1, &[0xff, 0xff, 0x7f])],
             HPACK,
         ),
         breach(
             "RFC 7541 5.2 padding of a text that is too long",
-            vec![frame(
+            &[frame(
                 HEADERS,
                 ANY,
                 1,
@@ -261,7 +253,7 @@ fn breaches() -> Vec<Breach> {
         ),
         breach(
             "RFC 7541 6.3 a table larger than was agreed",
-            vec![frame(HEADERS, ANY, 1, &[0x3f, 0xff, 0xff, 0x7f])],
+            &[frame(HEADERS, ANY, 1, &[0x3f, 0xff, 0xff, 0x7f])],
             HPACK,
         ),
     ]
