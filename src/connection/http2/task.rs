@@ -60,7 +60,7 @@ const PSEUDO_FIELDS: usize = 4;
 const PARTING: Duration = Duration::from_secs(2);
 
 /// Serves a connection to its end.
-pub(in crate::connection) async fn serve<S, B>(
+pub(crate) async fn serve<S, B>(
     stream: Stream,
     ahead: Bytes,
     member: &Member,

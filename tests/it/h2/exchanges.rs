@@ -2,7 +2,7 @@
 
 use crate::support::endpoint::Progress;
 use crate::support::frames::{
-    ACK, CANCEL, Came, DATA, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, RST_STREAM, Raw,
+    ACK, CANCEL, Came, DATA, END_STREAM, HEADERS, INTERNAL_ERROR, NO_ERROR, PING, RST_STREAM, Raw,
     SETTINGS, WINDOW_UPDATE, ask, block, get,
 };
 use crate::support::terms::{before, timed};
@@ -296,4 +296,80 @@ fn a_large_body_passes_both_ways_and_a_slow_endpoint_is_felt() {
         Came::Answer(200, body) => assert!(body == piece.repeat(16)),
         came => panic!("{came:?}"),
     }
+}
+
+#[test]
+fn an_endpoint_that_does_not_read_is_felt_by_the_client() {
+    let endpoint = Endpoint::behaving(
+        "app",
+        Behaviour(vec![Step::AwaitRelease, Step::ReadBody, Step::WriteName]),
+    );
+    let fiel = before(&endpoint);
+    let mut raw = Raw::connect(fiel.address("web"));
+    raw.frame_of(|frame| frame.kind == WINDOW_UPDATE).unwrap();
+    raw.send(SETTINGS, ACK, 0, &[]);
+    raw.begin(1, &ask("POST", "/", &[]));
+    let mut upload = Upload {
+        raw,
+        stream: 256 << 10,
+        connection: 8 << 20,
+        sent: 0,
+    };
+    let more = 64 << 20;
+    while upload.sent < more && upload.go_on() {}
+    assert!(upload.sent < more, "nobody held it back");
+    assert!(
+        upload.connection > 3 << 20,
+        "the connection's window is for all streams"
+    );
+    // Another stream is not held up by it, nor is it lost.
+    endpoint.behave_at("/other", Behaviour::name());
+    upload.raw.request(3, &get("/other", &[]));
+    assert_eq!(upload.raw.outcome(3), app());
+    endpoint.release_all();
+    upload.raw.send(DATA, END_STREAM, 1, b"");
+    assert_eq!(upload.raw.outcome(1), app());
+    let received = endpoint.wait_for_whole_requests(2);
+    assert!(received.iter().any(|one| one.body.len() == upload.sent));
+}
+
+/// A body on its way, as far as windows let it.
+struct Upload {
+    raw: Raw,
+    stream: usize,
+    connection: usize,
+    sent: usize,
+}
+
+impl Upload {
+    /// Sends a piece; false when the windows stay closed, however often the other side has answered a PING since.
+    fn go_on(&mut self) -> bool {
+        let piece = self.stream.min(self.connection).min(16_384);
+        if piece > 0 {
+            self.raw.send(DATA, 0, 1, &vec![b'x'; piece]);
+            self.stream -= piece;
+            self.connection -= piece;
+            self.sent += piece;
+            return true;
+        }
+        for _ in 0..50 {
+            self.raw.send(PING, 0, 0, &[0; 8]);
+            while let Some(frame) = self.raw.frame() {
+                match (frame.kind, frame.stream) {
+                    (WINDOW_UPDATE, 0) => self.connection += increment(&frame.payload),
+                    (WINDOW_UPDATE, _) => self.stream += increment(&frame.payload),
+                    (PING, _) => break,
+                    _ => {}
+                }
+            }
+            if self.stream > 0 {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn increment(payload: &[u8]) -> usize {
+    u32::from_be_bytes(payload.try_into().unwrap()) as usize
 }
