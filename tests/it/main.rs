@@ -19,6 +19,8 @@ mod egress;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod h2;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod limits;
