@@ -5,6 +5,7 @@
 
 mod answer;
 mod attempt;
+mod connect;
 mod idle;
 mod io;
 mod line;

@@ -52,6 +52,7 @@ impl Stage {
             balance,
             endpoints: roles.iter().enumerate().map(configured).collect(),
             connect: model::Connect::default(),
+            tls: None,
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,

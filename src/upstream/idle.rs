@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +11,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::config::model::{self, Connect};
-use crate::dial;
+use crate::config::model::Connect;
+use crate::dial::{self, Secure};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::metrics::PoolTraffic;
 use crate::metrics::cells::WorkerId;
 use crate::pool::Pool;
+use crate::upstream::connect::{self, Trouble};
 use crate::upstream::io::Tie;
 use crate::upstream::line::Line;
 
@@ -42,6 +42,10 @@ pub(crate) struct Local {
     endpoint: Arc<Endpoint>,
     traffic: Arc<PoolTraffic>,
     connect: RefCell<Connect>,
+    /// By what connections are secured, and how often that has changed.
+    secure: RefCell<Option<Secure>>,
+    terms: Cell<u64>,
+    trouble: Trouble,
     /// The pool's, which holds for what is in flight when the pool itself has left the configuration.
     drain_timeout: Cell<Option<Duration>>,
     /// The one used last is taken first, so that the others grow old and go.
@@ -78,6 +82,9 @@ impl Upstreams {
             endpoint: Arc::clone(endpoint),
             traffic: Arc::clone(pool.traffic()),
             connect: RefCell::new(pool.spec().connect.clone()),
+            secure: RefCell::new(connect::secure(pool, endpoint.address())),
+            terms: Cell::new(0),
+            trouble: Trouble::default(),
             drain_timeout: Cell::new(pool.spec().drain_timeout),
             unused: RefCell::default(),
             closed: Rc::clone(&self.closed),
@@ -92,16 +99,13 @@ impl Upstreams {
     /// Acts on a new snapshot: cuts what is in flight at the dead, closes the unused connections of those that drain,
     /// takes up changed settings.
     pub(crate) fn follow(&self, pools: &[Arc<Pool>]) {
-        let specs: FxHashMap<&str, &Arc<model::Pool>> = pools
+        let pools: FxHashMap<&str, &Arc<Pool>> = pools
             .iter()
-            .map(|pool| (&*pool.spec().name, pool.spec()))
+            .map(|pool| (&*pool.spec().name, pool))
             .collect();
         for local in self.all() {
-            if let Some(spec) = specs.get(&*local.endpoint.key().pool) {
-                if *local.connect.borrow() != spec.connect {
-                    local.connect.replace(spec.connect.clone());
-                }
-                local.drain_timeout.set(spec.drain_timeout);
+            if let Some(pool) = pools.get(&*local.endpoint.key().pool) {
+                local.follow(pool);
             }
             match local.endpoint.state() {
                 State::Dead => local.cut(),
@@ -222,20 +226,41 @@ impl Local {
     /// Makes a connection.
     pub(super) async fn connect(self: Rc<Self>) -> Result<Box<Line>, Error> {
         let limit = self.connect.borrow().timeout;
+        let (secure, terms) = (self.secure.borrow().clone(), self.terms.get());
         let dialled = tokio::select! {
             biased;
-            dialled = dial::connect(self.endpoint.address(), limit) => dialled,
+            dialled = dial::connect(self.endpoint.address(), secure.as_ref(), limit) => dialled,
             () = self.died.notified() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
         };
-        let tcp = dialled.map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::ConnectionRefused => Kind::ConnectRefused,
-                io::ErrorKind::TimedOut => Kind::ConnectTimeout,
-                _ => Kind::ConnectFailed,
-            };
-            Error::because(kind, Progress::NothingSent, error)
-        })?;
-        Ok(Line::over(tcp, self))
+        let (pool, label) = (&self.endpoint.key().pool, self.endpoint.label());
+        match dialled {
+            Ok(stream) => {
+                self.trouble.is_over(pool, label);
+                Ok(Line::over(stream, terms, self))
+            }
+            Err(failure) => {
+                self.trouble.tell(pool, label, &failure);
+                Err(connect::called(failure))
+            }
+        }
+    }
+
+    /// Takes up changed settings. Connections that were made by others serve what they are at and nothing after it.
+    fn follow(&self, pool: &Pool) {
+        let spec = pool.spec();
+        if *self.connect.borrow() != spec.connect {
+            self.connect.replace(spec.connect.clone());
+        }
+        self.drain_timeout.set(spec.drain_timeout);
+        if spec.tls.is_none() && self.secure.borrow().is_none() {
+            return;
+        }
+        let secure = connect::secure(pool, self.endpoint.address());
+        if *self.secure.borrow() != secure {
+            self.secure.replace(secure);
+            self.terms.set(self.terms.get() + 1);
+            drop(self.unused.take());
+        }
     }
 
     /// Keeps an unused connection for the next request.
@@ -243,7 +268,8 @@ impl Local {
         let state = self.endpoint.state();
         let connect = self.connect.borrow();
         let is_leaving = matches!(state, State::Dead | State::Draining);
-        if connect.max_idle_per_worker == 0 || is_leaving || self.closed.get() {
+        let is_outdated = line.terms != self.terms.get();
+        if connect.max_idle_per_worker == 0 || is_leaving || is_outdated || self.closed.get() {
             return;
         }
         let promised = line
