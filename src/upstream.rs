@@ -9,6 +9,7 @@ mod connect;
 mod idle;
 mod io;
 mod line;
+mod opening;
 mod outbound;
 mod switched;
 

@@ -8,7 +8,7 @@ mod pool;
 mod probe;
 
 pub(crate) use kind::{Keys, Words};
-pub(crate) use pool::{CONNECT, DEPLOYMENT, POOL_TLS};
+pub(crate) use pool::{CONNECT, DEPLOYMENT, POOL_TLS, PROXY_VERSION};
 pub(crate) use probe::{EXEC, HTTP_GET, PROBE, TCP_SOCKET};
 
 const REMOVE: &str = "remove it";
@@ -256,6 +256,7 @@ pub(crate) const POOL: Keys = Keys {
         "ports",
         "protocol",
         "tls",
+        "proxyProtocol",
         "connect",
         "startupProbe",
         "readinessProbe",
@@ -336,8 +337,8 @@ pub(crate) const WHEN_NONE_READY: Words = Words {
 };
 
 pub(crate) const PROBE_SCHEME: Words = Words {
-    works: &["HTTP"],
-    later: &[("HTTPS", "write HTTP, or probe with tcpSocket meanwhile")],
+    works: &["HTTP", "HTTPS"],
+    later: &[],
 };
 
 pub(crate) const HTTP_HEADER: Keys = Keys {

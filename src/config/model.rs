@@ -25,7 +25,7 @@ use crate::units::Weight;
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
-    ProbeAction, RingHash, WhenNoneReady, Word,
+    ProbeAction, ProbeScheme, ProxyVersion, RingHash, WhenNoneReady, Word,
 };
 pub use resolver::{Family, Resolver};
 

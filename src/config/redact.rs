@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use crate::config::check::names_a_secret;
 use crate::config::model::{
     Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, HostPattern,
-    Listener, LogFile, LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver,
-    Route, Share, WhenNoneReady, Word,
+    Listener, LogFile, LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, ProbeScheme,
+    ProxyVersion, Redirect, Resolver, Route, Share, Word,
 };
 use crate::units::{Weight, print_duration, print_size};
 
@@ -334,6 +334,8 @@ fn edits(edits: &HeaderEdits) -> Value {
 }
 
 fn pool(pool: &Pool) -> Value {
+    let tls = pool.tls.as_deref().map_or(Value::Null, tls::upstream);
+    let proxy_protocol = pool.proxy_protocol.map_or("off", ProxyVersion::word);
     let connect = &pool.connect;
     object([
         ("version", json!(pool.version.as_deref())),
@@ -350,10 +352,8 @@ fn pool(pool: &Pool) -> Value {
         ("balance", balance(&pool.balance)),
         ("endpoints", pool.endpoints.iter().map(endpoint).collect()),
         ("protocol", json!("http1")),
-        (
-            "tls",
-            pool.tls.as_deref().map_or(Value::Null, tls::upstream),
-        ),
+        ("tls", tls),
+        ("proxyProtocol", json!(proxy_protocol)),
         (
             "connect",
             json!({
@@ -365,13 +365,7 @@ fn pool(pool: &Pool) -> Value {
         ("startupProbe", probe(pool.startup_probe.as_ref())),
         ("readinessProbe", probe(pool.readiness_probe.as_ref())),
         ("livenessProbe", probe(pool.liveness_probe.as_ref())),
-        (
-            "whenNoneReady",
-            json!(match pool.when_none_ready {
-                WhenNoneReady::Fail => "fail",
-                WhenNoneReady::UseAll => "useAll",
-            }),
-        ),
+        ("whenNoneReady", json!(pool.when_none_ready.word())),
         ("drainTimeout", duration(pool.drain_timeout)),
     ])
 }
@@ -409,13 +403,15 @@ fn probe(probe: Option<&Probe>) -> Value {
             port,
             path,
             headers,
+            scheme,
         } => (
             "httpGet",
             object([
                 ("host", json!(host)),
                 ("port", json!(port)),
                 ("path", json!(&**path)),
-                ("scheme", json!("HTTP")),
+                ("scheme", json!(scheme.word())),
+                ("verify", json!(*scheme == ProbeScheme::VerifiedHttps)),
                 (
                     "httpHeaders",
                     headers

@@ -17,6 +17,8 @@ mod drain;
 #[cfg(test)]
 mod endpoint_tls;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod hostile;
