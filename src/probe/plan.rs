@@ -43,6 +43,10 @@ pub struct Target {
 
 impl Plan {
     /// The targets by what is the same probing, in the order of the plan.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "what changes within is the memory of sessions, which no comparison looks at"
+    )]
     pub(crate) fn grouped(&self) -> Vec<(Identity, Vec<Arc<Endpoint>>)> {
         let mut places: FxHashMap<Identity, usize> = FxHashMap::default();
         let mut groups: Vec<(Identity, Vec<Arc<Endpoint>>)> = Vec::new();
