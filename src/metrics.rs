@@ -22,7 +22,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
 pub use cells::WorkerId;
-pub use traffic::{Handshake, ListenerTraffic, PoolTraffic, Traffic};
+pub use traffic::{Handshake, ListenerTraffic, PoolTraffic, Refusal, Traffic};
 
 use process::Process;
 use text::Sheet;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -26,6 +26,8 @@ use crate::phase::{Heartbeats, Phase, Stage};
 use crate::request::Proxy;
 use crate::request::context::{Client, WorkerContext};
 use crate::snapshot::{Store, View};
+use crate::socket::Taken;
+use crate::wire::Socket;
 
 /// How often a worker looks after its unused connections and says that it is alive.
 const TICK: Duration = Duration::from_secs(1);
@@ -203,6 +205,14 @@ fn is_gone(listener: &Listener, view: &View) -> bool {
     !present.any(|one| one.name == listener.name && one.bind == listener.bind)
 }
 
+/// Gives a connection to this thread's runtime.
+fn taken_up(taken: Taken) -> io::Result<Socket> {
+    match taken {
+        Taken::Tcp(tcp) => TcpStream::from_std(tcp).map(Socket::Tcp),
+        Taken::Unix(unix) => UnixStream::from_std(unix).map(Socket::Unix),
+    }
+}
+
 /// Does what concerns one connection or all: a panic in it, of a layer or of our own, must not end the worker.
 fn guard(metrics: &Metrics, work: impl FnOnce()) {
     // What is borrowed is given back by the panic; a table that misses an entry means a connection made anew.
@@ -272,7 +282,7 @@ where
     /// Serves a connection, with the layer around the proxy of each of its exchanges that may go on beside others.
     fn serve(&self, handed: Handed) -> impl Future<Output = ()> + use<L, B> {
         let Handed {
-            tcp,
+            taken,
             peer,
             terms:
                 Terms {
@@ -301,9 +311,9 @@ where
         async move {
             // Held to the end, whatever that is.
             let (_place, _guest): (Place, Guest) = (place, guest);
-            match TcpStream::from_std(tcp) {
-                Ok(tcp) => {
-                    let accepted = Accepted { tcp, tls };
+            match taken_up(taken) {
+                Ok(socket) => {
+                    let accepted = Accepted { socket, tls };
                     serve(accepted, edge, service_of, context, registry).await;
                 }
                 Err(error) => tracing::warn!(%error, "Connection could not be taken up"),

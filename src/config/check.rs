@@ -7,6 +7,7 @@ mod action;
 mod address;
 mod admin;
 mod balance;
+mod edge;
 mod field;
 mod file;
 mod findings;

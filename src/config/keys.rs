@@ -46,16 +46,34 @@ pub(crate) const LISTENER: Keys = Keys {
     works: &[
         "name",
         "bind",
+        "unix",
         "protocols",
+        "proxyProtocol",
         "halfClose",
         "trustedProxies",
+        "trustedHops",
+        "forwarded",
         "limits",
         "tls",
     ],
-    later: &[(
-        "proxyProtocol",
-        "remove it; give the client's address in X-Forwarded-For and list the sender in trustedProxies meanwhile",
-    )],
+    later: &[],
+};
+
+pub(crate) const SOCKET_RIGHTS: Keys = Keys {
+    kind: "the unix of a listener",
+    works: &["mode", "owner", "group"],
+    later: &[],
+};
+
+pub(crate) const PROXY_PROTOCOL: Keys = Keys {
+    kind: "proxyProtocol",
+    works: &["from"],
+    later: &[],
+};
+
+pub(crate) const FORWARDED: Words = Words {
+    works: &["xForwarded", "rfc7239", "both"],
+    later: &[],
 };
 
 pub(crate) const LISTENER_TLS: Keys = Keys {

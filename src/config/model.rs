@@ -4,6 +4,7 @@
 //! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
 //! tell what stayed the same.
 
+mod edge;
 mod log;
 mod pool;
 mod resolver;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 use crate::tls;
 use crate::units::Weight;
 
+pub use edge::{Bind, Claims, Dialect, Peers, ProxyProtocol, SocketRights};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
@@ -91,12 +93,16 @@ pub struct Shutdown {
 pub struct Listener {
     /// Its name, unique.
     pub name: Arc<str>,
-    /// Where it listens. Port 0 takes any free port, which only tests want.
-    pub bind: SocketAddr,
+    /// Where it listens.
+    pub bind: Bind,
+    /// Who may connect to its socket, where that has a file.
+    pub rights: Option<SocketRights>,
+    /// Whose connections begin with who their client is.
+    pub proxy_protocol: ProxyProtocol,
     /// What a client's FIN means while it waits for an answer.
     pub half_close: HalfClose,
-    /// Peers whose `X-Forwarded-*` fields are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// What is believed of the fields that say who the client is.
+    pub claims: Claims,
     /// The limits on its connections.
     pub limits: ListenerLimits,
     /// How it speaks TLS; `None` does not.

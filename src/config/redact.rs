@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::check::names_a_secret;
 use crate::config::model::{
-    Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, HostPattern,
-    Listener, LogFile, LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver,
-    Route, Share, WhenNoneReady, Word,
+    Action, Balance, Config, Dialect, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits,
+    HostPattern, Listener, LogFile, LogOutput, Match, PathPattern, Peers, Pool, Probe, ProbeAction,
+    ProxyProtocol, Redirect, Resolver, Route, Share, WhenNoneReady, Word,
 };
 use crate::units::{Weight, print_duration, print_size};
 
@@ -165,13 +165,22 @@ fn listener(listener: &Listener) -> Value {
     let limits = &listener.limits;
     let mut shown = json!({
         "name": &*listener.name,
-        "bind": listener.bind,
+        "bind": listener.bind.to_string(),
         "protocols": ["http1"],
+        "proxyProtocol": match &listener.proxy_protocol {
+            ProxyProtocol::Off => json!(false),
+            ProxyProtocol::Everyone => json!(true),
+            ProxyProtocol::From(from) => json!({ "from": peers(from) }),
+        },
         "halfClose": match listener.half_close {
             HalfClose::Cancel => "cancel",
             HalfClose::Deliver => "deliver",
         },
-        "trustedProxies": listener.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "forwarded": match listener.claims.dialect {
+            Dialect::XForwarded => "xForwarded",
+            Dialect::Rfc7239 => "rfc7239",
+            Dialect::Both => "both",
+        },
         "limits": {
             "maxConnections": limits.max_connections.map_or(0, usize::from),
             "handshakeTimeout": duration(limits.handshake_timeout),
@@ -185,10 +194,32 @@ fn listener(listener: &Listener) -> Value {
             "maxConnectionAge": duration(limits.max_connection_age),
         },
     });
+    match listener.claims.hops {
+        // Nobody named is everybody then, and an empty list would not be.
+        Some(hops) if listener.claims.trusted.is_empty() => shown["trustedHops"] = json!(hops),
+        Some(hops) => {
+            shown["trustedHops"] = json!(hops);
+            shown["trustedProxies"] = peers(&listener.claims.trusted);
+        }
+        None => shown["trustedProxies"] = peers(&listener.claims.trusted),
+    }
+    if let Some(rights) = &listener.rights {
+        shown["unix"] = object([
+            ("mode", json!(format!("{:04o}", rights.mode))),
+            ("owner", json!(rights.owner.as_deref())),
+            ("group", json!(rights.group.as_deref())),
+        ]);
+    }
     if let Some(spec) = &listener.tls {
         shown["tls"] = tls::tls(spec);
     }
     shown
+}
+
+fn peers(peers: &Peers) -> Value {
+    let networks = peers.networks.iter().map(ToString::to_string);
+    let unix = peers.unix.then(|| "unix".to_owned());
+    json!(networks.chain(unix).collect::<Vec<_>>())
 }
 
 fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {

@@ -155,8 +155,9 @@ pub(crate) enum Answering {
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) listener: Arc<Listener>,
-    pub(crate) address: IpAddr,
-    pub(crate) peer: Peer,
+    peer: Peer,
+    /// Who it is by the words of a proxy that passes its octets on.
+    announced: OnceCell<Box<Peer>>,
     pub(crate) scheme: Scheme,
     /// What is known of its TLS session, once there is one.
     secured: OnceCell<Box<Secured>>,
@@ -200,15 +201,34 @@ pub(crate) enum Voice {
 }
 
 impl Caller {
-    fn new(listener: Arc<Listener>, address: IpAddr, scheme: Scheme) -> Self {
+    fn new(listener: Arc<Listener>, address: Option<IpAddr>, scheme: Scheme) -> Self {
         Self {
-            peer: Peer::new(address, &listener.trusted_proxies),
+            peer: Peer::new(address, &listener.claims),
+            announced: OnceCell::new(),
             listener,
-            address,
             scheme,
             secured: OnceCell::new(),
             closing: Cell::new(false),
         }
+    }
+
+    /// Who it is: who connected, or whom the header of the PROXY protocol names.
+    pub(crate) fn peer(&self) -> &Peer {
+        self.announced
+            .get()
+            .map_or(&self.peer, |announced| announced)
+    }
+
+    /// The address of that; none on a socket of this host.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.peer().address()
+    }
+
+    /// The header of the PROXY protocol has told this.
+    pub(crate) fn is_announced(&self, address: Option<IpAddr>) {
+        let peer = Peer::new(address, &self.listener.claims);
+        // There is one header.
+        self.announced.set(Box::new(peer)).ok();
     }
 
     /// The TLS handshake has told this.
@@ -238,7 +258,7 @@ impl Deref for Client {
 }
 
 impl Client {
-    pub(crate) fn new(listener: Arc<Listener>, address: IpAddr, scheme: Scheme) -> Self {
+    pub(crate) fn new(listener: Arc<Listener>, address: Option<IpAddr>, scheme: Scheme) -> Self {
         Self::of(Rc::new(Caller::new(listener, address, scheme)))
     }
 

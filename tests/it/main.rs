@@ -15,6 +15,8 @@ mod documents;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod forwarded;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod hostile;
@@ -27,6 +29,8 @@ mod names;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod proxy_protocol;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod reload;
@@ -38,3 +42,5 @@ mod splits;
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod unix_listener;

@@ -158,6 +158,17 @@ impl TlsClient {
         Self::with(&[version], None)
     }
 
+    /// A client that speaks nothing but these.
+    pub(crate) fn offering(protocols: &[&[u8]]) -> Self {
+        let client = Self::new();
+        let mut config = ClientConfig::clone(&client.config);
+        config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+        Self {
+            config: Arc::new(config),
+            ..client
+        }
+    }
+
     /// A client with a certificate of its own.
     pub(crate) fn known_as(pair: &Pair) -> Self {
         Self::with(rustls::ALL_VERSIONS, Some(pair))
@@ -198,6 +209,11 @@ impl TlsClient {
         tcp.set_read_timeout(Some(DEADLINE)).unwrap();
         tcp.set_write_timeout(Some(DEADLINE)).unwrap();
         tcp.set_nodelay(true).unwrap();
+        self.try_connect_over(tcp, name)
+    }
+
+    /// The same over a connection that there is.
+    pub(crate) fn try_connect_over(&self, tcp: TcpStream, name: &str) -> Result<Secure, String> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let session = ClientConnection::new(Arc::clone(&self.config), name).unwrap();
         let mut stream = StreamOwned::new(session, tcp);
