@@ -431,6 +431,8 @@ pub(crate) const ALL: &[&Keys] = &[
     &ROOT,
     &SHUTDOWN,
     &LISTENER,
+    &SOCKET_RIGHTS,
+    &PROXY_PROTOCOL,
     &LISTENER_LIMITS,
     &LISTENER_TLS,
     &CERTIFICATE,

@@ -441,7 +441,7 @@ mod tests {
     fn a_cell_of_a_usual_route_is_small() {
         assert_eq!(size_of::<TrafficCell>(), 392);
         assert_eq!(size_of::<PoolCell>(), 192);
-        assert_eq!(size_of::<ListenerCell>(), 56);
+        assert_eq!(size_of::<ListenerCell>(), 96);
     }
 
     #[test]

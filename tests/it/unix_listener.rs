@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::support::wait::{DEADLINE, eventually};
-use crate::support::{Endpoint, Fiel};
+use crate::support::{Behaviour, Endpoint, Fiel};
 
 /// A listener at `a.sock` beside the configuration, with these keys.
 fn at_socket(endpoint: &Endpoint, keys: &str) -> String {
@@ -166,7 +166,7 @@ fn a_header_of_the_proxy_protocol_gives_a_client_its_address() {
 
 #[test]
 fn who_leaves_is_noticed_while_it_waits() {
-    let endpoint = Endpoint::behaving("app", crate::support::Behaviour::Silent);
+    let endpoint = Endpoint::behaving("app", Behaviour::stall());
     let fiel = Fiel::start(&at_socket(&endpoint, ""));
     let mut stream = connect(&fiel.folder().join("a.sock"));
     stream

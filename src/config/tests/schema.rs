@@ -223,6 +223,7 @@ fn its_defaults_are_those_in_force() {
     let text = "
 listeners:
   - { name: web, bind: 127.0.0.1:8080 }
+  - { name: local, bind: unix:a.sock }
   - name: secure
     bind: 127.0.0.1:8443
     tls: { certificates: [ { certFile: config/tls/site.crt, keyFile: config/tls/site.key } ] }
