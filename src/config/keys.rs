@@ -3,9 +3,11 @@
 //! A key that is in neither column is unknown. Nothing is accepted and then ignored: a key moves from `later` to
 //! `works` in the commit that makes it work.
 
+mod edge;
 mod kind;
 mod probe;
 
+pub(crate) use edge::{FORWARDED, HALF_CLOSE, PROXY_PROTOCOL, SOCKET_RIGHTS};
 pub(crate) use kind::{Keys, Words};
 pub(crate) use probe::{EXEC, HTTP_GET, PROBE, TCP_SOCKET};
 
@@ -59,23 +61,6 @@ pub(crate) const LISTENER: Keys = Keys {
     later: &[],
 };
 
-pub(crate) const SOCKET_RIGHTS: Keys = Keys {
-    kind: "the unix of a listener",
-    works: &["mode", "owner", "group"],
-    later: &[],
-};
-
-pub(crate) const PROXY_PROTOCOL: Keys = Keys {
-    kind: "proxyProtocol",
-    works: &["from"],
-    later: &[],
-};
-
-pub(crate) const FORWARDED: Words = Words {
-    works: &["xForwarded", "rfc7239", "both"],
-    later: &[],
-};
-
 pub(crate) const LISTENER_TLS: Keys = Keys {
     kind: "the tls of a listener",
     works: &["certificates", "minVersion", "clientAuth"],
@@ -124,11 +109,6 @@ pub(crate) const LISTENER_LIMITS: Keys = Keys {
 pub(crate) const PROTOCOLS: Words = Words {
     works: &["http1"],
     later: &[("http2", "write [http1]"), ("auto", "write http1")],
-};
-
-pub(crate) const HALF_CLOSE: Words = Words {
-    works: &["cancel", "deliver"],
-    later: &[],
 };
 
 const POOL_LATER: &str = "remove it; set a limit in front of fiel or at the endpoints meanwhile";

@@ -4,6 +4,7 @@
 //! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
 //! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`, `x-api-key`).
 
+mod edge;
 mod tls;
 
 use std::collections::HashSet;
@@ -14,9 +15,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::check::names_a_secret;
 use crate::config::model::{
-    Action, Balance, Config, Dialect, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits,
-    HostPattern, Listener, LogFile, LogOutput, Match, PathPattern, Peers, Pool, Probe, ProbeAction,
-    ProxyProtocol, Redirect, Resolver, Route, Share, WhenNoneReady, Word,
+    Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, HostPattern,
+    Listener, LogFile, LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver,
+    Route, Share, WhenNoneReady, Word,
 };
 use crate::units::{Weight, print_duration, print_size};
 
@@ -167,19 +168,9 @@ fn listener(listener: &Listener) -> Value {
         "name": &*listener.name,
         "bind": listener.bind.to_string(),
         "protocols": ["http1"],
-        "proxyProtocol": match &listener.proxy_protocol {
-            ProxyProtocol::Off => json!(false),
-            ProxyProtocol::Everyone => json!(true),
-            ProxyProtocol::From(from) => json!({ "from": peers(from) }),
-        },
         "halfClose": match listener.half_close {
             HalfClose::Cancel => "cancel",
             HalfClose::Deliver => "deliver",
-        },
-        "forwarded": match listener.claims.dialect {
-            Dialect::XForwarded => "xForwarded",
-            Dialect::Rfc7239 => "rfc7239",
-            Dialect::Both => "both",
         },
         "limits": {
             "maxConnections": limits.max_connections.map_or(0, usize::from),
@@ -194,32 +185,11 @@ fn listener(listener: &Listener) -> Value {
             "maxConnectionAge": duration(limits.max_connection_age),
         },
     });
-    match listener.claims.hops {
-        // Nobody named is everybody then, and an empty list would not be.
-        Some(hops) if listener.claims.trusted.is_empty() => shown["trustedHops"] = json!(hops),
-        Some(hops) => {
-            shown["trustedHops"] = json!(hops);
-            shown["trustedProxies"] = peers(&listener.claims.trusted);
-        }
-        None => shown["trustedProxies"] = peers(&listener.claims.trusted),
-    }
-    if let Some(rights) = &listener.rights {
-        shown["unix"] = object([
-            ("mode", json!(format!("{:04o}", rights.mode))),
-            ("owner", json!(rights.owner.as_deref())),
-            ("group", json!(rights.group.as_deref())),
-        ]);
-    }
+    edge::put(&mut shown, listener);
     if let Some(spec) = &listener.tls {
         shown["tls"] = tls::tls(spec);
     }
     shown
-}
-
-fn peers(peers: &Peers) -> Value {
-    let networks = peers.networks.iter().map(ToString::to_string);
-    let unix = peers.unix.then(|| "unix".to_owned());
-    json!(networks.chain(unix).collect::<Vec<_>>())
 }
 
 fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {

@@ -8,6 +8,7 @@
 //! (CVE-2026-39858). So are those of the fields that frame a message.
 
 mod element;
+mod peer;
 
 use std::net::IpAddr;
 
@@ -21,105 +22,14 @@ use crate::error::Kind;
 use crate::header::list::members_of;
 use crate::header::network;
 use element::{Element, Elements, Faulty, address};
+use peer::written;
+
+pub use peer::{Peer, Scheme, Trust};
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
-
-/// Who sent a request to this proxy. Made once for a connection.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    address: Option<IpAddr>,
-    text: Option<HeaderValue>,
-    trust: Trust,
-}
-
-/// Whether what a peer says about clients is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// It is a proxy of ours (`trustedProxies`).
-    Trusted,
-    /// It may be anybody.
-    Untrusted,
-}
-
-/// How a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Without TLS.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Peer {
-    /// The peer at this address, trusted as far as these claims go; one on a socket of this host has no address.
-    #[must_use]
-    pub fn new(address: Option<IpAddr>, claims: &Claims) -> Self {
-        let address = address.map(|address| address.to_canonical());
-        let is_anybody = claims.trusted.is_empty() && claims.hops.is_some();
-        Self {
-            address,
-            text: address.map(written),
-            trust: match is_anybody || network::holds(&claims.trusted, address) {
-                true => Trust::Trusted,
-                false => Trust::Untrusted,
-            },
-        }
-    }
-
-    /// Its address; IPv4 mapped into IPv6 is IPv4.
-    #[must_use]
-    pub fn address(&self) -> Option<IpAddr> {
-        self.address
-    }
-
-    /// Whether it is believed.
-    #[must_use]
-    pub fn trust(&self) -> Trust {
-        self.trust
-    }
-}
-
-/// An address as a value. Every connection has one, and most are of the old kind, for which formatting takes ten times as
-/// long as writing four numbers.
-fn written(address: IpAddr) -> HeaderValue {
-    let text = match address {
-        IpAddr::V4(address) => {
-            let mut text = BytesMut::with_capacity("255.255.255.255".len());
-            for octet in address.octets() {
-                if !text.is_empty() {
-                    text.extend_from_slice(b".");
-                }
-                text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
-            }
-            text.freeze()
-        }
-        IpAddr::V6(address) => address.to_string().into(),
-    };
-    HeaderValue::from_maybe_shared(text).expect("an address is digits, dots and colons")
-}
-
-impl Scheme {
-    /// As it stands in a URI.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    fn value(self) -> HeaderValue {
-        HeaderValue::from_static(self.as_str())
-    }
-
-    fn named(name: &[u8]) -> Option<Self> {
-        let is = |scheme: Self| name.eq_ignore_ascii_case(scheme.as_str().as_bytes());
-        [Self::Http, Self::Https].into_iter().find(|one| is(*one))
-    }
-}
 
 /// Where the walk back along a request's way has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
