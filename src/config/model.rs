@@ -5,6 +5,7 @@
 //! tell what stayed the same.
 
 mod by_host;
+mod edge;
 mod id;
 mod log;
 mod pool;
@@ -25,6 +26,7 @@ use crate::tls;
 use crate::units::Weight;
 
 pub use by_host::PoolByHost;
+pub use edge::{Bind, Claims, Dialect, Peers, ProxyProtocol, SocketRights};
 pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
@@ -89,14 +91,18 @@ pub struct Shutdown {
 pub struct Listener {
     /// Its name, unique.
     pub name: Arc<str>,
-    /// Where it listens. Port 0 takes any free port, which only tests want.
-    pub bind: SocketAddr,
+    /// Where it listens.
+    pub bind: Bind,
+    /// Who may connect to its socket, where that has a file.
+    pub rights: Option<SocketRights>,
+    /// Whose connections begin with who their client is.
+    pub proxy_protocol: ProxyProtocol,
     /// What is spoken on it.
     pub protocols: Protocols,
     /// What a client's FIN means while it waits for an answer.
     pub half_close: HalfClose,
-    /// Peers whose `X-Forwarded-*` fields are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// What is believed of the fields that say who the client is.
+    pub claims: Claims,
     /// The limits on its connections.
     pub limits: ListenerLimits,
     /// How it speaks TLS; `None` does not.

@@ -108,7 +108,7 @@ impl Ledger {
         }
         let mut record = Record::new(
             SystemTime::now(),
-            client.address,
+            client.address(),
             Method::default(),
             Version::HTTP_11,
         );
