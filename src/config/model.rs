@@ -4,8 +4,11 @@
 //! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
 //! tell what stayed the same.
 
+mod by_host;
+mod id;
 mod log;
 mod pool;
+mod protocols;
 mod resolver;
 
 use std::collections::BTreeSet;
@@ -22,11 +25,14 @@ use ipnet::IpNet;
 use crate::tls;
 use crate::units::Weight;
 
+pub use by_host::PoolByHost;
+pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
     ProbeAction, RingHash, WhenNoneReady, Word,
 };
+pub use protocols::Protocols;
 pub use resolver::{Family, Resolver};
 
 /// A whole, checked configuration.
@@ -69,14 +75,6 @@ impl Config {
 /// Series for more endpoints than this are off unless the file says otherwise.
 pub const MAX_ENDPOINT_SERIES: usize = 1_000;
 
-/// The position of a route in [`Config::routes`] of the same configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RouteId(pub usize);
-
-/// The position of a pool in [`Config::pools`] of the same configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolId(pub usize);
-
 /// What happens after SIGTERM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
@@ -103,36 +101,6 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// How it speaks TLS; `None` does not.
     pub tls: Option<Arc<tls::Spec>>,
-}
-
-/// What is spoken on a listener: one of them at least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocols {
-    /// HTTP/1.0 and HTTP/1.1
-    pub http1: bool,
-    /// HTTP/2, by ALPN over TLS, by prior knowledge without.
-    pub http2: bool,
-}
-
-impl Default for Protocols {
-    fn default() -> Self {
-        Self {
-            http1: true,
-            http2: true,
-        }
-    }
-}
-
-impl Protocols {
-    /// As they are written.
-    #[must_use]
-    pub fn words(self) -> Vec<&'static str> {
-        let both = [(self.http1, "http1"), (self.http2, "http2")];
-        both.into_iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, word)| word)
-            .collect()
-    }
 }
 
 /// What the half-close of a client means while it waits for an answer.
@@ -288,6 +256,8 @@ impl fmt::Debug for Pattern {
 pub enum Action {
     /// They go to one of these pools, by exact shares; never empty, never all of weight zero.
     Split(Vec<Share>),
+    /// Each goes to the pool that its host names.
+    PoolByHost(PoolByHost),
     /// They are sent elsewhere.
     Redirect(Redirect),
     /// They are answered at once.
@@ -303,6 +273,18 @@ pub struct Share {
     pub weight: Weight,
     /// It neither gives its share to others nor takes theirs when a pool has nothing ready.
     pub strict: bool,
+}
+
+impl Share {
+    /// A pool that gets everything.
+    #[must_use]
+    pub fn whole(pool: PoolId) -> Self {
+        Self {
+            pool,
+            weight: Weight::ONE,
+            strict: false,
+        }
+    }
 }
 
 /// A redirect; what is `None` is taken from the request.
