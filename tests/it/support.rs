@@ -8,6 +8,7 @@ pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod fiel;
 pub(crate) mod frames;
+pub(crate) mod front;
 mod message;
 pub(crate) mod scrape;
 pub(crate) mod terms;
