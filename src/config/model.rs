@@ -9,6 +9,7 @@ mod edge;
 mod id;
 mod log;
 mod pool;
+mod protocols;
 mod resolver;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
     ProbeAction, ProbeScheme, ProxyVersion, RingHash, WhenNoneReady, Word,
 };
+pub use protocols::Protocols;
 pub use resolver::{Family, Resolver};
 
 /// A whole, checked configuration.
@@ -107,36 +109,6 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// How it speaks TLS; `None` does not.
     pub tls: Option<Arc<tls::Spec>>,
-}
-
-/// What is spoken on a listener: one of them at least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocols {
-    /// HTTP/1.0 and HTTP/1.1
-    pub http1: bool,
-    /// HTTP/2, by ALPN over TLS, by prior knowledge without.
-    pub http2: bool,
-}
-
-impl Default for Protocols {
-    fn default() -> Self {
-        Self {
-            http1: true,
-            http2: true,
-        }
-    }
-}
-
-impl Protocols {
-    /// As they are written.
-    #[must_use]
-    pub fn words(self) -> Vec<&'static str> {
-        let both = [(self.http1, "http1"), (self.http2, "http2")];
-        both.into_iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, word)| word)
-            .collect()
-    }
 }
 
 /// What the half-close of a client means while it waits for an answer.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use rustc_hash::FxHashMap;
 
 use crate::access_log::Logger;
@@ -369,6 +369,14 @@ impl Client {
                 interim.headers_mut().clone_from(headers);
                 kept.push(interim);
             }
+        }
+    }
+
+    /// The protocol that it speaks, where no head tells.
+    pub(super) fn speaks(&self) -> Version {
+        match &*self.voice.borrow() {
+            Voice::None | Voice::Wire(_) => Version::HTTP_11,
+            Voice::Kept(_) => Version::HTTP_2,
         }
     }
 
