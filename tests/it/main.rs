@@ -15,11 +15,15 @@ mod documents;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod endpoint_tls;
 #[cfg(test)]
 mod endpoints;
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
+mod h2;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -29,6 +33,8 @@ mod metrics;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod real;
@@ -37,7 +43,11 @@ mod reload;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod sidecar;
+#[cfg(test)]
 mod splits;
+#[cfg(test)]
+mod supervised;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
