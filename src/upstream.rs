@@ -5,6 +5,7 @@
 
 mod answer;
 mod attempt;
+mod carrier;
 mod idle;
 mod io;
 mod line;
@@ -12,7 +13,8 @@ mod outbound;
 mod switched;
 
 pub(crate) use attempt::{Answer, Attempt, AttemptFailure, Freshness};
+pub(crate) use carrier::{Carrier, Drive};
 pub(crate) use idle::{Engaged, Entry, Upstreams};
-pub(crate) use line::{Drive, Hears, Line};
+pub(crate) use line::{Hears, Line};
 pub(crate) use outbound::{BodySlot, Hold, Outbound};
 pub(crate) use switched::Switched;

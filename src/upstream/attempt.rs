@@ -14,6 +14,7 @@ use crate::body::body_fault;
 use crate::clock;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
+use crate::upstream::carrier::{Carrier, Verdict};
 use crate::upstream::idle::Local;
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
@@ -30,19 +31,15 @@ pub(crate) struct Attempt {
 
 enum Stage {
     Connecting(Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>),
-    Exchange {
-        line: Box<Line>,
-        received_before: u64,
-        sent_before: u64,
-    },
+    Exchange(Carrier),
     Over,
 }
 
-/// The head of the endpoint's answer; its body comes over the line.
+/// The head of the endpoint's answer; its body comes by the carrier.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) response: Response<()>,
-    pub(crate) line: Box<Line>,
+    pub(crate) carrier: Carrier,
     /// How long the connection took to make; none if one was at hand.
     pub(crate) connect: Option<std::time::Duration>,
     /// From the request handed over to the head of the response.
@@ -71,10 +68,10 @@ impl Attempt {
             Freshness::New => None,
         };
         let stage = match unused {
-            Some(line) => exchange(line, outbound),
+            Some(line) => exchange(Carrier::Line(line), outbound),
             None => Stage::Connecting(Box::pin(Rc::clone(&local).connect())),
         };
-        let sent_at = matches!(stage, Stage::Exchange { .. }).then_some(now);
+        let sent_at = matches!(stage, Stage::Exchange(_)).then_some(now);
         Self {
             local,
             stage,
@@ -92,10 +89,8 @@ impl Attempt {
     /// How far it has come: what a limit that is reached now may conclude.
     pub(crate) fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Exchange {
-                line, sent_before, ..
-            } if line.tie.sent() > *sent_before => Progress::MaybeSeen,
-            Stage::Connecting(_) | Stage::Exchange { .. } | Stage::Over => Progress::NothingSent,
+            Stage::Exchange(carrier) if carrier.may_be_seen() => Progress::MaybeSeen,
+            Stage::Connecting(_) | Stage::Exchange(_) | Stage::Over => Progress::NothingSent,
         }
     }
 
@@ -109,7 +104,7 @@ impl Attempt {
             match ready!(connecting.as_mut().poll(cx)) {
                 Ok(line) => {
                     self.sent_at = Some(clock::now());
-                    self.stage = exchange(line, outbound);
+                    self.stage = exchange(Carrier::Line(line), outbound);
                 }
                 Err(error) => {
                     self.stage = Stage::Over;
@@ -120,10 +115,10 @@ impl Attempt {
                 }
             }
         }
-        let Stage::Exchange { line, .. } = &mut self.stage else {
+        let Stage::Exchange(carrier) = &mut self.stage else {
             return Poll::Pending;
         };
-        match line.poll_head(cx, self.hears.as_ref()) {
+        match carrier.poll_head(cx, self.hears.as_ref()) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answered(response))),
             Poll::Ready(Err(cause)) => Poll::Ready(Err(self.failed(cause))),
             Poll::Pending => Poll::Pending,
@@ -133,68 +128,49 @@ impl Attempt {
     fn answered(&mut self, response: Response<()>) -> Answer {
         let now = clock::now();
         let sent_at = self.sent_at.unwrap_or(now);
-        let Stage::Exchange { line, .. } = std::mem::replace(&mut self.stage, Stage::Over) else {
+        let Stage::Exchange(carrier) = std::mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("only an exchange is answered");
         };
-        line.tie.head_came();
         Answer {
             response,
-            connect: (!line.reused).then(|| sent_at.duration_since(self.began)),
-            line,
+            connect: (!carrier.is_reused()).then(|| sent_at.duration_since(self.began)),
+            carrier,
             took: now.duration_since(sent_at),
         }
     }
 
     fn failed(&mut self, cause: Cause) -> AttemptFailure {
-        let Stage::Exchange {
-            line,
-            received_before,
-            sent_before,
-        } = std::mem::replace(&mut self.stage, Stage::Over)
-        else {
+        let Stage::Exchange(carrier) = std::mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("only an exchange fails here");
         };
-        let answered = line.tie.received() > received_before;
-        let progress = if answered {
-            Progress::Answered
-        } else if line.tie.sent() == sent_before {
-            Progress::NothingSent
-        } else {
-            Progress::MaybeSeen
-        };
+        let Verdict {
+            kind,
+            progress,
+            stale,
+        } = carrier.verdict();
         let fault = body_fault(&*cause);
-        let kind = if let Some(kind) = fault {
-            kind
-        } else if self.local.endpoint().state() == State::Dead {
-            Kind::EndpointDead
-        } else if answered {
-            Kind::MalformedResponse
-        } else {
-            Kind::Reset
+        let kind = match fault {
+            Some(kind) => kind,
+            None if self.local.endpoint().state() == State::Dead => Kind::EndpointDead,
+            None => kind,
         };
         AttemptFailure {
             error: Error::because(kind, progress, cause),
-            stale: line.reused && !answered && fault.is_none(),
+            stale: stale && fault.is_none(),
         }
     }
 }
 
-fn exchange(mut line: Box<Line>, outbound: &Outbound) -> Stage {
-    let received_before = line.tie.received();
-    let sent_before = line.tie.sent();
-    line.begin(outbound);
-    Stage::Exchange {
-        line,
-        received_before,
-        sent_before,
-    }
+fn exchange(mut carrier: Carrier, outbound: &Outbound) -> Stage {
+    carrier.begin(outbound);
+    Stage::Exchange(carrier)
 }
 
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
             Stage::Connecting(_) => "connecting",
-            Stage::Exchange { .. } => "exchange",
+            Stage::Exchange(_) => "exchange",
             Stage::Over => "over",
         };
         f.debug_struct("Attempt")

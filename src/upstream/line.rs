@@ -3,10 +3,8 @@
 //! The request's body flows whenever anything here is polled, so that an endpoint may answer before it has all of it.
 //! Strictness about the answer's framing is `answer.rs`, about its chunks `wire/body.rs`.
 
-use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,11 +16,12 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
+use crate::error::{Kind, Progress};
 use crate::upstream::answer::{self, End, Expected, Malformed};
+use crate::upstream::carrier::Verdict;
 use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
 use crate::upstream::outbound::{BodySlot, Outbound};
@@ -54,7 +53,10 @@ pub(crate) struct Line {
     receiving: Receiving,
     /// Nothing has been said or seen that forbids another request.
     persists: bool,
-    pub(super) tie: Rc<Tie>,
+    tie: Rc<Tie>,
+    /// What had been received and sent when the present request began.
+    received_before: u64,
+    sent_before: u64,
     local: Rc<Local>,
     slot: usize,
     /// When it may no longer be taken up again; `None` is never.
@@ -96,6 +98,8 @@ impl Line {
             receiving: Receiving::Over,
             persists: true,
             tie,
+            received_before: 0,
+            sent_before: 0,
             local,
             slot,
             expires: None,
@@ -107,6 +111,8 @@ impl Line {
     /// Begins a request; it goes out when the line is polled.
     pub(super) fn begin(&mut self, request: &Outbound) {
         let headers = &request.headers;
+        self.received_before = self.tie.received();
+        self.sent_before = self.tie.sent();
         self.tie.await_head();
         self.out
             .push_request(&request.method, &request.target, headers);
@@ -147,6 +153,7 @@ impl Line {
                     End::Close => Receiving::UntilClose,
                 };
                 self.rest_if_over();
+                self.tie.head_came();
                 return Poll::Ready(Ok(head.response));
             }
             if ready!(self.poll_fill(cx))? == 0 {
@@ -330,28 +337,37 @@ impl Line {
         self.promised
     }
 
-    /// Sends the rest of the request in a task of its own, because who relays the answer may be held up by a client that
-    /// must be able to go on sending.
-    pub(crate) fn detach(self: Box<Self>) -> Drive {
-        let line = Rc::new(RefCell::new(self));
-        let sender = Rc::clone(&line);
-        let task = tokio::task::spawn_local(async move {
-            let sent = poll_fn(|cx| {
-                let line = &mut **sender.borrow_mut();
-                match line.send(cx) {
-                    Ok(()) if line.sending.is_none() && line.out.is_empty() => Poll::Ready(Ok(())),
-                    Ok(()) => Poll::Pending,
-                    Err(cause) => Poll::Ready(Err(cause)),
-                }
-            });
-            if sent.await.is_err() {
-                // Who relays the answer finds its connection cut, and asks the body why.
-                sender.borrow().tie.cut();
-            }
-        });
-        Drive::Detached {
-            line,
-            _task: Detached(task),
+    /// Ready when the request has been sent whole.
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        self.send(cx)?;
+        match self.sending.is_none() && self.out.is_empty() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Ends the connection: whoever reads from it is woken and finds it broken.
+    pub(super) fn cut(&self) {
+        self.tie.cut();
+    }
+
+    /// Whether octets of the present request have gone out.
+    pub(super) fn may_be_seen(&self) -> bool {
+        self.tie.sent() > self.sent_before
+    }
+
+    /// What it means that the head of the answer did not come.
+    pub(super) fn verdict(&self) -> Verdict {
+        let answered = self.tie.received() > self.received_before;
+        let (kind, progress) = match (answered, self.may_be_seen()) {
+            (true, _) => (Kind::MalformedResponse, Progress::Answered),
+            (false, true) => (Kind::Reset, Progress::MaybeSeen),
+            (false, false) => (Kind::Reset, Progress::NothingSent),
+        };
+        Verdict {
+            kind,
+            progress,
+            stale: self.reused && !answered,
         }
     }
 
@@ -390,30 +406,5 @@ fn body_framing(headers: &HeaderMap) -> Framing {
     match octets {
         Some(0) | None => Framing::None,
         Some(octets) => Framing::Length(octets),
-    }
-}
-
-/// Who drives a connection while its response is relayed.
-#[derive(Debug)]
-pub(crate) enum Drive {
-    /// Whoever relays the response.
-    Inline(Box<Line>),
-    /// The request's body has a task of its own.
-    Detached {
-        line: Rc<RefCell<Box<Line>>>,
-        /// Ends the task when it is dropped.
-        _task: Detached,
-    },
-    /// Nobody any more.
-    Over,
-}
-
-/// A task that ends with its handle.
-#[derive(Debug)]
-pub(crate) struct Detached(JoinHandle<()>);
-
-impl Drop for Detached {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
