@@ -62,6 +62,10 @@ pub enum Kind {
     ConnectFailed,
     /// The connection was not made within `connect.timeout`.
     ConnectTimeout,
+    /// The endpoint does not speak HTTP/2, as its pool says.
+    NotHttp2,
+    /// The endpoint refused the request before it did anything with it: `REFUSED_STREAM`, or a connection that it was ending.
+    RefusedStream,
     /// The endpoint closed or reset the connection before any octet of a response.
     Reset,
     /// The endpoint's answer breaks the grammar of RFC 9112, or was not asked for.
@@ -166,6 +170,8 @@ impl Kind {
             | Self::ConnectRefused
             | Self::ConnectFailed
             | Self::ConnectTimeout
+            | Self::NotHttp2
+            | Self::RefusedStream
             | Self::Reset
             | Self::MalformedResponse
             | Self::EndpointDead
@@ -200,6 +206,8 @@ impl Kind {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::NotHttp2 => "not_http2",
+            Self::RefusedStream => "refused_stream",
             Self::Reset => "reset",
             Self::MalformedResponse => "malformed_response",
             Self::EndpointDead => "endpoint_dead",

@@ -377,7 +377,13 @@ fn relay(
         Some(_) | None => RequestSide::Ended,
     };
     let idle = route.timeouts.idle;
-    let mut relay = Relay::new(carrier, request_side, engaged, Rc::clone(&client.clocks), idle);
+    let mut relay = Relay::new(
+        carrier,
+        request_side,
+        engaged,
+        Rc::clone(&client.clocks),
+        idle,
+    );
     relay.settle();
     Ok(Relayed::Answer(Response::from_parts(
         versioned(head),

@@ -25,7 +25,7 @@ use crate::units::Weight;
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
-    ProbeAction, RingHash, WhenNoneReady, Word,
+    ProbeAction, RingHash, UpstreamProtocol, WhenNoneReady, Word,
 };
 pub use resolver::{Family, Resolver};
 
@@ -313,6 +313,8 @@ pub struct Retry {
     pub attempts: u32,
     /// On a connection that could not be made (`connectFailure`).
     pub on_connect_failure: bool,
+    /// On a request that the endpoint refused before it did anything with it (`refusedStream`).
+    pub on_refused_stream: bool,
     /// On a connection that ended before any octet of a response (`reset`).
     pub on_reset: bool,
 }
@@ -392,6 +394,7 @@ impl Default for Retry {
         Self {
             attempts: 2,
             on_connect_failure: true,
+            on_refused_stream: true,
             on_reset: true,
         }
     }

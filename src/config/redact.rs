@@ -254,6 +254,7 @@ fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {
 fn retry(route: &Route) -> Value {
     let on = [
         ("connectFailure", route.retry.on_connect_failure),
+        ("refusedStream", route.retry.on_refused_stream),
         ("reset", route.retry.on_reset),
     ];
     let on: Vec<&str> = on
@@ -349,7 +350,7 @@ fn pool(pool: &Pool) -> Value {
         ),
         ("balance", balance(&pool.balance)),
         ("endpoints", pool.endpoints.iter().map(endpoint).collect()),
-        ("protocol", json!("http1")),
+        ("protocol", json!(pool.protocol.word())),
         (
             "connect",
             json!({

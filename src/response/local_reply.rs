@@ -58,7 +58,10 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::ConnectRefused => (502, "fiel; error=connection_refused", Stays),
         Kind::ConnectFailed => (502, "fiel; error=destination_ip_unroutable", Stays),
         Kind::ConnectTimeout => (504, "fiel; error=connection_timeout", Stays),
-        Kind::Reset | Kind::EndpointDead => (502, "fiel; error=connection_terminated", Stays),
+        Kind::NotHttp2 => (502, "fiel; error=http_protocol_error", Stays),
+        Kind::RefusedStream | Kind::Reset | Kind::EndpointDead => {
+            (502, "fiel; error=connection_terminated", Stays)
+        }
         Kind::MalformedResponse => (502, "fiel; error=http_protocol_error", Stays),
         Kind::ResponseCut => (502, "fiel; error=http_response_incomplete", Closes),
         Kind::ResponseTooSlow => (504, "fiel; error=connection_read_timeout", Closes),

@@ -15,7 +15,8 @@ use crate::clock;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::carrier::{Carrier, Verdict};
-use crate::upstream::idle::Local;
+use crate::upstream::http2::{self, Placed, Stream, Ticket};
+use crate::upstream::idle::{Local, Speaks};
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
 
@@ -31,6 +32,8 @@ pub(crate) struct Attempt {
 
 enum Stage {
     Connecting(Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>),
+    /// For room on a connection of HTTP/2.
+    Waiting(Ticket),
     Exchange(Carrier),
     Over,
 }
@@ -63,13 +66,21 @@ impl Attempt {
         hears: Option<Rc<dyn Hears>>,
         now: Instant,
     ) -> Self {
-        let unused = match fresh {
-            Freshness::Any => local.take_unused(now),
-            Freshness::New => None,
-        };
-        let stage = match unused {
-            Some(line) => exchange(Carrier::Line(line), outbound),
-            None => Stage::Connecting(Box::pin(Rc::clone(&local).connect())),
+        let stage = match local.speaks() {
+            Speaks::Http1 => {
+                let unused = match fresh {
+                    Freshness::Any => local.take_unused(now),
+                    Freshness::New => None,
+                };
+                match unused {
+                    Some(line) => exchange(Carrier::Line(line), outbound),
+                    None => Stage::Connecting(Box::pin(Rc::clone(&local).connect())),
+                }
+            }
+            Speaks::Http2 => match http2::Pool::place(&local, fresh == Freshness::New) {
+                Placed::At(place) => exchange(Carrier::Stream(Stream::on(place)), outbound),
+                Placed::Waits(ticket) => Stage::Waiting(ticket),
+            },
         };
         let sent_at = matches!(stage, Stage::Exchange(_)).then_some(now);
         Self {
@@ -90,7 +101,9 @@ impl Attempt {
     pub(crate) fn progress(&self) -> Progress {
         match &self.stage {
             Stage::Exchange(carrier) if carrier.may_be_seen() => Progress::MaybeSeen,
-            Stage::Connecting(_) | Stage::Exchange(_) | Stage::Over => Progress::NothingSent,
+            Stage::Connecting(_) | Stage::Waiting(_) | Stage::Exchange(_) | Stage::Over => {
+                Progress::NothingSent
+            }
         }
     }
 
@@ -100,20 +113,29 @@ impl Attempt {
         cx: &mut Context<'_>,
         outbound: &Outbound,
     ) -> Poll<Result<Answer, AttemptFailure>> {
-        if let Stage::Connecting(connecting) = &mut self.stage {
-            match ready!(connecting.as_mut().poll(cx)) {
-                Ok(line) => {
-                    self.sent_at = Some(clock::now());
-                    self.stage = exchange(Carrier::Line(line), outbound);
-                }
-                Err(error) => {
-                    self.stage = Stage::Over;
-                    return Poll::Ready(Err(AttemptFailure {
-                        error,
-                        stale: false,
-                    }));
-                }
+        let carrier = match &mut self.stage {
+            Stage::Connecting(connecting) => {
+                Some(ready!(connecting.as_mut().poll(cx)).map(Carrier::Line))
             }
+            Stage::Waiting(ticket) => {
+                let place = ready!(ticket.poll(cx));
+                Some(place.map(|place| Carrier::Stream(Stream::on(place))))
+            }
+            Stage::Exchange(_) | Stage::Over => None,
+        };
+        match carrier {
+            Some(Ok(carrier)) => {
+                self.sent_at = Some(clock::now());
+                self.stage = exchange(carrier, outbound);
+            }
+            Some(Err(error)) => {
+                self.stage = Stage::Over;
+                return Poll::Ready(Err(AttemptFailure {
+                    error,
+                    stale: false,
+                }));
+            }
+            None => {}
         }
         let Stage::Exchange(carrier) = &mut self.stage else {
             return Poll::Pending;
@@ -169,7 +191,7 @@ fn exchange(mut carrier: Carrier, outbound: &Outbound) -> Stage {
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
-            Stage::Connecting(_) => "connecting",
+            Stage::Connecting(_) | Stage::Waiting(_) => "connecting",
             Stage::Exchange(_) => "exchange",
             Stage::Over => "over",
         };

@@ -15,6 +15,7 @@ use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
 use crate::error::{Kind, Progress};
+use crate::upstream::http2::Stream;
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
 
@@ -22,6 +23,8 @@ use crate::upstream::outbound::Outbound;
 pub(crate) enum Carrier {
     /// A whole connection of HTTP/1.
     Line(Box<Line>),
+    /// A stream of a connection of HTTP/2.
+    Stream(Box<Stream>),
 }
 
 /// What the end of a try before its answer means.
@@ -38,6 +41,7 @@ impl Carrier {
     pub(super) fn begin(&mut self, request: &Outbound) {
         match self {
             Self::Line(line) => line.begin(request),
+            Self::Stream(stream) => stream.begin(request),
         }
     }
 
@@ -49,6 +53,7 @@ impl Carrier {
     ) -> Poll<Result<Response<()>, Cause>> {
         match self {
             Self::Line(line) => line.poll_head(cx, hears),
+            Self::Stream(stream) => stream.poll_head(cx, hears),
         }
     }
 
@@ -56,6 +61,7 @@ impl Carrier {
     pub(super) fn may_be_seen(&self) -> bool {
         match self {
             Self::Line(line) => line.may_be_seen(),
+            Self::Stream(stream) => stream.may_be_seen(),
         }
     }
 
@@ -63,6 +69,7 @@ impl Carrier {
     pub(super) fn verdict(&self) -> Verdict {
         match self {
             Self::Line(line) => line.verdict(),
+            Self::Stream(stream) => stream.verdict(),
         }
     }
 
@@ -70,6 +77,7 @@ impl Carrier {
     pub(super) fn is_reused(&self) -> bool {
         match self {
             Self::Line(line) => line.reused,
+            Self::Stream(stream) => stream.is_reused(),
         }
     }
 
@@ -80,6 +88,7 @@ impl Carrier {
     ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
         match self {
             Self::Line(line) => line.poll_frame(cx),
+            Self::Stream(stream) => stream.poll_frame(cx),
         }
     }
 
@@ -87,6 +96,7 @@ impl Carrier {
     pub(crate) fn is_over(&self) -> bool {
         match self {
             Self::Line(line) => line.is_over(),
+            Self::Stream(stream) => stream.is_over(),
         }
     }
 
@@ -94,6 +104,7 @@ impl Carrier {
     pub(crate) fn size_hint(&self) -> SizeHint {
         match self {
             Self::Line(line) => line.size_hint(),
+            Self::Stream(stream) => stream.size_hint(),
         }
     }
 
@@ -101,6 +112,8 @@ impl Carrier {
     pub(crate) fn release(self) {
         match self {
             Self::Line(line) => line.release(),
+            // Its room on the connection is given back when it is dropped.
+            Self::Stream(_) => {}
         }
     }
 
@@ -126,6 +139,7 @@ impl Carrier {
     pub(crate) fn into_line(self) -> Option<Box<Line>> {
         match self {
             Self::Line(line) => Some(line),
+            Self::Stream(_) => None,
         }
     }
 
@@ -133,12 +147,14 @@ impl Carrier {
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         match self {
             Self::Line(line) => line.poll_sent(cx),
+            Self::Stream(stream) => stream.poll_sent(cx),
         }
     }
 
     fn cut(&mut self) {
         match self {
             Self::Line(line) => line.cut(),
+            Self::Stream(stream) => stream.cut(),
         }
     }
 }
@@ -147,6 +163,7 @@ impl fmt::Debug for Carrier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(line) => line.fmt(f),
+            Self::Stream(stream) => stream.fmt(f),
         }
     }
 }

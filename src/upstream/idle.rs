@@ -8,17 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::config::model::{self, Connect};
+use crate::config::model::{self, Connect, UpstreamProtocol};
 use crate::dial;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::metrics::PoolTraffic;
 use crate::metrics::cells::WorkerId;
 use crate::pool::Pool;
+use crate::upstream::http2;
 use crate::upstream::io::Tie;
 use crate::upstream::line::Line;
 
@@ -44,12 +46,33 @@ pub(crate) struct Local {
     connect: RefCell<Connect>,
     /// The pool's, which holds for what is in flight when the pool itself has left the configuration.
     drain_timeout: Cell<Option<Duration>>,
+    speaks: Cell<Speaks>,
+    http2: http2::Pool,
     /// The one used last is taken first, so that the others grow old and go.
     unused: RefCell<VecDeque<Box<Line>>>,
     closed: Rc<Cell<bool>>,
     ties: RefCell<Ties>,
     died: Notify,
     drained_since: Cell<Option<Instant>>,
+}
+
+/// What is spoken to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// A connection for each request in flight.
+    Http1,
+    /// Many requests over each connection.
+    Http2,
+}
+
+impl Speaks {
+    fn by(protocol: UpstreamProtocol) -> Self {
+        match protocol {
+            // Without TLS nothing tells which of both an endpoint speaks.
+            UpstreamProtocol::Http1 | UpstreamProtocol::Auto => Self::Http1,
+            UpstreamProtocol::Http2 => Self::Http2,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +102,8 @@ impl Upstreams {
             traffic: Arc::clone(pool.traffic()),
             connect: RefCell::new(pool.spec().connect.clone()),
             drain_timeout: Cell::new(pool.spec().drain_timeout),
+            speaks: Cell::new(Speaks::by(pool.spec().protocol)),
+            http2: http2::Pool::default(),
             unused: RefCell::default(),
             closed: Rc::clone(&self.closed),
             ties: RefCell::default(),
@@ -102,10 +127,11 @@ impl Upstreams {
                     local.connect.replace(spec.connect.clone());
                 }
                 local.drain_timeout.set(spec.drain_timeout);
+                local.speak(Speaks::by(spec.protocol));
             }
             match local.endpoint.state() {
                 State::Dead => local.cut(),
-                State::Draining => drop(local.unused.take()),
+                State::Draining => local.close_unused(),
                 State::Starting | State::Ready | State::Unready => local.drained_since.set(None),
             }
         }
@@ -132,16 +158,18 @@ impl Upstreams {
         for local in self.all() {
             local.sweep(now);
         }
-        self.locals
-            .borrow_mut()
-            .retain(|_, local| Rc::strong_count(local) > 1 || !local.unused.borrow().is_empty());
+        self.locals.borrow_mut().retain(|_, local| {
+            Rc::strong_count(local) > 1
+                || !local.unused.borrow().is_empty()
+                || !local.http2.is_empty()
+        });
     }
 
     /// Closes all unused connections, and each other one when its request is over.
     pub(crate) fn close_unused(&self) {
         self.closed.set(true);
         for local in self.all() {
-            drop(local.unused.take());
+            local.close_unused();
         }
     }
 
@@ -154,6 +182,9 @@ impl Drop for Upstreams {
     fn drop(&mut self) {
         // An unused connection and the table that keeps it hold each other.
         self.close_unused();
+        for local in self.all() {
+            local.http2.end();
+        }
     }
 }
 
@@ -221,29 +252,64 @@ impl Local {
 
     /// Makes a connection.
     pub(super) async fn connect(self: Rc<Self>) -> Result<Box<Line>, Error> {
-        let limit = self.connect.borrow().timeout;
-        let dialled = tokio::select! {
+        let tcp = tokio::select! {
             biased;
-            dialled = dial::connect(self.endpoint.address(), limit) => dialled,
-            () = self.died.notified() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
+            dialled = self.dial() => dialled?,
+            () = self.died() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
         };
-        let tcp = dialled.map_err(|error| {
+        Ok(Line::over(tcp, self))
+    }
+
+    /// Makes a socket's connection.
+    pub(super) async fn dial(&self) -> Result<TcpStream, Error> {
+        let limit = self.connect_timeout();
+        let dialled = dial::connect(self.endpoint.address(), limit).await;
+        dialled.map_err(|error| {
             let kind = match error.kind() {
                 io::ErrorKind::ConnectionRefused => Kind::ConnectRefused,
                 io::ErrorKind::TimedOut => Kind::ConnectTimeout,
                 _ => Kind::ConnectFailed,
             };
             Error::because(kind, Progress::NothingSent, error)
-        })?;
-        Ok(Line::over(tcp, self))
+        })
+    }
+
+    /// Ready when the endpoint is declared dead.
+    pub(super) async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    /// What is spoken on new connections.
+    pub(super) fn speaks(&self) -> Speaks {
+        self.speaks.get()
+    }
+
+    /// The connections of HTTP/2.
+    pub(super) fn http2(&self) -> &http2::Pool {
+        &self.http2
+    }
+
+    /// How long making a connection may take.
+    pub(super) fn connect_timeout(&self) -> Option<Duration> {
+        self.connect.borrow().timeout
+    }
+
+    /// How long unused connections are kept, and how many.
+    pub(super) fn keeping(&self) -> (Option<Duration>, usize) {
+        let connect = self.connect.borrow();
+        (connect.keep_alive, connect.max_idle_per_worker)
+    }
+
+    /// Whether connections are kept at all.
+    pub(super) fn keeps(&self, speaks: Speaks) -> bool {
+        let is_leaving = matches!(self.endpoint.state(), State::Dead | State::Draining);
+        !is_leaving && !self.closed.get() && self.speaks.get() == speaks
     }
 
     /// Keeps an unused connection for the next request.
     pub(super) fn keep(&self, mut line: Box<Line>) {
-        let state = self.endpoint.state();
         let connect = self.connect.borrow();
-        let is_leaving = matches!(state, State::Dead | State::Draining);
-        if connect.max_idle_per_worker == 0 || is_leaving || self.closed.get() {
+        if connect.max_idle_per_worker == 0 || !self.keeps(Speaks::Http1) {
             return;
         }
         let promised = line
@@ -290,12 +356,24 @@ impl Local {
         &self.endpoint
     }
 
-    fn cut(&self) {
+    /// Takes up the protocol of a new configuration.
+    fn speak(&self, speaks: Speaks) {
+        if self.speaks.replace(speaks) != speaks {
+            self.close_unused();
+        }
+    }
+
+    fn close_unused(&self) {
         drop(self.unused.take());
+        self.http2.close_unused();
+    }
+
+    fn cut(&self) {
+        self.close_unused();
         self.died.notify_waiters();
         let ties: Vec<Rc<Tie>> = self.ties.borrow().slots.iter().flatten().cloned().collect();
         for tie in ties {
-            tie.cut();
+            tie.cut("the endpoint is dead");
         }
     }
 
@@ -304,5 +382,6 @@ impl Local {
         unused.retain_mut(|line| line.is_fit(now));
         // Nothing else runs on this thread meanwhile, so nothing was kept in between.
         self.unused.replace(unused);
+        self.http2.sweep(now);
     }
 }

@@ -348,7 +348,7 @@ impl Line {
 
     /// Ends the connection: whoever reads from it is woken and finds it broken.
     pub(super) fn cut(&self) {
-        self.tie.cut();
+        self.tie.cut("the request broke off");
     }
 
     /// Whether octets of the present request have gone out.

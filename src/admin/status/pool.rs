@@ -20,6 +20,7 @@ pub(crate) struct Pool<'a> {
     version: Option<&'a str>,
     deployment: Option<Deployment<'a>>,
     balance: &'static str,
+    protocol: &'static str,
     standing: &'static str,
     when_none_ready: &'static str,
     /// Endpoints that fail liveness and are not declared dead, because too many others are.
@@ -108,6 +109,7 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime
         version: spec.version.as_deref(),
         deployment: spec.deployment.as_ref().map(deployment),
         balance: spec.balance.word(),
+        protocol: spec.protocol.word(),
         standing: match pool.standing() {
             Standing::Able => "able",
             Standing::Unjudged => "unjudged",

@@ -16,7 +16,8 @@ use crate::config::keys::{
     CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
 };
 use crate::config::model::{
-    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, WhenNoneReady,
+    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, UpstreamProtocol,
+    WhenNoneReady,
 };
 use crate::config::problem::quoted;
 use crate::config::source::Place;
@@ -90,9 +91,14 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         .get("ports")
         .map(|at| ports(findings, at))
         .unwrap_or_default();
-    if let Some(at) = fields.get("protocol") {
-        findings.word(at, &UPSTREAM_PROTOCOL);
-    }
+    let protocol = match fields
+        .get("protocol")
+        .and_then(|at| findings.word(at, &UPSTREAM_PROTOCOL))
+    {
+        Some("http2") => UpstreamProtocol::Http2,
+        Some("auto") => UpstreamProtocol::Auto,
+        _ => UpstreamProtocol::Http1,
+    };
     let connect = fields
         .get("connect")
         .map(|at| connect(findings, at))
@@ -124,6 +130,7 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         deployment,
         balance,
         endpoints: endpoints?,
+        protocol,
         connect,
         startup_probe,
         readiness_probe,

@@ -1,0 +1,438 @@
+//! Who gets which connection: a worker's connections of HTTP/2 to one endpoint, and those who wait for one.
+//!
+//! A request takes the oldest connection that has room, so that the others fall idle and go. Where none has, one is made,
+//! and those that come meanwhile wait for it, in order, as many as it will presumably take; for more another is begun at
+//! the same time. Who waits does so no longer than making a connection may take, and fails with it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::ResponseFuture;
+use http::Request;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::error::{Error, Kind, Progress};
+use crate::upstream::http2::connection::{self, Connection, STREAMS};
+use crate::upstream::http2::watch::Seen;
+use crate::upstream::idle::{Local, Speaks};
+
+/// What an endpoint is taken to carry over one connection before it has said so; the least that RFC 9113 §6.5.2 recommends.
+const PRESUMED: usize = 100;
+
+/// The connections of one worker to one endpoint.
+#[derive(Debug)]
+pub(in crate::upstream) struct Pool {
+    connections: RefCell<Vec<Rc<Connection>>>,
+    /// The tasks of all connections, also of those being made.
+    tasks: RefCell<Vec<(u64, AbortHandle)>>,
+    waiting: RefCell<VecDeque<Rc<Waiting>>>,
+    /// How many of them still wait.
+    wanted: Cell<usize>,
+    dials: Cell<usize>,
+    /// What the endpoint carried over the connection made last.
+    usual: Cell<usize>,
+    /// Of the next connection.
+    number: Cell<u64>,
+}
+
+/// What a request gets that asks for a connection.
+pub(in crate::upstream) enum Placed {
+    At(Place),
+    Waits(Ticket),
+}
+
+/// Room for one request on a connection, given back when it is dropped.
+pub(in crate::upstream) struct Place {
+    connection: Rc<Connection>,
+    local: Rc<Local>,
+    /// The connection was made while the request waited.
+    fresh: bool,
+}
+
+/// A place in the queue.
+pub(in crate::upstream) struct Ticket {
+    waiting: Rc<Waiting>,
+    local: Rc<Local>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// Connections that were begun before this one will not do.
+    from: u64,
+    gone: Cell<bool>,
+    outcome: RefCell<Option<Result<Place, Failure>>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Why no connection could be made; told to all who waited for it.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) kind: Kind,
+    pub(super) cause: Arc<str>,
+}
+
+impl Failure {
+    pub(super) fn new(kind: Kind, cause: &str) -> Self {
+        Self {
+            kind,
+            cause: cause.into(),
+        }
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            connections: RefCell::default(),
+            tasks: RefCell::default(),
+            waiting: RefCell::default(),
+            wanted: Cell::new(0),
+            dials: Cell::new(0),
+            usual: Cell::new(PRESUMED),
+            number: Cell::new(0),
+        }
+    }
+}
+
+impl Pool {
+    /// Room for a request, at once or in its turn. With `fresh` only on a connection that is being made or yet to be:
+    /// the one before died under it, and its like may have too.
+    pub(in crate::upstream) fn place(local: &Rc<Local>, fresh: bool) -> Placed {
+        let pool = local.http2();
+        if !fresh && let Some(connection) = pool.with_room(0) {
+            return Placed::At(Place::take(local, connection, false));
+        }
+        let from = match fresh {
+            true => pool.number.get() - pool.dials.get() as u64,
+            false => 0,
+        };
+        let waiting = Rc::new(Waiting {
+            from,
+            gone: Cell::new(false),
+            outcome: RefCell::new(None),
+            waker: RefCell::new(None),
+        });
+        pool.waiting.borrow_mut().push_back(Rc::clone(&waiting));
+        pool.wanted.set(pool.wanted.get() + 1);
+        pool.dial_for_those_who_wait(local);
+        Placed::Waits(Ticket {
+            waiting,
+            local: Rc::clone(local),
+        })
+    }
+
+    fn with_room(&self, from: u64) -> Option<Rc<Connection>> {
+        let connections = self.connections.borrow();
+        let fit = |one: &&Rc<Connection>| one.number >= from && one.has_room();
+        connections.iter().find(fit).cloned()
+    }
+
+    fn dial_for_those_who_wait(&self, local: &Rc<Local>) {
+        while self.wanted.get() > self.dials.get().saturating_mul(self.usual.get()) {
+            let number = self.number.get();
+            self.number.set(number + 1);
+            self.dials.set(self.dials.get() + 1);
+            let task = connection::begin(local, number);
+            let mut tasks = self.tasks.borrow_mut();
+            tasks.retain(|(_, task)| !task.is_finished());
+            tasks.push((number, task));
+        }
+    }
+
+    /// The task of a connection.
+    pub(super) fn task_of(&self, number: u64) -> Option<AbortHandle> {
+        let mut tasks = self.tasks.borrow_mut();
+        let at = tasks.iter().position(|(one, _)| *one == number)?;
+        Some(tasks.swap_remove(at).1)
+    }
+
+    /// Gives room to those who wait, in order.
+    fn grant(&self, local: &Rc<Local>) {
+        let mut passed = VecDeque::new();
+        loop {
+            let Some(waiting) = self.waiting.borrow_mut().pop_front() else {
+                break;
+            };
+            if waiting.gone.get() {
+                continue;
+            }
+            match self.with_room(waiting.from) {
+                Some(connection) => {
+                    self.settle(&waiting, Ok(Place::take(local, connection, true)));
+                }
+                None => {
+                    let anything_will_do = waiting.from == 0;
+                    passed.push_back(waiting);
+                    if anything_will_do {
+                        break;
+                    }
+                }
+            }
+        }
+        let mut queue = self.waiting.borrow_mut();
+        while let Some(waiting) = passed.pop_back() {
+            queue.push_front(waiting);
+        }
+    }
+
+    fn settle(&self, waiting: &Waiting, outcome: Result<Place, Failure>) {
+        waiting.gone.set(true);
+        self.wanted.set(self.wanted.get() - 1);
+        waiting.outcome.replace(Some(outcome));
+        if let Some(waker) = waiting.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// A connection has been polled: room may have come.
+    pub(super) fn look_for_room(&self, local: &Rc<Local>, connection: &Connection) {
+        if self.wanted.get() > 0 && connection.has_room() {
+            self.grant(local);
+        }
+    }
+
+    /// Closes unused connections that are past their time.
+    pub(in crate::upstream) fn sweep(&self, now: Instant) {
+        let is_past = |one: &Connection| one.expires.get().is_some_and(|expires| expires <= now);
+        self.retire_unused(is_past);
+    }
+
+    /// Closes all unused connections.
+    pub(in crate::upstream) fn close_unused(&self) {
+        self.retire_unused(|_| true);
+    }
+
+    fn retire_unused(&self, is_it: impl Fn(&Connection) -> bool) {
+        for connection in &*self.connections.borrow() {
+            if connection.streams.get() == 0 && is_it(connection) {
+                connection.retire();
+            }
+        }
+    }
+
+    /// Ends all connections at once, also those being made.
+    pub(in crate::upstream) fn end(&self) {
+        for (_, task) in self.tasks.take() {
+            task.abort();
+        }
+        for connection in self.connections.take() {
+            connection.end();
+        }
+    }
+
+    /// Whether there is nothing here to be kept.
+    pub(in crate::upstream) fn is_empty(&self) -> bool {
+        self.connections.borrow().is_empty() && self.dials.get() == 0
+    }
+
+    /// A request has left its connection.
+    fn left(&self, local: &Rc<Local>, connection: &Connection) {
+        if self.wanted.get() > 0 {
+            self.grant(local);
+        }
+        if connection.streams.get() > 0 || connection.is_retired() {
+            return;
+        }
+        let (kept, most) = local.keeping();
+        if most == 0 || kept.is_some_and(|kept| kept.is_zero()) || !local.keeps(Speaks::Http2) {
+            connection.retire();
+            return;
+        }
+        connection
+            .expires
+            .set(kept.and_then(|kept| clock::now().checked_add(kept)));
+        let connections = self.connections.borrow();
+        let mut unused = connections
+            .iter()
+            .filter(|one| one.streams.get() == 0 && !one.is_retired());
+        let Some(newest) = unused.next_back() else {
+            return;
+        };
+        if unused.count() >= most {
+            // The one that would be taken last.
+            newest.retire();
+        }
+    }
+}
+
+impl Place {
+    fn take(local: &Rc<Local>, connection: Rc<Connection>, fresh: bool) -> Self {
+        connection.streams.set(connection.streams.get() + 1);
+        Self {
+            connection,
+            local: Rc::clone(local),
+            fresh,
+        }
+    }
+
+    /// Opens the stream that the place is for.
+    pub(super) fn open(
+        &self,
+        request: Request<()>,
+        ends: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        self.connection.open(request, ends)
+    }
+
+    /// Whether the connection was there before the request wanted it.
+    pub(super) fn is_reused(&self) -> bool {
+        !self.fresh
+    }
+
+    /// What is known of the connection's frames.
+    pub(super) fn seen(&self) -> &Seen {
+        &self.connection.seen
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let streams = self.connection.streams.get();
+        self.connection.streams.set(streams - 1);
+        self.local.http2().left(&self.local, &self.connection);
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("connection", &self.connection.number)
+            .field("fresh", &self.fresh)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ticket {
+    /// Ready when there is room, or nothing to wait for.
+    pub(in crate::upstream) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Place, Error>> {
+        match self.waiting.outcome.take() {
+            Some(Ok(place)) => Poll::Ready(Ok(place)),
+            Some(Err(Failure { kind, cause })) => Poll::Ready(Err(Error::because(
+                kind,
+                Progress::NothingSent,
+                cause.to_string(),
+            ))),
+            None => {
+                self.waiting.waker.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.waiting.gone.replace(true) {
+            let pool = self.local.http2();
+            pool.wanted.set(pool.wanted.get() - 1);
+        }
+        // Room that was given and not taken goes to the next.
+        drop(self.waiting.outcome.take());
+    }
+}
+
+/// A connection being made.
+pub(super) struct Dial {
+    local: Rc<Local>,
+    is_over: bool,
+}
+
+impl Dial {
+    /// The count of it was made when its task was.
+    pub(super) fn begin(local: &Rc<Local>) -> Self {
+        Self {
+            local: Rc::clone(local),
+            is_over: false,
+        }
+    }
+
+    /// There it is.
+    pub(super) fn made(mut self, connection: &Connection) {
+        let local = Rc::clone(&self.local);
+        let pool = local.http2();
+        let most = connection.most_streams();
+        if most == 0 {
+            connection.retire();
+            let failure = Failure::new(Kind::RefusedStream, "the endpoint takes no streams");
+            return self.failed(failure);
+        }
+        pool.usual.set(most.clamp(1, STREAMS));
+        self.over();
+        pool.grant(&local);
+        pool.dial_for_those_who_wait(&local);
+        // Nobody may have waited to the end.
+        pool.left(&local, connection);
+    }
+
+    /// There will be none.
+    pub(super) fn failed(mut self, failure: Failure) {
+        self.fail(&failure);
+    }
+
+    /// So many who waited fail as would have used it.
+    fn fail(&mut self, failure: &Failure) {
+        self.over();
+        let pool = self.local.http2();
+        let served = pool.dials.get().saturating_mul(pool.usual.get());
+        while pool.wanted.get() > served {
+            let Some(waiting) = pool.waiting.borrow_mut().pop_front() else {
+                break;
+            };
+            if !waiting.gone.get() {
+                pool.settle(&waiting, Err(failure.clone()));
+            }
+        }
+    }
+
+    fn over(&mut self) {
+        self.is_over = true;
+        let dials = &self.local.http2().dials;
+        dials.set(dials.get() - 1);
+    }
+}
+
+impl Drop for Dial {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // Its task was ended, or panicked.
+            self.fail(&Failure::new(
+                Kind::ConnectFailed,
+                "the connection was given up",
+            ));
+        }
+    }
+}
+
+/// A connection in the table, until its task is over.
+pub(super) struct Member {
+    local: Rc<Local>,
+    connection: Rc<Connection>,
+}
+
+impl Member {
+    pub(super) fn join(local: &Rc<Local>, connection: &Rc<Connection>) -> Self {
+        let pool = local.http2();
+        pool.connections.borrow_mut().push(Rc::clone(connection));
+        Self {
+            local: Rc::clone(local),
+            connection: Rc::clone(connection),
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.connection.retire();
+        let pool = self.local.http2();
+        let mut connections = pool.connections.borrow_mut();
+        connections.retain(|one| !Rc::ptr_eq(one, &self.connection));
+    }
+}
