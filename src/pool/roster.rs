@@ -241,6 +241,7 @@ mod tests {
             deployment: None,
             balance: model::Balance::RoundRobin,
             endpoints,
+            protocol: model::UpstreamProtocol::Http1,
             connect: model::Connect::default(),
             startup_probe: None,
             readiness_probe: None,

@@ -51,6 +51,7 @@ impl Stage {
             deployment: None,
             balance,
             endpoints: roles.iter().enumerate().map(configured).collect(),
+            protocol: model::UpstreamProtocol::Http1,
             connect: model::Connect::default(),
             startup_probe: None,
             readiness_probe: None,

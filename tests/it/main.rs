@@ -38,3 +38,5 @@ mod splits;
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod upstream_h2;

@@ -7,6 +7,8 @@ pub(crate) mod client;
 pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod fiel;
+pub(crate) mod h2endpoint;
+pub(crate) mod h2frames;
 mod message;
 pub(crate) mod scrape;
 pub(crate) mod terms;

@@ -177,15 +177,7 @@ pub(super) fn begin(local: &Rc<Local>, number: u64) -> AbortHandle {
                 dial.made(&connection);
                 driver.run().await;
             }
-            Err(failure) => {
-                tracing::debug!(
-                    endpoint = %local.endpoint().label(),
-                    reason = failure.kind.reason(),
-                    cause = %failure.cause,
-                    "Connection could not be made"
-                );
-                dial.failed(failure);
-            }
+            Err(failure) => dial.failed(&failure),
         }
     });
     task.abort_handle()
@@ -328,14 +320,13 @@ impl Driver {
         );
         if !busy && !leaves {
             self.timer = None;
-            self.pace.rest();
             return false;
         }
         let fits = |timer: &Timer| timer.says_goodbye != busy;
         if !self.timer.as_ref().is_some_and(fits) {
             let time = if busy { pace::SILENCE } else { GOODBYE };
             self.sleep(time, !busy);
-            self.pace.rest();
+            self.pace.begin(self.connection.facts());
         }
         let timer = self.timer.as_mut();
         timer.is_some_and(|timer| timer.until.as_mut().poll(cx).is_ready())

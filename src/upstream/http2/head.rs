@@ -127,7 +127,18 @@ mod tests {
     use http::Method;
 
     use super::*;
-    use crate::header::tests::fields;
+
+    fn fields(lines: &[(&str, &str)]) -> HeaderMap {
+        let lines = lines.iter().map(|(name, value)| {
+            let name = HeaderName::try_from(*name).unwrap();
+            (name, HeaderValue::try_from(*value).unwrap())
+        });
+        let mut fields = HeaderMap::new();
+        for (name, value) in lines {
+            fields.append(name, value);
+        }
+        fields
+    }
 
     fn sent(target: &str, lines: &[(&str, &str)]) -> Request<()> {
         let outbound = Outbound {

@@ -58,10 +58,7 @@ impl Pace {
     /// Looks at what has happened.
     pub(super) fn look(&mut self, facts: Facts, now: Instant) -> Step {
         let silent = facts.octets == self.seen.octets;
-        if facts.answers != self.seen.answers {
-            self.pings = 0;
-        }
-        self.seen = facts;
+        self.note(facts);
         if !silent {
             self.asks = false;
             return Step::Wait;
@@ -83,9 +80,17 @@ impl Pace {
         Step::Ping
     }
 
-    /// There are no requests any more, so nobody looks.
-    pub(super) fn rest(&mut self) {
+    /// There are requests again: what came before says nothing about a silence.
+    pub(super) fn begin(&mut self, facts: Facts) {
         self.asks = false;
+        self.note(facts);
+    }
+
+    fn note(&mut self, facts: Facts) {
+        if facts.answers != self.seen.answers {
+            self.pings = 0;
+        }
+        self.seen = facts;
     }
 }
 
@@ -106,7 +111,7 @@ mod tests {
     #[test]
     fn a_connection_that_answers_no_ping_is_dead() {
         let (mut pace, now) = (Pace::default(), Instant::now());
-        assert_eq!(pace.look(facts(100, 1, 1), now), Step::Wait);
+        pace.begin(facts(100, 1, 1));
         assert_eq!(pace.look(facts(100, 1, 1), now + SILENCE), Step::Ping);
         assert_eq!(pace.look(facts(100, 1, 1), now + SILENCE * 2), Step::Dead);
     }

@@ -41,6 +41,8 @@ pub(in crate::upstream) struct Pool {
     usual: Cell<usize>,
     /// Of the next connection.
     number: Cell<u64>,
+    /// It has been logged that the endpoint speaks something else.
+    told: Cell<bool>,
 }
 
 /// What a request gets that asks for a connection.
@@ -98,6 +100,7 @@ impl Default for Pool {
             dials: Cell::new(0),
             usual: Cell::new(PRESUMED),
             number: Cell::new(0),
+            told: Cell::new(false),
         }
     }
 }
@@ -362,9 +365,10 @@ impl Dial {
         if most == 0 {
             connection.retire();
             let failure = Failure::new(Kind::RefusedStream, "the endpoint takes no streams");
-            return self.failed(failure);
+            return self.failed(&failure);
         }
         pool.usual.set(most.clamp(1, STREAMS));
+        pool.told.set(false);
         self.over();
         pool.grant(&local);
         pool.dial_for_those_who_wait(&local);
@@ -373,8 +377,25 @@ impl Dial {
     }
 
     /// There will be none.
-    pub(super) fn failed(mut self, failure: Failure) {
-        self.fail(&failure);
+    pub(super) fn failed(mut self, failure: &Failure) {
+        self.tell(failure);
+        self.fail(failure);
+    }
+
+    /// What somebody must mend is said aloud, once for as long as it lasts.
+    fn tell(&self, failure: &Failure) {
+        let key = self.local.endpoint().key();
+        let endpoint: &str = self.local.endpoint().label();
+        let (pool, cause): (&str, &str) = (&key.pool, &failure.cause);
+        if failure.kind == Kind::NotHttp2 && !self.local.http2().told.replace(true) {
+            tracing::warn!(
+                pool,
+                endpoint,
+                "Endpoint does not speak HTTP/2; write protocol: http1, or let it speak HTTP/2"
+            );
+        } else {
+            tracing::debug!(pool, endpoint, cause, "Connection could not be made");
+        }
     }
 
     /// So many who waited fail as would have used it.

@@ -112,10 +112,7 @@ impl Stream {
         hears: Option<&Rc<dyn Hears>>,
     ) -> Poll<Result<Response<()>, Cause>> {
         self.send(cx)?;
-        loop {
-            let Receiving::Head(response) = &mut self.receiving else {
-                break;
-            };
+        while let Receiving::Head(response) = &mut self.receiving {
             match ready!(response.poll_informational(cx)) {
                 Some(Ok(interim)) => {
                     self.hear(interim, hears)?;
