@@ -1,5 +1,6 @@
 //! A worker: one thread, one runtime, its clients' connections and its own connections to endpoints.
 
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -10,8 +11,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tokio::net::TcpStream;
 use tokio::runtime::LocalOptions;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tower::{Layer, Service};
 
@@ -53,7 +53,7 @@ pub(crate) struct Cut {
 }
 
 impl Worker {
-    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the proxy of every connection.
+    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the proxy of every connection, or stream of one.
     ///
     /// # Errors
     /// When the thread or its runtime cannot be made.
@@ -110,12 +110,22 @@ impl Worker {
             self.logger.clone(),
             self.seed,
         ));
-        let registry = Rc::new(Registry::default());
-        let handshakes = Rc::new(Handshakes::default());
+        let hall = Rc::new(Hall {
+            layer: Rc::new(layer),
+            context: Rc::clone(&context),
+            registry: Rc::default(),
+            handshakes: Rc::default(),
+            guests: Rc::new(Guests {
+                present: Cell::new(0),
+                last_left: Notify::new(),
+                metrics: Arc::clone(&self.metrics),
+            }),
+        });
         if let Some(accepting) = self.accepting.take() {
-            tokio::task::spawn_local(accepting.run());
+            let hall = Rc::clone(&hall);
+            tokio::task::spawn_local(accepting.run_here(move |handed| hall.take_in(handed)));
         }
-        let mut connections = JoinSet::new();
+        let (registry, guests) = (&hall.registry, &hall.guests);
         let mut published = self.store.follow();
         let mut stages = self.phase.follow();
         let mut ticks = interval(TICK);
@@ -129,26 +139,15 @@ impl Worker {
                     accepting = handed.is_some();
                     let mut next = handed;
                     while let Some(handed) = next {
-                        let welcomed = self.guard(|| {
-                            welcome(handed, &layer, &context, &registry, &handshakes)
-                        });
-                        if let Some(connection) = welcomed {
-                            connections.spawn_local(connection);
-                        }
+                        hall.take_in(handed);
                         next = self.inbox.try_recv().ok();
                     }
                 },
-                Some(ended) = connections.join_next() => {
-                    let mut next = Some(ended);
-                    while let Some(ended) = next {
-                        self.look_at(ended);
-                        next = connections.try_join_next();
-                    }
-                }
+                () = guests.last_left.notified(), if !accepting => {}
                 changed = published.changed() => {
                     if changed.is_ok() {
                         published.mark_unchanged();
-                        self.guard(|| {
+                        guard(&self.metrics, || {
                             context.follow();
                             let view = context.reader.newest();
                             registry.retire(|listener| is_gone(listener, &view));
@@ -160,7 +159,7 @@ impl Worker {
                     Stage::Delaying => context.closing.set(true),
                     Stage::Draining => {
                         context.closing.set(true);
-                        self.guard(|| context.upstreams.close_unused());
+                        guard(&self.metrics, || context.upstreams.close_unused());
                         registry.end_all();
                     }
                     Stage::Ending => {
@@ -169,10 +168,10 @@ impl Worker {
                     }
                 },
                 _ = ticks.tick() => {
-                    self.guard(|| self.tick(&context));
+                    guard(&self.metrics, || self.tick(&context));
                 }
             }
-            let drained = !accepting && connections.is_empty();
+            let drained = !accepting && guests.present.get() == 0;
             if drained && self.phase.stage() >= Stage::Draining {
                 break;
             }
@@ -180,25 +179,6 @@ impl Worker {
         Cut {
             busy: registry.busy(),
         }
-    }
-
-    /// A panic of a connection's task ends that connection only.
-    fn look_at(&self, ended: Result<(), tokio::task::JoinError>) {
-        if ended.is_err_and(|error| error.is_panic()) {
-            self.metrics.panicked();
-            tracing::error!("Connection panicked");
-        }
-    }
-
-    /// Does what concerns one connection or all: a panic in it, of a layer or of our own, must not end the worker.
-    fn guard<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        // What is borrowed is given back by the panic; a table that misses an entry means a connection made anew.
-        let done = catch_unwind(AssertUnwindSafe(work));
-        if done.is_err() {
-            self.metrics.panicked();
-            tracing::error!("Worker panicked and goes on");
-        }
-        done.ok()
     }
 
     fn tick(&self, context: &WorkerContext) {
@@ -223,52 +203,111 @@ fn is_gone(listener: &Listener, view: &View) -> bool {
     !present.any(|one| one.name == listener.name && one.bind == listener.bind)
 }
 
-/// Makes a connection's service and serves it.
-fn welcome<L, B>(
-    handed: Handed,
-    layer: &L,
-    context: &Rc<WorkerContext>,
-    registry: &Rc<Registry>,
-    handshakes: &Rc<Handshakes>,
-) -> impl Future<Output = ()> + use<L, B>
+/// Does what concerns one connection or all: a panic in it, of a layer or of our own, must not end the worker.
+fn guard(metrics: &Metrics, work: impl FnOnce()) {
+    // What is borrowed is given back by the panic; a table that misses an entry means a connection made anew.
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        metrics.panicked();
+        tracing::error!("Worker panicked and goes on");
+    }
+}
+
+/// Where connections are taken in: what each of them needs.
+struct Hall<L> {
+    layer: Rc<L>,
+    context: Rc<WorkerContext>,
+    registry: Rc<Registry>,
+    handshakes: Rc<Handshakes>,
+    guests: Rc<Guests>,
+}
+
+/// The tasks of a worker's connections. Nobody waits for each of them: they only are to be gone in the end.
+struct Guests {
+    present: Cell<usize>,
+    last_left: Notify,
+    metrics: Arc<Metrics>,
+}
+
+/// One connection's task, while it lives.
+struct Guest(Rc<Guests>);
+
+impl Guest {
+    fn arrives(guests: &Rc<Guests>) -> Self {
+        guests.present.set(guests.present.get() + 1);
+        Self(Rc::clone(guests))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let guests = &self.0;
+        guests.present.set(guests.present.get() - 1);
+        if std::thread::panicking() {
+            // A panic of a connection's task ends that connection only.
+            guests.metrics.panicked();
+            tracing::error!("Connection panicked");
+        }
+        if guests.present.get() == 0 {
+            guests.last_left.notify_one();
+        }
+    }
+}
+
+impl<L, B> Hall<L>
 where
-    L: Layer<Proxy>,
+    L: Layer<Proxy> + 'static,
     L::Service: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
     <L::Service as Service<Request<RequestBody>>>::Error:
         Into<Box<dyn std::error::Error + Send + Sync>>,
     B: Body<Data = bytes::Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let Handed {
-        tcp,
-        peer,
-        terms: Terms {
-            listener,
-            tls,
-            traffic,
-        },
-        place,
-    } = handed;
-    let scheme = match tls {
-        Some(_) => Scheme::Https,
-        None => Scheme::Http,
-    };
-    let tls = tls.map(|server| (server, Rc::clone(handshakes)));
-    let client = Rc::new(Client::new(listener, peer, scheme));
-    // One that waited at a listener that has gone meanwhile.
-    let is_gone = is_gone(&client.listener, &context.reader.newest());
-    client.closing.set(is_gone);
-    let service = layer.layer(Proxy::new(Rc::clone(context), Rc::clone(&client)));
-    let edge = Edge::new(client, context.worker, traffic);
-    let (context, registry) = (Rc::clone(context), Rc::clone(registry));
-    async move {
-        let _place: Place = place;
-        match TcpStream::from_std(tcp) {
-            Ok(tcp) => {
-                let accepted = Accepted { tcp, tls };
-                serve(accepted, edge, service, context, registry).await;
+    /// Serves a connection in a task of its own.
+    fn take_in(&self, handed: Handed) {
+        guard(&self.guests.metrics, || {
+            drop(tokio::task::spawn_local(self.serve(handed)));
+        });
+    }
+
+    /// Serves a connection, with the layer around the proxy of each of its exchanges that may go on beside others.
+    fn serve(&self, handed: Handed) -> impl Future<Output = ()> + use<L, B> {
+        let Handed {
+            tcp,
+            peer,
+            terms:
+                Terms {
+                    listener,
+                    tls,
+                    traffic,
+                },
+            place,
+        } = handed;
+        let scheme = match tls {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        };
+        let tls = tls.map(|server| (server, Rc::clone(&self.handshakes)));
+        let client = Rc::new(Client::new(listener, peer, scheme));
+        // One that waited at a listener that has gone meanwhile.
+        let is_gone = is_gone(&client.listener, &self.context.reader.newest());
+        client.closing.set(is_gone);
+        let edge = Edge::new(client, self.context.worker, traffic);
+        let (context, registry) = (Rc::clone(&self.context), Rc::clone(&self.registry));
+        let (layer, worker) = (Rc::clone(&self.layer), Rc::clone(&context));
+        let service_of = move |client: &Rc<Client>| {
+            layer.layer(Proxy::new(Rc::clone(&worker), Rc::clone(client)))
+        };
+        let guest = Guest::arrives(&self.guests);
+        async move {
+            // Held to the end, whatever that is.
+            let (_place, _guest): (Place, Guest) = (place, guest);
+            match TcpStream::from_std(tcp) {
+                Ok(tcp) => {
+                    let accepted = Accepted { tcp, tls };
+                    serve(accepted, edge, service_of, context, registry).await;
+                }
+                Err(error) => tracing::warn!(%error, "Connection could not be taken up"),
             }
-            Err(error) => tracing::warn!(%error, "Connection could not be taken up"),
         }
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use crate::peer::{LOAD_CORE, PROXY_CORE, Process, free_address, is_installed};
 use crate::relay;
+use crate::secure::Certificate;
 
 /// Octets of `/big`.
 pub(crate) const BIG: u64 = 1 << 30;
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) endpoints: usize,
     /// The endpoints are probed once a second.
     pub(crate) probed: bool,
+    /// There is a listener with TLS as well, for HTTP/1.1 and HTTP/2.
+    pub(crate) secure: bool,
 }
 
 impl Default for Settings {
@@ -41,6 +44,7 @@ impl Default for Settings {
             split: false,
             endpoints: 1,
             probed: false,
+            secure: false,
         }
     }
 }
@@ -49,13 +53,19 @@ impl Default for Settings {
 pub(crate) struct Fleet<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) endpoint: Process,
+    pub(crate) certificate: Certificate,
 }
 
 impl<'a> Fleet<'a> {
     /// Starts the endpoint.
     pub(crate) fn start(folder: &'a Path) -> Result<Self> {
         let endpoint = endpoint(folder)?;
-        Ok(Self { folder, endpoint })
+        let certificate = Certificate::make(folder)?;
+        Ok(Self {
+            folder,
+            endpoint,
+            certificate,
+        })
     }
 
     /// Starts a peer, unless it is not installed or does not know such work.
@@ -68,10 +78,10 @@ impl<'a> Fleet<'a> {
             "haproxy" if is_installed("haproxy") && !settings.logged => {
                 self.haproxy(settings).map(Some)
             }
-            "relay" if plain => self.relay().map(Some),
-            "envoy" if plain && is_installed("envoy") => self.envoy().map(Some),
-            "traefik" if plain && is_installed("traefik") => self.traefik().map(Some),
-            "caddy" if plain && is_installed("caddy") => self.caddy().map(Some),
+            "relay" if plain && !settings.secure => self.relay().map(Some),
+            "envoy" if plain && is_installed("envoy") => self.envoy(settings).map(Some),
+            "traefik" if plain && is_installed("traefik") => self.traefik(settings).map(Some),
+            "caddy" if plain && is_installed("caddy") => self.caddy(settings).map(Some),
             _ => Ok(None),
         }
     }
@@ -106,7 +116,7 @@ impl<'a> Fleet<'a> {
                 yaml.push_str("    readinessProbe: { tcpSocket: {}, periodSeconds: 1 }\n");
             }
         }
-        self.fiel_of(&yaml, settings.logged)
+        self.fiel_from(&format!("workers: 1\n{yaml}"), settings)
     }
 
     /// fiel with so many workers, on its one core.
@@ -116,17 +126,19 @@ impl<'a> Fleet<'a> {
             "workers: {workers}\nroutes: [ {{ name: all, split: [ {{ pool: app }} ] }} ]
 pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
         );
-        self.fiel_from(&rest, false).map(|(fiel, _)| fiel)
+        let plain = Settings::default();
+        self.fiel_from(&rest, &plain).map(|(fiel, _)| fiel)
     }
 
     /// fiel with these routes and pools.
-    pub(crate) fn fiel_of(&self, rest: &str, logged: bool) -> Result<(Process, PathBuf)> {
-        self.fiel_from(&format!("workers: 1\n{rest}"), logged)
+    pub(crate) fn fiel_of(&self, rest: &str) -> Result<(Process, PathBuf)> {
+        self.fiel_from(&format!("workers: 1\n{rest}"), &Settings::default())
     }
 
-    fn fiel_from(&self, rest: &str, logged: bool) -> Result<(Process, PathBuf)> {
+    fn fiel_from(&self, rest: &str, settings: &Settings) -> Result<(Process, PathBuf)> {
         let (address, admin) = (free_address()?, free_address()?);
-        let output = if logged {
+        let secure = settings.secure.then(free_address).transpose()?;
+        let output = if settings.logged {
             format!(
                 "{{ file: \"{}\" }}",
                 self.folder.join("fiel-access.log").display()
@@ -136,13 +148,19 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
         };
         let yaml = format!(
             "admin: {{ bind: \"{admin}\" }}\naccessLog: {{ output: {output} }}\n\
-             listeners: [ {{ name: web, bind: \"{address}\" }} ]\n{rest}"
+             listeners:\n  - {{ name: web, bind: \"{address}\" }}\n{}{rest}",
+            secure.map_or_else(String::new, |secure| format!(
+                "  - {{ name: secure, bind: \"{secure}\", tls: {{ certificates: [ {{ certFile: {}, keyFile: {} }} ] }} }}\n",
+                self.certificate.certificate.display(),
+                self.certificate.key.display(),
+            )),
         );
         // A file of its own: fiel would take up another one's as a reload.
         let file = self.write(&format!("fiel-{}.yaml", address.port()), &yaml)?;
         let command = words(&[env!("CARGO_BIN_EXE_fiel"), "run", "--config", text(&file)?]);
         let mut process = Process::start("fiel", &command, PROXY_CORE, address)?;
         process.admin = Some(admin);
+        process.secure = secure;
         Ok((process, file))
     }
 
@@ -163,9 +181,17 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
         }
         http.push_str(" split_clients $request_id $shared { 95% app; * next; }");
         let pool = if settings.split { "$shared" } else { "app" };
+        let secure = settings.secure.then(free_address).transpose()?;
+        let tls = secure.map_or_else(String::new, |secure| {
+            format!(
+                "listen {secure} ssl http2 backlog=4096; ssl_certificate {}; ssl_certificate_key {}; ",
+                self.certificate.certificate.display(),
+                self.certificate.key.display()
+            )
+        });
         for route in (1..settings.routes).chain([0]) {
             let name = match route {
-                0 => format!("listen {address} backlog=4096 default_server; server_name _"),
+                0 => format!("listen {address} backlog=4096 default_server; {tls}server_name _"),
                 route => format!("listen {address}; server_name host-{route}.example"),
             };
             write!(
@@ -176,11 +202,18 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
                  proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Request-Id $request_id; }} }}"
             )?;
         }
-        nginx(self.folder, "proxy", &http, PROXY_CORE, address)
+        let mut process = nginx(self.folder, "proxy", &http, PROXY_CORE, address)?;
+        process.secure = secure;
+        Ok(process)
     }
 
     fn haproxy(&self, settings: &Settings) -> Result<Process> {
         let address = free_address()?;
+        let secure = settings.secure.then(free_address).transpose()?;
+        let tls = secure.map_or_else(String::new, |secure| {
+            let both = self.certificate.both.display();
+            format!("  bind {secure} backlog 4096 ssl crt {both} alpn h2,http/1.1\n")
+        });
         let mut lines = format!(
             "global
   nbthread 1
@@ -195,7 +228,7 @@ defaults
   option forwardfor
 frontend web
   bind {address} backlog 4096
-  http-request set-header X-Forwarded-Proto http
+{tls}  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Request-Id %[uuid()]
 "
@@ -227,7 +260,9 @@ frontend web
         }
         let file = self.write(&format!("haproxy-{}.cfg", address.port()), &lines)?;
         let command = words(&["haproxy", "-db", "-f", text(&file)?]);
-        Process::start("haproxy", &command, PROXY_CORE, address)
+        let mut process = Process::start("haproxy", &command, PROXY_CORE, address)?;
+        process.secure = secure;
+        Ok(process)
     }
 
     fn relay(&self) -> Result<Process> {
@@ -236,95 +271,6 @@ frontend web
         let (listen, endpoint) = (address.to_string(), self.endpoint.address.to_string());
         let command = words(&[text(&this)?, relay::COMMAND, &listen, &endpoint]);
         Process::start("relay", &command, PROXY_CORE, address)
-    }
-
-    fn envoy(&self) -> Result<Process> {
-        let address = free_address()?;
-        let socket = |address: SocketAddr| {
-            format!(
-                "{{ socket_address: {{ address: {}, port_value: {} }} }}",
-                address.ip(),
-                address.port()
-            )
-        };
-        let yaml = format!(
-            "static_resources:
-  listeners:
-  - address: {}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: web
-          use_remote_address: true
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: {{ \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-          route_config:
-            virtual_hosts:
-            - {{ name: all, domains: [\"*\"], routes: [ {{ match: {{ prefix: / }}, route: {{ cluster: app }} }} ] }}
-  clusters:
-  - name: app
-    type: STATIC
-    connect_timeout: 1s
-    load_assignment: {{ cluster_name: app, endpoints: [ {{ lb_endpoints: [ {{ endpoint: {{ address: {} }} }} ] }} ] }}
-",
-            socket(address),
-            socket(self.endpoint.address),
-        );
-        let file = self.write("envoy.yaml", &yaml)?;
-        let command = words(&[
-            "envoy",
-            "--concurrency",
-            "1",
-            "-l",
-            "error",
-            "-c",
-            text(&file)?,
-        ]);
-        Process::start("envoy", &command, PROXY_CORE, address)
-    }
-
-    fn traefik(&self) -> Result<Process> {
-        let address = free_address()?;
-        let yaml = format!(
-            "http:
-  routers: {{ all: {{ rule: \"PathPrefix(`/`)\", service: app }} }}
-  services: {{ app: {{ loadBalancer: {{ servers: [ {{ url: \"http://{}\" }} ] }} }} }}
-",
-            self.endpoint.address
-        );
-        let file = self.write("traefik.yaml", &yaml)?;
-        let command = words(&[
-            "env",
-            "GOMAXPROCS=1",
-            "traefik",
-            &format!("--entryPoints.web.address={address}"),
-            &format!("--providers.file.filename={}", text(&file)?),
-            "--log.level=ERROR",
-        ]);
-        Process::start("traefik", &command, PROXY_CORE, address)
-    }
-
-    fn caddy(&self) -> Result<Process> {
-        let address = free_address()?;
-        let caddyfile = format!(
-            "{{\n admin off\n auto_https off\n}}\nhttp://{address} {{\n reverse_proxy {}\n}}\n",
-            self.endpoint.address
-        );
-        let file = self.write("Caddyfile", &caddyfile)?;
-        let command = words(&[
-            "env",
-            "GOMAXPROCS=1",
-            "caddy",
-            "run",
-            "--adapter",
-            "caddyfile",
-            "--config",
-            text(&file)?,
-        ]);
-        Process::start("caddy", &command, PROXY_CORE, address)
     }
 
     /// The endpoint, under the address of this number.
@@ -338,7 +284,7 @@ frontend web
         )
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let file = self.folder.join(name);
         fs::write(&file, text)?;
         Ok(file)
@@ -386,10 +332,10 @@ fn nginx(
     Process::start("nginx", &command, core, address)
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
-fn text(path: &Path) -> Result<&str> {
+pub(crate) fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a folder that is no text")
 }

@@ -134,8 +134,8 @@ fn scale(fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
         ),
     ];
     for (title, size) in rows {
-        let (many, _) = fleet.fiel_of(&size.yaml(fleet)?, false)?;
-        let (one, _) = fleet.fiel_of(&ONE.yaml(fleet)?, false)?;
+        let (many, _) = fleet.fiel_of(&size.yaml(fleet)?)?;
+        let (one, _) = fleet.fiel_of(&ONE.yaml(fleet)?)?;
         let host = if size.routes > 1 {
             "host-5000.example"
         } else {
@@ -154,7 +154,7 @@ fn scale(fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
         }
         let mut times = vec![many.started_in];
         for _ in 1..rounds {
-            times.push(fleet.fiel_of(&size.yaml(fleet)?, false)?.0.started_in);
+            times.push(fleet.fiel_of(&size.yaml(fleet)?)?.0.started_in);
         }
         println!(
             "| {title} | {:.3} | {:.3} s |",
@@ -171,7 +171,7 @@ fn sizes(fleet: &Fleet<'_>) -> Result<()> {
     println!("### memory (Pss) of one more\n");
     println!("| | octets |\n|---|---|");
     let resident = |size: Size| -> Result<u64> {
-        let (fiel, _) = fleet.fiel_of(&size.yaml(fleet)?, false)?;
+        let (fiel, _) = fleet.fiel_of(&size.yaml(fleet)?)?;
         // What was needed to read the file is given back by and by.
         pause(Duration::from_secs(2));
         fiel.resident_bytes()
@@ -198,7 +198,7 @@ fn sizes(fleet: &Fleet<'_>) -> Result<()> {
     );
     println!("| endpoint | {} |", each(endpoints, one));
 
-    let (fiel, _) = fleet.fiel_of(&ONE.yaml(fleet)?, false)?;
+    let (fiel, _) = fleet.fiel_of(&ONE.yaml(fleet)?)?;
     let before = fiel.resident_bytes()?;
     let count = peer::descriptors()?.saturating_sub(200).min(IDLE);
     let mut idle = Vec::with_capacity(count);
@@ -217,7 +217,7 @@ fn sizes(fleet: &Fleet<'_>) -> Result<()> {
 /// What so many reloads do to requests that come steadily, and to memory.
 fn reload(fleet: &Fleet<'_>, routes: usize, reloads: usize) -> Result<()> {
     let size = Size { routes, ..ONE };
-    let (fiel, file) = fleet.fiel_of(&size.yaml(fleet)?, false)?;
+    let (fiel, file) = fleet.fiel_of(&size.yaml(fleet)?)?;
     let yaml = fs::read_to_string(&file)?;
     let stop = AtomicBool::new(false);
     let limit = Duration::from_secs(300);
@@ -294,7 +294,7 @@ fn probes(fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         for (probe, seen) in [("", &mut without), (&*probe, &mut with)] {
-            let (fiel, _) = fleet.fiel_of(&(many.yaml(fleet)? + probe), false)?;
+            let (fiel, _) = fleet.fiel_of(&(many.yaml(fleet)? + probe))?;
             // The first probes go out at 1,000 a second: the steady state is what counts.
             let ready = "fiel_pool_endpoints{pool=\"others\",state=\"ready\"} 9999\n";
             wait_for_metric(&fiel, ready)?;

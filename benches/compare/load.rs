@@ -1,4 +1,4 @@
-//! One round of load upon a peer, by wrk, and what it cost.
+//! One round of load upon a peer, by wrk or h2load, and what it cost.
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +12,19 @@ use crate::peer::{LOAD_CORE, Meter, Process};
 /// Connections of a load.
 pub(crate) const CONNECTIONS: usize = 64;
 
+/// Connections and streams on each of a load over HTTP/2: as many requests at once as `CONNECTIONS`.
+const HTTP2: (usize, usize) = (8, 8);
+
+/// What the clients speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Over {
+    #[default]
+    Plain,
+    Tls,
+    /// Over TLS.
+    Http2,
+}
+
 /// What the clients do.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Load {
@@ -21,6 +34,20 @@ pub(crate) struct Load {
     pub(crate) closes: bool,
     /// Octets of a request's body.
     pub(crate) upload: usize,
+    pub(crate) over: Over,
+}
+
+impl Load {
+    fn target(&self, peer: &Process) -> Result<String> {
+        let path = self.path;
+        match self.over {
+            Over::Plain => Ok(format!("http://{}{path}", peer.address)),
+            Over::Tls | Over::Http2 => {
+                let secure = peer.secure.context("a peer without TLS")?;
+                Ok(format!("https://{secure}{path}"))
+            }
+        }
+    }
 }
 
 /// What one round saw.
@@ -39,7 +66,35 @@ pub(crate) struct Round {
 pub(crate) fn round(peer: &Process, load: &Load, seconds: usize, folder: &Path) -> Result<Round> {
     let core = LOAD_CORE.to_string();
     let mut command = Command::new("taskset");
-    command.args(["-c", &core, "wrk", "-t1", "--latency", "--timeout", "10s"]);
+    command.args(["-c", &core]);
+    match load.over {
+        Over::Plain | Over::Tls => wrk(&mut command, load, seconds, folder)?,
+        Over::Http2 => h2load(&mut command, seconds),
+    }
+    command.arg(load.target(peer)?);
+
+    let meter = Meter::start(peer)?;
+    let began = Instant::now();
+    let output = command.output()?;
+    let took = began.elapsed();
+    let spent = meter.stop()?;
+    let text = String::from_utf8(output.stdout)?;
+    let (requests, p99_micros) = match load.over {
+        Over::Plain | Over::Tls => told_by_wrk(&text),
+        Over::Http2 => told_by_h2load(&text),
+    }
+    .with_context(|| format!("{} was asked:\n{text}", peer.name))?;
+    Ok(Round {
+        requests,
+        micros: spent.core.as_secs_f64() * 1e6 / requests,
+        own_micros: spent.own.as_secs_f64() * 1e6 / requests,
+        requests_a_second: requests / took.as_secs_f64(),
+        p99_micros,
+    })
+}
+
+fn wrk(command: &mut Command, load: &Load, seconds: usize, folder: &Path) -> Result<()> {
+    command.args(["wrk", "-t1", "--latency", "--timeout", "10s"]);
     command.args([format!("-c{CONNECTIONS}"), format!("-d{seconds}s")]);
     if let Some(host) = load.host {
         command.args(["-H", &format!("Host: {host}")]);
@@ -58,33 +113,54 @@ pub(crate) fn round(peer: &Process, load: &Load, seconds: usize, folder: &Path) 
         )?;
         command.arg("-s").arg(script);
     }
-    command.arg(format!("http://{}{}", peer.address, load.path));
-
-    let meter = Meter::start(peer)?;
-    let began = Instant::now();
-    let output = command.output()?;
-    let took = began.elapsed();
-    let spent = meter.stop()?;
-    let text = String::from_utf8(output.stdout)?;
-    for wrong in ["Non-2xx", "Socket errors"] {
-        ensure!(!text.contains(wrong), "{wrong} from {}:\n{text}", peer.name);
-    }
-    let requests = field(&text, |line| line.contains(" requests in "), 0)?.parse::<f64>()?;
-    let p99 = field(&text, |line| line.trim_start().starts_with("99%"), 1)?;
-    Ok(Round {
-        requests,
-        micros: spent.core.as_secs_f64() * 1e6 / requests,
-        own_micros: spent.own.as_secs_f64() * 1e6 / requests,
-        requests_a_second: requests / took.as_secs_f64(),
-        p99_micros: micros(&p99)?,
-    })
+    Ok(())
 }
 
-/// One GET of a big body by one client: seconds of the proxy's core for each GiB, and GiB a second.
-pub(crate) fn download(peer: &Process, octets: u64) -> Result<(f64, f64)> {
+/// Requests, and the 99th percentile in microseconds.
+fn told_by_wrk(text: &str) -> Result<(f64, f64)> {
+    for wrong in ["Non-2xx", "Socket errors"] {
+        ensure!(!text.contains(wrong), "{wrong}");
+    }
+    let requests = field(text, |line| line.contains(" requests in "), 0)?.parse()?;
+    let p99 = field(text, |line| line.trim_start().starts_with("99%"), 1)?;
+    Ok((requests, micros(&p99)?))
+}
+
+fn h2load(command: &mut Command, seconds: usize) {
+    let (connections, streams) = HTTP2;
+    command.args(["h2load", "-t1"]);
+    command.args([format!("-c{connections}"), format!("-m{streams}")]);
+    command.arg(format!("-D{seconds}"));
+}
+
+/// Requests, and their greatest time in microseconds: h2load tells no percentiles.
+fn told_by_h2load(text: &str) -> Result<(f64, f64)> {
+    // requests: N total, N started, N done, N succeeded, N failed, N errored, N timeout
+    let line = text.lines().find(|line| line.starts_with("requests:"));
+    let words: Vec<&str> = line.context("no line of requests")?.split(' ').collect();
+    let count = |what: &str| -> Result<f64> {
+        let place = words
+            .iter()
+            .position(|word| word.trim_end_matches(',') == what);
+        let before = place.and_then(|place| words.get(place.checked_sub(1)?));
+        Ok(before.with_context(|| format!("no word {what}"))?.parse()?)
+    };
+    for wrong in ["failed", "errored", "timeout"] {
+        ensure!(count(wrong)? == 0.0, "some {wrong}");
+    }
+    let greatest = field(text, |line| line.starts_with("time for request:"), 4)?;
+    Ok((count("succeeded")?, micros(&greatest)?))
+}
+
+/// One GET of a big body by one client, received in this process: seconds of the proxy's core for each GiB, and GiB a second.
+pub(crate) fn download(
+    peer: &Process,
+    octets: u64,
+    receive: impl FnOnce() -> Result<u64>,
+) -> Result<(f64, f64)> {
     let meter = Meter::start(peer)?;
     let began = Instant::now();
-    let received = crate::peer::body_length(peer.address, "/big")?;
+    let received = receive()?;
     let took = began.elapsed().as_secs_f64();
     let spent = meter.stop()?;
     ensure!(
@@ -100,7 +176,7 @@ fn field(text: &str, is_line: impl Fn(&str) -> bool, position: usize) -> Result<
     let line = text
         .lines()
         .find(|line| is_line(line))
-        .with_context(|| format!("wrk said:\n{text}"))?;
+        .context("a line is missing")?;
     let word = line.split_whitespace().nth(position);
     Ok(word.context("a short line")?.to_owned())
 }

@@ -6,8 +6,8 @@
 //! meanwhile, the kernel's work for its sockets included, which the scheduler accounts to nobody where it is done in
 //! interrupts. Every round's answers are checked: a wrong one ends the run.
 //!
-//! Run with `cargo bench --bench compare`; it needs `nginx` and `wrk` (Debian packages of these names) on the path and takes
-//! `haproxy`, `envoy`, `traefik` and `caddy` along where they are. `cargo bench --bench compare -- ROW...` runs only those rows
+//! Run with `cargo bench --bench compare`; it needs `nginx` and `wrk` (Debian packages of these names) on the path, `h2load` (nghttp2-client)
+//! for its row, and takes `haproxy`, `envoy`, `traefik` and `caddy` along where they are. `cargo bench --bench compare -- ROW...` runs only those rows
 //! (`-- list` names them); `ROUNDS` and `SECONDS` set how often and how long, `PEERS=fiel,nginx` who takes part, and
 //! `SVG=FILE` draws the bars.
 
@@ -16,9 +16,11 @@ mod figures;
 mod fleet;
 mod house;
 mod load;
+mod others;
 mod peer;
 mod relay;
 mod rows;
+mod secure;
 mod steady;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The proxies that are compared, the endpoint behind them, and what the system says of their processes.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -24,6 +24,8 @@ pub(crate) struct Process {
     pub(crate) name: &'static str,
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where it speaks TLS.
+    pub(crate) secure: Option<SocketAddr>,
     pub(crate) admin: Option<SocketAddr>,
     /// From its start to its first answer.
     pub(crate) started_in: Duration,
@@ -122,6 +124,7 @@ impl Process {
             name,
             child,
             address,
+            secure: None,
             admin: None,
             started_in: Duration::ZERO,
         };
@@ -248,20 +251,27 @@ fn status(address: SocketAddr, path: &str) -> Result<u16> {
 
 /// How many octets the body of the answer to a path has.
 pub(crate) fn body_length(address: SocketAddr, path: &str) -> Result<u64> {
-    let mut socket = request(address, path)?;
+    length_of_body(request(address, path)?)
+}
+
+/// How many octets an answer has behind its head, to the end of its connection.
+pub(crate) fn length_of_body(mut stream: impl Read) -> Result<u64> {
     let mut piece = vec![0; 256 << 10];
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        let octets = socket.read(&mut piece)?;
+        let octets = stream.read(&mut piece)?;
         anyhow::ensure!(octets > 0, "the head was cut");
         head.extend_from_slice(&piece[..octets]);
     }
     let end = head.windows(4).position(|end| end == b"\r\n\r\n");
     let mut received = (head.len() - end.context("no end of the head")? - 4) as u64;
     loop {
-        match socket.read(&mut piece)? {
-            0 => return Ok(received),
-            octets => received += octets as u64,
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(received),
+            Ok(octets) => received += octets as u64,
+            // Not every peer says in its session that it closes.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(received),
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::chart::{self, Group};
 use crate::figures::{median, short};
 use crate::fleet::{self, Fleet, Settings};
 use crate::house;
-use crate::load::{self, CONNECTIONS, Load, Round};
+use crate::load::{self, CONNECTIONS, Load, Over, Round};
 use crate::peer::{self, Meter, Process, body};
 
 /// One row: a load upon proxies with these settings.
@@ -23,6 +23,10 @@ struct Row {
 
 fn rows() -> Vec<Row> {
     let plain = Settings::default();
+    let secure = Settings {
+        secure: true,
+        ..plain
+    };
     let get = Load {
         path: "/",
         ..Load::default()
@@ -112,6 +116,34 @@ fn rows() -> Vec<Row> {
             },
             get,
         ),
+        row(
+            "tls",
+            "TLS, keep-alive, 13 octets",
+            secure,
+            Load {
+                over: Over::Tls,
+                ..get
+            },
+        ),
+        row(
+            "handshakes",
+            "TLS, a new connection for each request",
+            secure,
+            Load {
+                over: Over::Tls,
+                closes: true,
+                ..get
+            },
+        ),
+        row(
+            "http2",
+            "HTTP/2 over TLS, HTTP/1.1 to the endpoint",
+            secure,
+            Load {
+                over: Over::Http2,
+                ..get
+            },
+        ),
         Row {
             idle: 5_000,
             ..row("idle", "beside 5,000 idle connections", plain, get)
@@ -122,7 +154,9 @@ fn rows() -> Vec<Row> {
 /// The names of all rows.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let compared = rows().into_iter().map(|row| row.name);
-    compared.chain(["low", "download"]).chain(house::ROWS)
+    compared
+        .chain(["low", "download", "tls-download"])
+        .chain(house::ROWS)
 }
 
 /// Runs the rows of these names, or all.
@@ -147,7 +181,10 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
         groups.push(bench.low()?);
     }
     if wants("download") {
-        bench.download()?;
+        bench.download(Over::Plain)?;
+    }
+    if wants("tls-download") {
+        bench.download(Over::Tls)?;
     }
     if let Ok(file) = std::env::var("SVG") {
         fs::write(file, chart::svg(&groups))?;
@@ -177,6 +214,10 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn compare(&self, row: &Row) -> Result<Group> {
         let mut peers = self.peers(&row.settings)?;
+        if row.load.over == Over::Http2 && !peer::is_installed("h2load") {
+            println!("h2load is not installed: no row for HTTP/2\n");
+            peers.clear();
+        }
         if row.idle > 0 {
             // More would run out of descriptors here.
             peer::descriptors()?;
@@ -191,14 +232,14 @@ impl Bench<'_> {
         let mut all: Vec<Vec<Round>> = peers.iter().map(|_| Vec::new()).collect();
         for _ in 0..self.rounds {
             for (peer, rounds) in peers.iter().zip(&mut all) {
-                check(peer)?;
+                self.check(peer)?;
                 rounds.push(load::round(
                     peer,
                     &row.load,
                     self.seconds,
                     self.fleet.folder,
                 )?);
-                check(peer)?;
+                self.check(peer)?;
             }
         }
         println!(
@@ -271,15 +312,29 @@ impl Bench<'_> {
         })
     }
 
-    fn download(&self) -> Result<()> {
-        let peers = self.peers(&Settings::default())?;
-        println!("### one download of 1 GiB\n");
+    fn download(&self, over: Over) -> Result<()> {
+        let (settings, title) = match over {
+            Over::Plain => (Settings::default(), "one download of 1 GiB"),
+            Over::Tls | Over::Http2 => {
+                let secure = Settings {
+                    secure: true,
+                    ..Settings::default()
+                };
+                (secure, "one download of 1 GiB through TLS")
+            }
+        };
+        let peers = self.peers(&settings)?;
+        println!("### {title}\n");
         println!("| | seconds of a core | GiB/s |\n|---|---|---|");
         let mut spent: Vec<Vec<f64>> = peers.iter().map(|_| Vec::new()).collect();
         let mut rates = spent.clone();
         for _ in 0..self.rounds {
             for (number, peer) in peers.iter().enumerate() {
-                let (seconds, rate) = load::download(peer, fleet::BIG)?;
+                let receive = || match peer.secure {
+                    Some(secure) => self.fleet.certificate.body_length(secure, "/big"),
+                    None => peer::body_length(peer.address, "/big"),
+                };
+                let (seconds, rate) = load::download(peer, fleet::BIG, receive)?;
                 spent[number].push(seconds);
                 rates[number].push(rate);
             }
@@ -289,6 +344,25 @@ impl Bench<'_> {
             println!("| {} | {spent:.3} | {:.2} |", peer.name, median(rates));
         }
         tell_ratios(&peers, &spent);
+        Ok(())
+    }
+
+    /// A peer that answers wrongly may be fast.
+    fn check(&self, peer: &Process) -> Result<()> {
+        let over_tls = peer
+            .secure
+            .map(|secure| self.fleet.certificate.body(secure));
+        for answer in [Some(body(peer.address, "/")), over_tls]
+            .into_iter()
+            .flatten()
+        {
+            let answer = answer?;
+            ensure!(
+                answer == "hello, world\n",
+                "{} answered {answer:?}",
+                peer.name
+            );
+        }
         Ok(())
     }
 
@@ -302,17 +376,6 @@ impl Bench<'_> {
         }
         Ok(peers)
     }
-}
-
-/// A peer that answers wrongly may be fast.
-fn check(peer: &Process) -> Result<()> {
-    let answer = body(peer.address, "/")?;
-    ensure!(
-        answer == "hello, world\n",
-        "{} answered {answer:?}",
-        peer.name
-    );
-    Ok(())
 }
 
 /// fiel against the better of nginx and haproxy, and against the relay, as medians over the rounds.

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle as Task;
 
 use crate::config::model::Listener;
-use crate::listener::desk::{Desk, Handed, Place, Room};
+use crate::listener::desk::{Desk, Handed, Hands, Here, Place, Room};
 use crate::listener::terms::Terms;
 use crate::socket::{self, Seat};
 
@@ -59,9 +59,17 @@ pub(crate) struct Accepting {
 }
 
 impl Accepting {
-    /// Accepts on this thread, whose tasks it shares, until its handle is dropped.
-    pub(crate) async fn run(self) {
-        obey(self.orders, self.desk).await;
+    /// Accepts on this thread, until its handle is dropped.
+    async fn run(self) {
+        // Tasks of one thread take turns; the lock is only held across a hand-over that waits for a full worker.
+        obey(self.orders, Rc::new(Mutex::new(self.desk))).await;
+    }
+
+    /// Accepts on the only worker's thread, until its handle is dropped, and lets connections in there and then.
+    pub(crate) async fn run_here(self, take_in: impl Fn(Handed) + 'static) {
+        obey(self.orders, Rc::new(Here(take_in))).await;
+        // The worker's inbox, which nothing is put in, tells that this is over.
+        drop(self.desk);
     }
 }
 
@@ -141,9 +149,7 @@ struct Loop {
     task: Task<()>,
 }
 
-async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
-    // Tasks of one thread take turns; the lock is only held across a hand-over that waits for a full worker.
-    let desk = Rc::new(Mutex::new(desk));
+async fn obey(mut orders: mpsc::Receiver<Order>, hands: Rc<impl Hands + 'static>) {
     let mut loops: HashMap<Seat, Loop> = HashMap::new();
     while let Some(order) = orders.recv().await {
         match order {
@@ -155,7 +161,7 @@ async fn obey(mut orders: mpsc::Receiver<Order>, desk: Desk) {
                     bound.socket,
                     followed,
                     ended,
-                    Rc::clone(&desk),
+                    Rc::clone(&hands),
                 ));
                 loops.insert(seat, Loop { terms, end, task });
             }
@@ -184,7 +190,7 @@ async fn accept(
     socket: TcpListener,
     terms: watch::Receiver<Terms>,
     mut end: oneshot::Receiver<()>,
-    desk: Rc<Mutex<Desk>>,
+    hands: Rc<impl Hands>,
 ) {
     #[expect(
         deprecated,
@@ -214,7 +220,7 @@ async fn accept(
                 _ = &mut end => ending = true,
                 ready = socket.readable() => match ready {
                     Ok(mut ready) => {
-                        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &desk).await {
+                        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands).await {
                             ready.clear_ready();
                         }
                     }
@@ -224,7 +230,7 @@ async fn accept(
             continue;
         }
         // The last ones: whoever waits in the queue is taken before the socket goes.
-        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &desk).await {
+        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands).await {
             return;
         }
     }
@@ -247,7 +253,7 @@ async fn take(
     socket: &TcpListener,
     terms: &watch::Receiver<Terms>,
     room: &Arc<Room>,
-    desk: &Rc<Mutex<Desk>>,
+    hands: &impl Hands,
 ) -> Turn {
     for _ in 0..BATCH {
         match socket::accept(socket) {
@@ -258,7 +264,7 @@ async fn take(
                     terms: terms.borrow().clone(),
                     place: Place::at(room),
                 };
-                desk.lock().await.hand(handed).await;
+                hands.hand(handed).await;
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => return Turn::Empty,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::listener::terms::Terms;
 
@@ -19,6 +19,27 @@ pub(crate) struct Handed {
     pub(crate) terms: Terms,
     /// Its places in the counts; given up when it is closed.
     pub(crate) place: Place,
+}
+
+/// Whom accepted connections are given to.
+pub(super) trait Hands {
+    /// Gives a connection away; waits while nobody can take it.
+    async fn hand(&self, handed: Handed);
+}
+
+/// Takes connections in on the thread that accepts them.
+pub(super) struct Here<F>(pub(super) F);
+
+impl<F: Fn(Handed)> Hands for Here<F> {
+    async fn hand(&self, handed: Handed) {
+        self.0(handed);
+    }
+}
+
+impl Hands for Mutex<Desk> {
+    async fn hand(&self, handed: Handed) {
+        self.lock().await.hand(handed).await;
+    }
 }
 
 /// Hands connections to workers.
