@@ -46,7 +46,6 @@ pub(crate) struct State {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
-    pub(crate) connection: usize,
     pub(crate) head: Arc<http::request::Parts>,
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Option<HeaderMap>,
@@ -300,7 +299,6 @@ impl Serving {
             state.present[connection] += 1;
             state.peak[connection] = state.peak[connection].max(state.present[connection]);
             state.requests.push(Heard {
-                connection,
                 head: Arc::clone(&head),
                 body: Vec::new(),
                 trailers: None,

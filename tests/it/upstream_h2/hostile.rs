@@ -44,7 +44,7 @@ fn assert_refused(endpoint: &RawEndpoint, reason: &str) {
 fn an_endpoint_that_speaks_http_1_is_told_from_one_that_speaks_http_2() {
     let endpoint = Endpoint::behaving(
         "a",
-        Behaviour::bytes(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec()),
+        Behaviour::bytes(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
     );
     let fiel = before(&[endpoint.address()]);
 
@@ -251,7 +251,7 @@ fn fields_that_belong_to_http_1_are_refused() {
 
 #[test]
 fn an_endpoint_that_sends_more_than_its_window_is_cut_off() {
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1_000);
     let endpoint = behaving(move |io, stream| {
         io.head(stream, &[(":status", "200")], 0)?;
         let mut sent = 0_u64;

@@ -105,7 +105,7 @@ fn a_body_goes_up_whole_with_its_length_and_with_its_trailers() {
 
 #[test]
 fn the_last_frame_of_a_body_ends_the_stream_and_no_empty_one_follows() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(1_000);
     let endpoint = RawEndpoint::start(move |_, mut io: Frames| {
         io.greet(&[]).unwrap();
         let mut kinds = Vec::new();
@@ -303,7 +303,7 @@ fn interim_responses_are_passed_on_and_a_hundred_opens_the_body() {
 
     client
         .send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
-    let mut interim = vec![client.one_head(), client.one_head()];
+    let mut interim = [client.one_head(), client.one_head()];
     interim.sort_by_key(|one| one.status);
     assert_eq!((interim[0].status, interim[1].status), (100, 103));
     assert_eq!(interim[1].header("link"), Some("</a.css>; rel=preload"));

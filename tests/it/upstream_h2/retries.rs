@@ -86,7 +86,7 @@ fn a_request_whose_body_has_begun_is_not_sent_twice() {
 
 #[test]
 fn streams_above_the_last_of_a_goaway_are_sent_again_and_the_others_go_on() {
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1_000);
     let endpoint = RawEndpoint::start(move |number, mut io| {
         io.greet(&[]).unwrap();
         let first = io.next_of(frames::HEADERS).unwrap();
@@ -211,7 +211,7 @@ fn what_is_on_a_dead_endpoint_is_cut_and_tried_elsewhere() {
 
 #[test]
 fn a_connection_that_answers_nothing_not_even_a_ping_is_given_up() {
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = mpsc::sync_channel(1_000);
     let endpoint = RawEndpoint::start(move |number, mut io| {
         io.greet(&[]).unwrap();
         while let Some(frame) = io.next() {
