@@ -57,8 +57,9 @@ impl Relay {
         idle: Option<Duration>,
     ) -> Self {
         let drive = match request {
-            RequestSide::Ended => Drive::Inline(carrier),
-            RequestSide::Flows(_) => carrier.detach(),
+            RequestSide::Ended if carrier.has_sent() => Drive::Inline(carrier),
+            // All of it may have been taken from the client, and the last of it wait for the endpoint.
+            RequestSide::Ended | RequestSide::Flows(_) => carrier.detach(),
         };
         Self {
             drive,

@@ -29,7 +29,7 @@ pub(crate) enum Carrier {
 
 /// What the end of a try before its answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     pub(super) kind: Kind,
     pub(super) progress: Progress,
     /// It says nothing about the endpoint: the connection had served before, and went while it was taken up again.
@@ -114,6 +114,14 @@ impl Carrier {
             Self::Line(line) => line.release(),
             // Its room on the connection is given back when it is dropped.
             Self::Stream(_) => {}
+        }
+    }
+
+    /// Whether nothing of the request is left to be sent.
+    pub(crate) fn has_sent(&self) -> bool {
+        match self {
+            Self::Line(line) => line.has_sent(),
+            Self::Stream(stream) => stream.has_sent(),
         }
     }
 

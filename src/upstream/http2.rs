@@ -13,9 +13,11 @@ mod fault;
 mod frames;
 mod head;
 mod pace;
+mod place;
 mod pool;
 mod stream;
 mod watch;
 
-pub(super) use pool::{Placed, Pool, Ticket};
+pub(super) use place::{Placed, Ticket};
+pub(super) use pool::Pool;
 pub(crate) use stream::Stream;

@@ -340,10 +340,15 @@ impl Line {
     /// Ready when the request has been sent whole.
     pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         self.send(cx)?;
-        match self.sending.is_none() && self.out.is_empty() {
+        match self.has_sent() {
             true => Poll::Ready(Ok(())),
             false => Poll::Pending,
         }
+    }
+
+    /// Whether nothing of the request is left to be sent.
+    pub(super) fn has_sent(&self) -> bool {
+        self.sending.is_none() && self.out.is_empty()
     }
 
     /// Ends the connection: whoever reads from it is woken and finds it broken.

@@ -6,22 +6,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
-use h2::SendStream;
-use h2::client::ResponseFuture;
-use http::Request;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::error::{Error, Kind, Progress};
+use crate::error::Kind;
 use crate::upstream::http2::connection::{self, Connection, STREAMS};
-use crate::upstream::http2::watch::Seen;
+use crate::upstream::http2::place::{Failure, Place, Placed, Ticket, Waiting};
 use crate::upstream::idle::{Local, Speaks};
 
 /// What an endpoint is taken to carry over one connection before it has said so; the least that RFC 9113 §6.5.2 recommends.
@@ -29,7 +22,7 @@ const PRESUMED: usize = 100;
 
 /// The connections of one worker to one endpoint.
 #[derive(Debug)]
-pub(in crate::upstream) struct Pool {
+pub(crate) struct Pool {
     connections: RefCell<Vec<Rc<Connection>>>,
     /// The tasks of all connections, also of those being made.
     tasks: RefCell<Vec<(u64, AbortHandle)>>,
@@ -43,51 +36,6 @@ pub(in crate::upstream) struct Pool {
     number: Cell<u64>,
     /// It has been logged that the endpoint speaks something else.
     told: Cell<bool>,
-}
-
-/// What a request gets that asks for a connection.
-pub(in crate::upstream) enum Placed {
-    At(Place),
-    Waits(Ticket),
-}
-
-/// Room for one request on a connection, given back when it is dropped.
-pub(in crate::upstream) struct Place {
-    connection: Rc<Connection>,
-    local: Rc<Local>,
-    /// The connection was made while the request waited.
-    fresh: bool,
-}
-
-/// A place in the queue.
-pub(in crate::upstream) struct Ticket {
-    waiting: Rc<Waiting>,
-    local: Rc<Local>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    /// Connections that were begun before this one will not do.
-    from: u64,
-    gone: Cell<bool>,
-    outcome: RefCell<Option<Result<Place, Failure>>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// Why no connection could be made; told to all who waited for it.
-#[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) kind: Kind,
-    pub(super) cause: Arc<str>,
-}
-
-impl Failure {
-    pub(super) fn new(kind: Kind, cause: &str) -> Self {
-        Self {
-            kind,
-            cause: cause.into(),
-        }
-    }
 }
 
 impl Default for Pool {
@@ -108,7 +56,7 @@ impl Default for Pool {
 impl Pool {
     /// Room for a request, at once or in its turn. With `fresh` only on a connection that is being made or yet to be:
     /// the one before died under it, and its like may have too.
-    pub(in crate::upstream) fn place(local: &Rc<Local>, fresh: bool) -> Placed {
+    pub(crate) fn place(local: &Rc<Local>, fresh: bool) -> Placed {
         let pool = local.http2();
         if !fresh && let Some(connection) = pool.with_room(0) {
             return Placed::At(Place::take(local, connection, false));
@@ -117,19 +65,11 @@ impl Pool {
             true => pool.number.get() - pool.dials.get() as u64,
             false => 0,
         };
-        let waiting = Rc::new(Waiting {
-            from,
-            gone: Cell::new(false),
-            outcome: RefCell::new(None),
-            waker: RefCell::new(None),
-        });
+        let waiting = Waiting::new(from);
         pool.waiting.borrow_mut().push_back(Rc::clone(&waiting));
         pool.wanted.set(pool.wanted.get() + 1);
         pool.dial_for_those_who_wait(local);
-        Placed::Waits(Ticket {
-            waiting,
-            local: Rc::clone(local),
-        })
+        Placed::Waits(Ticket::of(waiting, local))
     }
 
     fn with_room(&self, from: u64) -> Option<Rc<Connection>> {
@@ -187,12 +127,13 @@ impl Pool {
     }
 
     fn settle(&self, waiting: &Waiting, outcome: Result<Place, Failure>) {
-        waiting.gone.set(true);
+        self.one_less_waits();
+        waiting.settle(outcome);
+    }
+
+    /// Somebody who waited has room, a failure, or left.
+    pub(super) fn one_less_waits(&self) {
         self.wanted.set(self.wanted.get() - 1);
-        waiting.outcome.replace(Some(outcome));
-        if let Some(waker) = waiting.waker.take() {
-            waker.wake();
-        }
     }
 
     /// A connection has been polled: room may have come.
@@ -203,13 +144,13 @@ impl Pool {
     }
 
     /// Closes unused connections that are past their time.
-    pub(in crate::upstream) fn sweep(&self, now: Instant) {
+    pub(crate) fn sweep(&self, now: Instant) {
         let is_past = |one: &Connection| one.expires.get().is_some_and(|expires| expires <= now);
         self.retire_unused(is_past);
     }
 
     /// Closes all unused connections.
-    pub(in crate::upstream) fn close_unused(&self) {
+    pub(crate) fn close_unused(&self) {
         self.retire_unused(|_| true);
     }
 
@@ -222,7 +163,7 @@ impl Pool {
     }
 
     /// Ends all connections at once, also those being made.
-    pub(in crate::upstream) fn end(&self) {
+    pub(crate) fn end(&self) {
         for (_, task) in self.tasks.take() {
             task.abort();
         }
@@ -232,12 +173,12 @@ impl Pool {
     }
 
     /// Whether there is nothing here to be kept.
-    pub(in crate::upstream) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.connections.borrow().is_empty() && self.dials.get() == 0
     }
 
     /// A request has left its connection.
-    fn left(&self, local: &Rc<Local>, connection: &Connection) {
+    pub(super) fn left(&self, local: &Rc<Local>, connection: &Connection) {
         if self.wanted.get() > 0 {
             self.grant(local);
         }
@@ -263,82 +204,6 @@ impl Pool {
             // The one that would be taken last.
             newest.retire();
         }
-    }
-}
-
-impl Place {
-    fn take(local: &Rc<Local>, connection: Rc<Connection>, fresh: bool) -> Self {
-        connection.streams.set(connection.streams.get() + 1);
-        Self {
-            connection,
-            local: Rc::clone(local),
-            fresh,
-        }
-    }
-
-    /// Opens the stream that the place is for.
-    pub(super) fn open(
-        &self,
-        request: Request<()>,
-        ends: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
-        self.connection.open(request, ends)
-    }
-
-    /// Whether the connection was there before the request wanted it.
-    pub(super) fn is_reused(&self) -> bool {
-        !self.fresh
-    }
-
-    /// What is known of the connection's frames.
-    pub(super) fn seen(&self) -> &Seen {
-        &self.connection.seen
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let streams = self.connection.streams.get();
-        self.connection.streams.set(streams - 1);
-        self.local.http2().left(&self.local, &self.connection);
-    }
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place")
-            .field("connection", &self.connection.number)
-            .field("fresh", &self.fresh)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Ticket {
-    /// Ready when there is room, or nothing to wait for.
-    pub(in crate::upstream) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Place, Error>> {
-        match self.waiting.outcome.take() {
-            Some(Ok(place)) => Poll::Ready(Ok(place)),
-            Some(Err(Failure { kind, cause })) => Poll::Ready(Err(Error::because(
-                kind,
-                Progress::NothingSent,
-                cause.to_string(),
-            ))),
-            None => {
-                self.waiting.waker.replace(Some(cx.waker().clone()));
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.waiting.gone.replace(true) {
-            let pool = self.local.http2();
-            pool.wanted.set(pool.wanted.get() - 1);
-        }
-        // Room that was given and not taken goes to the next.
-        drop(self.waiting.outcome.take());
     }
 }
 

@@ -24,7 +24,7 @@ use crate::upstream::answer::{Expected, Malformed};
 use crate::upstream::carrier::Verdict;
 use crate::upstream::http2::fault::{self, Stand};
 use crate::upstream::http2::head::{self, Length};
-use crate::upstream::http2::pool::Place;
+use crate::upstream::http2::place::Place;
 use crate::upstream::line::{Cause, Hears};
 use crate::upstream::outbound::{BodySlot, Outbound};
 
@@ -72,7 +72,7 @@ enum Receiving {
 }
 
 impl Stream {
-    pub(in crate::upstream) fn on(place: Place) -> Box<Self> {
+    pub(crate) fn on(place: Place) -> Box<Self> {
         Box::new(Self {
             sending: None,
             receiving: Receiving::Nothing,
@@ -86,7 +86,7 @@ impl Stream {
     }
 
     /// Begins the request; its head goes out when the connection is next polled.
-    pub(in crate::upstream) fn begin(&mut self, request: &Outbound) {
+    pub(crate) fn begin(&mut self, request: &Outbound) {
         let body = request.body.as_ref().filter(|body| !body.has_ended());
         let head = head::request(request, &Scheme::HTTP);
         self.expected = Expected::to(&request.method);
@@ -106,7 +106,7 @@ impl Stream {
     }
 
     /// The head of the answer.
-    pub(in crate::upstream) fn poll_head(
+    pub(crate) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         hears: Option<&Rc<dyn Hears>>,
@@ -172,7 +172,7 @@ impl Stream {
     }
 
     /// The next piece of the answer's body.
-    pub(in crate::upstream) fn poll_frame(
+    pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
@@ -229,36 +229,38 @@ impl Stream {
     }
 
     /// Ready when the request has been sent whole, or the endpoint wants no more of it.
-    pub(in crate::upstream) fn poll_sent(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Cause>> {
+    pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         self.send(cx)?;
-        match self.sending {
-            None => Poll::Ready(Ok(())),
-            Some(_) => Poll::Pending,
+        match self.has_sent() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
         }
     }
 
+    /// Whether nothing of the request is left to be sent.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sending.is_none()
+    }
+
     /// Cancels it: whoever reads the answer is woken and finds it broken.
-    pub(in crate::upstream) fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         if let Some(mut sending) = self.sending.take() {
             sending.send.send_reset(Reason::CANCEL);
         }
     }
 
     /// Whether its head has gone out, or begun to.
-    pub(in crate::upstream) fn may_be_seen(&self) -> bool {
+    pub(crate) fn may_be_seen(&self) -> bool {
         self.id != 0 && self.place.seen().has_sent(self.id)
     }
 
     /// Whether the connection was there before the request wanted it.
-    pub(in crate::upstream) fn is_reused(&self) -> bool {
+    pub(crate) fn is_reused(&self) -> bool {
         self.place.is_reused()
     }
 
     /// What it means that the head of the answer did not come.
-    pub(in crate::upstream) fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         // Without one it was the request's own body that failed.
         self.verdict.unwrap_or(Verdict {
             kind: Kind::Reset,
@@ -271,12 +273,12 @@ impl Stream {
     }
 
     /// Whether the answer's body has been read to its end.
-    pub(in crate::upstream) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self.receiving, Receiving::Over)
     }
 
     /// How much of the answer's body is to come.
-    pub(in crate::upstream) fn size_hint(&self) -> SizeHint {
+    pub(crate) fn size_hint(&self) -> SizeHint {
         match &self.receiving {
             Receiving::Body { left, .. } => left.map_or_else(SizeHint::new, SizeHint::with_exact),
             Receiving::Over => SizeHint::with_exact(0),
