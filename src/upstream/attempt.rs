@@ -27,6 +27,8 @@ pub(crate) struct Attempt {
     /// When the request was handed to a connection.
     sent_at: Option<Instant>,
     began: Instant,
+    /// No connection was at hand.
+    waited: bool,
     hears: Option<Rc<dyn Hears>>,
 }
 
@@ -88,6 +90,7 @@ impl Attempt {
             stage,
             sent_at,
             began: now,
+            waited: false,
             hears,
         }
     }
@@ -126,6 +129,7 @@ impl Attempt {
         match carrier {
             Some(Ok(carrier)) => {
                 self.sent_at = Some(clock::now());
+                self.waited = true;
                 self.stage = exchange(carrier, outbound);
             }
             Some(Err(error)) => {
@@ -155,7 +159,7 @@ impl Attempt {
         };
         Answer {
             response,
-            connect: (!carrier.is_reused()).then(|| sent_at.duration_since(self.began)),
+            connect: self.waited.then(|| sent_at.duration_since(self.began)),
             carrier,
             took: now.duration_since(sent_at),
         }

@@ -73,14 +73,6 @@ impl Carrier {
         }
     }
 
-    /// Whether the connection was there before the request wanted it.
-    pub(super) fn is_reused(&self) -> bool {
-        match self {
-            Self::Line(line) => line.reused,
-            Self::Stream(stream) => stream.is_reused(),
-        }
-    }
-
     /// The next piece of the answer's body.
     pub(crate) fn poll_frame(
         &mut self,

@@ -12,7 +12,7 @@ pub(super) struct Stand {
     pub(super) answered: bool,
     /// Its head has gone out, or begun to.
     pub(super) sent: bool,
-    /// The connection was there before the request wanted it.
+    /// The connection had served before.
     pub(super) reused: bool,
 }
 

@@ -26,8 +26,8 @@ pub(crate) enum Placed {
 pub(crate) struct Place {
     connection: Rc<Connection>,
     local: Rc<Local>,
-    /// The connection was made while the request waited.
-    fresh: bool,
+    /// The connection had served before, and the request had not asked for one that had not.
+    reused: bool,
 }
 
 /// A place in the queue.
@@ -38,8 +38,8 @@ pub(crate) struct Ticket {
 
 #[derive(Debug)]
 pub(super) struct Waiting {
-    /// Connections that were begun before this one will not do.
-    pub(super) from: u64,
+    /// Connections that were begun before this one will not do, where any will not.
+    pub(super) from: Option<u64>,
     pub(super) gone: Cell<bool>,
     outcome: RefCell<Option<Result<Place, Failure>>>,
     waker: RefCell<Option<Waker>>,
@@ -65,9 +65,9 @@ impl Place {
     pub(super) fn take(local: &Rc<Local>, connection: Rc<Connection>, fresh: bool) -> Self {
         connection.streams.set(connection.streams.get() + 1);
         Self {
+            reused: !fresh && connection.seen.answers() > 0,
             connection,
             local: Rc::clone(local),
-            fresh,
         }
     }
 
@@ -80,9 +80,10 @@ impl Place {
         self.connection.open(request, ends)
     }
 
-    /// Whether the connection was there before the request wanted it.
+    /// Whether its end under the request would say nothing about the endpoint: that holds at most once in a row, or an
+    /// endpoint that ends each connection would be asked for ever.
     pub(super) fn is_reused(&self) -> bool {
-        !self.fresh
+        self.reused
     }
 
     /// What is known of the connection's frames.
@@ -103,13 +104,13 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Place")
             .field("connection", &self.connection.number)
-            .field("fresh", &self.fresh)
+            .field("reused", &self.reused)
             .finish_non_exhaustive()
     }
 }
 
 impl Waiting {
-    pub(super) fn new(from: u64) -> Rc<Self> {
+    pub(super) fn new(from: Option<u64>) -> Rc<Self> {
         Rc::new(Self {
             from,
             gone: Cell::new(false),

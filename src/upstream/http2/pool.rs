@@ -58,13 +58,10 @@ impl Pool {
     /// the one before died under it, and its like may have too.
     pub(crate) fn place(local: &Rc<Local>, fresh: bool) -> Placed {
         let pool = local.http2();
-        if !fresh && let Some(connection) = pool.with_room(0) {
+        if !fresh && let Some(connection) = pool.with_room(None) {
             return Placed::At(Place::take(local, connection, false));
         }
-        let from = match fresh {
-            true => pool.number.get() - pool.dials.get() as u64,
-            false => 0,
-        };
+        let from = fresh.then(|| pool.number.get() - pool.dials.get() as u64);
         let waiting = Waiting::new(from);
         pool.waiting.borrow_mut().push_back(Rc::clone(&waiting));
         pool.wanted.set(pool.wanted.get() + 1);
@@ -72,9 +69,10 @@ impl Pool {
         Placed::Waits(Ticket::of(waiting, local))
     }
 
-    fn with_room(&self, from: u64) -> Option<Rc<Connection>> {
+    fn with_room(&self, from: Option<u64>) -> Option<Rc<Connection>> {
         let connections = self.connections.borrow();
-        let fit = |one: &&Rc<Connection>| one.number >= from && one.has_room();
+        let fit =
+            |one: &&Rc<Connection>| from.is_none_or(|from| one.number >= from) && one.has_room();
         connections.iter().find(fit).cloned()
     }
 
@@ -109,10 +107,13 @@ impl Pool {
             }
             match self.with_room(waiting.from) {
                 Some(connection) => {
-                    self.settle(&waiting, Ok(Place::take(local, connection, true)));
+                    self.settle(
+                        &waiting,
+                        Ok(Place::take(local, connection, waiting.from.is_some())),
+                    );
                 }
                 None => {
-                    let anything_will_do = waiting.from == 0;
+                    let anything_will_do = waiting.from.is_none();
                     passed.push_back(waiting);
                     if anything_will_do {
                         break;

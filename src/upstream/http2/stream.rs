@@ -254,11 +254,6 @@ impl Stream {
         self.id != 0 && self.place.seen().has_sent(self.id)
     }
 
-    /// Whether the connection was there before the request wanted it.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.place.is_reused()
-    }
-
     /// What it means that the head of the answer did not come.
     pub(crate) fn verdict(&self) -> Verdict {
         // Without one it was the request's own body that failed.
@@ -290,7 +285,7 @@ impl Stream {
         let stand = Stand {
             answered: self.answered,
             sent: self.may_be_seen(),
-            reused: self.is_reused(),
+            reused: self.place.is_reused(),
         };
         self.verdict = Some(fault::verdict(&error, stand));
         self.receiving = Receiving::Over;
