@@ -66,6 +66,12 @@ pub enum Kind {
     NotHttp2,
     /// The endpoint refused the request before it did anything with it: `REFUSED_STREAM`, or a connection that it was ending.
     RefusedStream,
+    /// The endpoint's certificate is not one to believe.
+    TlsCertificate,
+    /// The endpoint speaks no TLS, or not as it should.
+    TlsProtocol,
+    /// The endpoint refused the TLS session and said why.
+    TlsAlert,
     /// The endpoint closed or reset the connection before any octet of a response.
     Reset,
     /// The endpoint's answer breaks the grammar of RFC 9112, or was not asked for.
@@ -172,6 +178,9 @@ impl Kind {
             | Self::ConnectTimeout
             | Self::NotHttp2
             | Self::RefusedStream
+            | Self::TlsCertificate
+            | Self::TlsProtocol
+            | Self::TlsAlert
             | Self::Reset
             | Self::MalformedResponse
             | Self::EndpointDead
@@ -208,6 +217,9 @@ impl Kind {
             Self::ConnectTimeout => "connect_timeout",
             Self::NotHttp2 => "not_http2",
             Self::RefusedStream => "refused_stream",
+            Self::TlsCertificate => "tls_certificate",
+            Self::TlsProtocol => "tls_protocol",
+            Self::TlsAlert => "tls_alert",
             Self::Reset => "reset",
             Self::MalformedResponse => "malformed_response",
             Self::EndpointDead => "endpoint_dead",

@@ -6,6 +6,7 @@
 mod answer;
 mod attempt;
 mod carrier;
+mod connect;
 mod http2;
 mod idle;
 mod io;

@@ -4,9 +4,11 @@
 //! `works` in the commit that makes it work.
 
 mod kind;
+mod pool;
 mod probe;
 
 pub(crate) use kind::{Keys, Words};
+pub(crate) use pool::{CONNECT, DEPLOYMENT, POOL_TLS};
 pub(crate) use probe::{EXEC, HTTP_GET, PROBE, TCP_SOCKET};
 
 const REMOVE: &str = "remove it";
@@ -253,6 +255,7 @@ pub(crate) const POOL: Keys = Keys {
         "endpoints",
         "ports",
         "protocol",
+        "tls",
         "connect",
         "startupProbe",
         "readinessProbe",
@@ -261,7 +264,6 @@ pub(crate) const POOL: Keys = Keys {
         "drainTimeout",
     ],
     later: &[
-        ("tls", "remove it; endpoints are spoken to without TLS"),
         (
             "onDead",
             "remove it; watch fiel_endpoint_live in the metrics meanwhile",
@@ -281,12 +283,6 @@ pub(crate) const POOL: Keys = Keys {
             "remove it; scale by the metrics of fiel with another scaler meanwhile",
         ),
     ],
-};
-
-pub(crate) const DEPLOYMENT: Keys = Keys {
-    kind: "deployment",
-    works: &["commit", "by", "at"],
-    later: &[],
 };
 
 pub(crate) const BALANCE: Words = Words {
@@ -331,12 +327,6 @@ pub(crate) const ENDPOINT: Keys = Keys {
 
 pub(crate) const UPSTREAM_PROTOCOL: Words = Words {
     works: &["http1", "http2", "auto"],
-    later: &[],
-};
-
-pub(crate) const CONNECT: Keys = Keys {
-    kind: "connect",
-    works: &["timeout", "keepAlive", "maxIdlePerWorker"],
     later: &[],
 };
 
@@ -434,6 +424,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &RING_HASH,
     &HASH_ON,
     &ENDPOINT,
+    &POOL_TLS,
     &CONNECT,
     &PROBE,
     &HTTP_GET,

@@ -352,6 +352,10 @@ fn pool(pool: &Pool) -> Value {
         ("endpoints", pool.endpoints.iter().map(endpoint).collect()),
         ("protocol", json!(pool.protocol.word())),
         (
+            "tls",
+            pool.tls.as_deref().map_or(Value::Null, tls::upstream),
+        ),
+        (
             "connect",
             json!({
                 "timeout": duration(connect.timeout),

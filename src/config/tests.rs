@@ -497,7 +497,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ("pool", "protocol: auto"),
     (
         "pool",
-        "tls: { serverName: shop.internal, caFile: ca.crt, certFile: me.crt, keyFile: me.key } #later",
+        "tls: { serverName: shop.internal, caFile: config/tls/ca.crt, certFile: config/tls/site.crt, keyFile: config/tls/site.key }",
     ),
     (
         "pool",

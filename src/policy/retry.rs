@@ -53,6 +53,11 @@ pub fn decide(rules: &Retry, failed: &Failed) -> Decision {
         Kind::ConnectRefused | Kind::ConnectFailed | Kind::ConnectTimeout | Kind::NotHttp2 => {
             rules.on_connect_failure
         }
+        // A session may be refused when the request is on its way already.
+        Kind::TlsCertificate | Kind::TlsProtocol | Kind::TlsAlert => match failed.progress {
+            Progress::NothingSent => rules.on_connect_failure,
+            Progress::MaybeSeen | Progress::Answered => rules.on_reset,
+        },
         Kind::Reset | Kind::RefusedStream if failed.stale => return Decision::Reconnect,
         Kind::RefusedStream => rules.on_refused_stream,
         // No octet of a response came in the time of one try: that is what `reset` stands for.

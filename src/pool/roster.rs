@@ -123,6 +123,12 @@ impl Roster {
 }
 
 impl Entry {
+    /// The first of the names that lead to it, without its port.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        Some(self.names.first()?.rsplit_once(':')?.0)
+    }
+
     /// Takes in another entry with the same address.
     fn join(&mut self, other: Self) {
         match (self.backup, other.backup) {
@@ -243,6 +249,7 @@ mod tests {
             endpoints,
             protocol: model::UpstreamProtocol::Http1,
             connect: model::Connect::default(),
+            tls: None,
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,

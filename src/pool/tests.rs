@@ -53,6 +53,7 @@ impl Stage {
             endpoints: roles.iter().enumerate().map(configured).collect(),
             protocol: model::UpstreamProtocol::Http1,
             connect: model::Connect::default(),
+            tls: None,
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,

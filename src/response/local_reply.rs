@@ -58,6 +58,9 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::ConnectRefused => (502, "fiel; error=connection_refused", Stays),
         Kind::ConnectFailed => (502, "fiel; error=destination_ip_unroutable", Stays),
         Kind::ConnectTimeout => (504, "fiel; error=connection_timeout", Stays),
+        Kind::TlsCertificate => (502, "fiel; error=tls_certificate_error", Stays),
+        Kind::TlsProtocol => (502, "fiel; error=tls_protocol_error", Stays),
+        Kind::TlsAlert => (502, "fiel; error=tls_alert_received", Stays),
         Kind::NotHttp2 => (502, "fiel; error=http_protocol_error", Stays),
         Kind::RefusedStream | Kind::Reset | Kind::EndpointDead => {
             (502, "fiel; error=connection_terminated", Stays)

@@ -56,6 +56,7 @@ impl Relay {
         clocks: Rc<Clocks>,
         idle: Option<Duration>,
     ) -> Self {
+        // The last of a request may wait to be written when all of it has been read.
         let drive = match request {
             RequestSide::Ended if carrier.has_sent() => Drive::Inline(carrier),
             // All of it may have been taken from the client, and the last of it wait for the endpoint.

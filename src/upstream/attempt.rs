@@ -15,7 +15,7 @@ use crate::clock;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::carrier::{Carrier, Verdict};
-use crate::upstream::http2::{self, Placed, Stream, Ticket};
+use crate::upstream::http2::{self, Got, Placed, Stream, Ticket};
 use crate::upstream::idle::{Local, Speaks};
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
@@ -32,8 +32,11 @@ pub(crate) struct Attempt {
     hears: Option<Rc<dyn Hears>>,
 }
 
+/// A connection of HTTP/1 being made; none comes of it where the endpoint speaks HTTP/2 now.
+type Connecting = Pin<Box<dyn Future<Output = Result<Option<Box<Line>>, Error>>>>;
+
 enum Stage {
-    Connecting(Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>),
+    Connecting(Connecting),
     /// For room on a connection of HTTP/2.
     Waiting(Ticket),
     Exchange(Carrier),
@@ -79,10 +82,12 @@ impl Attempt {
                     None => Stage::Connecting(Box::pin(Rc::clone(&local).connect())),
                 }
             }
-            Speaks::Http2 => match http2::Pool::place(&local, fresh == Freshness::New) {
-                Placed::At(place) => exchange(Carrier::Stream(Stream::on(place)), outbound),
-                Placed::Waits(ticket) => Stage::Waiting(ticket),
-            },
+            Speaks::Http2 | Speaks::Either => {
+                match http2::Pool::place(&local, fresh == Freshness::New) {
+                    Placed::At(place) => exchange(Carrier::Stream(Stream::on(place)), outbound),
+                    Placed::Waits(ticket) => Stage::Waiting(ticket),
+                }
+            }
         };
         let sent_at = matches!(stage, Stage::Exchange(_)).then_some(now);
         Self {
@@ -116,30 +121,21 @@ impl Attempt {
         cx: &mut Context<'_>,
         outbound: &Outbound,
     ) -> Poll<Result<Answer, AttemptFailure>> {
-        let carrier = match &mut self.stage {
-            Stage::Connecting(connecting) => {
-                Some(ready!(connecting.as_mut().poll(cx)).map(Carrier::Line))
+        while let Some(made) = ready!(self.poll_made(cx)) {
+            match made {
+                Ok(carrier) => {
+                    self.sent_at = Some(clock::now());
+                    self.waited = true;
+                    self.stage = exchange(carrier, outbound);
+                }
+                Err(error) => {
+                    self.stage = Stage::Over;
+                    return Poll::Ready(Err(AttemptFailure {
+                        error,
+                        stale: false,
+                    }));
+                }
             }
-            Stage::Waiting(ticket) => {
-                let place = ready!(ticket.poll(cx));
-                Some(place.map(|place| Carrier::Stream(Stream::on(place))))
-            }
-            Stage::Exchange(_) | Stage::Over => None,
-        };
-        match carrier {
-            Some(Ok(carrier)) => {
-                self.sent_at = Some(clock::now());
-                self.waited = true;
-                self.stage = exchange(carrier, outbound);
-            }
-            Some(Err(error)) => {
-                self.stage = Stage::Over;
-                return Poll::Ready(Err(AttemptFailure {
-                    error,
-                    stale: false,
-                }));
-            }
-            None => {}
         }
         let Stage::Exchange(carrier) = &mut self.stage else {
             return Poll::Pending;
@@ -148,6 +144,37 @@ impl Attempt {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answered(response))),
             Poll::Ready(Err(cause)) => Poll::Ready(Err(self.failed(cause))),
             Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// What comes of waiting for a connection; none where nothing is waited for.
+    fn poll_made(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Carrier, Error>>> {
+        loop {
+            self.stage = match &mut self.stage {
+                Stage::Exchange(_) | Stage::Over => return Poll::Ready(None),
+                Stage::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
+                    Ok(Some(line)) => return Poll::Ready(Some(Ok(Carrier::Line(line)))),
+                    Ok(None) => match http2::Pool::place(&self.local, false) {
+                        Placed::At(place) => {
+                            let stream = Carrier::Stream(Stream::on(place));
+                            return Poll::Ready(Some(Ok(stream)));
+                        }
+                        Placed::Waits(ticket) => Stage::Waiting(ticket),
+                    },
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+                Stage::Waiting(ticket) => match ready!(ticket.poll(cx)) {
+                    Ok(Got::Place(place)) => {
+                        let stream = Carrier::Stream(Stream::on(place));
+                        return Poll::Ready(Some(Ok(stream)));
+                    }
+                    Ok(Got::Line(line)) => return Poll::Ready(Some(Ok(Carrier::Line(line)))),
+                    Ok(Got::NoRoom) => {
+                        Stage::Connecting(Box::pin(Rc::clone(&self.local).connect()))
+                    }
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+            };
         }
     }
 
@@ -173,7 +200,7 @@ impl Attempt {
             kind,
             progress,
             stale,
-        } = carrier.verdict();
+        } = carrier.verdict(&cause);
         let fault = body_fault(&*cause);
         let kind = match fault {
             Some(kind) => kind,

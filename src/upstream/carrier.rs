@@ -66,9 +66,9 @@ impl Carrier {
     }
 
     /// What it means that the head did not come.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self, cause: &Cause) -> Verdict {
         match self {
-            Self::Line(line) => line.verdict(),
+            Self::Line(line) => line.verdict(cause),
             Self::Stream(stream) => stream.verdict(),
         }
     }

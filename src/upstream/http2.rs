@@ -18,6 +18,7 @@ mod pool;
 mod stream;
 mod watch;
 
-pub(super) use place::{Placed, Ticket};
+pub(super) use connection::ALPN;
+pub(super) use place::{Got, Placed, Ticket};
 pub(super) use pool::Pool;
 pub(crate) use stream::Stream;

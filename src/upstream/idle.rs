@@ -2,24 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::config::model::{self, Connect, UpstreamProtocol};
-use crate::dial;
+use crate::dial::{self, Secure, Stream};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::metrics::PoolTraffic;
 use crate::metrics::cells::WorkerId;
 use crate::pool::Pool;
+use crate::upstream::connect::{self, Trouble};
 use crate::upstream::http2;
 use crate::upstream::io::Tie;
 use crate::upstream::line::Line;
@@ -44,9 +43,15 @@ pub(crate) struct Local {
     endpoint: Arc<Endpoint>,
     traffic: Arc<PoolTraffic>,
     connect: RefCell<Connect>,
+    /// By what connections are secured, and how often that has changed.
+    secure: RefCell<Option<Secure>>,
+    terms: Cell<u64>,
+    trouble: Trouble,
     /// The pool's, which holds for what is in flight when the pool itself has left the configuration.
     drain_timeout: Cell<Option<Duration>>,
     speaks: Cell<Speaks>,
+    /// What the endpoint has chosen last, where it may.
+    settled: Cell<Option<Speaks>>,
     http2: http2::Pool,
     /// The one used last is taken first, so that the others grow old and go.
     unused: RefCell<VecDeque<Box<Line>>>,
@@ -63,14 +68,17 @@ pub(super) enum Speaks {
     Http1,
     /// Many requests over each connection.
     Http2,
+    /// What the endpoint chooses.
+    Either,
 }
 
 impl Speaks {
-    fn by(protocol: UpstreamProtocol) -> Self {
-        match protocol {
+    fn by(spec: &model::Pool) -> Self {
+        match (spec.protocol, &spec.tls) {
             // Without TLS nothing tells which of both an endpoint speaks.
-            UpstreamProtocol::Http1 | UpstreamProtocol::Auto => Self::Http1,
-            UpstreamProtocol::Http2 => Self::Http2,
+            (UpstreamProtocol::Http1, _) | (UpstreamProtocol::Auto, None) => Self::Http1,
+            (UpstreamProtocol::Http2, _) => Self::Http2,
+            (UpstreamProtocol::Auto, Some(_)) => Self::Either,
         }
     }
 }
@@ -101,8 +109,12 @@ impl Upstreams {
             endpoint: Arc::clone(endpoint),
             traffic: Arc::clone(pool.traffic()),
             connect: RefCell::new(pool.spec().connect.clone()),
+            secure: RefCell::new(connect::secure(pool, endpoint.address())),
+            terms: Cell::new(0),
+            trouble: Trouble::default(),
             drain_timeout: Cell::new(pool.spec().drain_timeout),
-            speaks: Cell::new(Speaks::by(pool.spec().protocol)),
+            speaks: Cell::new(Speaks::by(pool.spec())),
+            settled: Cell::new(None),
             http2: http2::Pool::default(),
             unused: RefCell::default(),
             closed: Rc::clone(&self.closed),
@@ -117,17 +129,13 @@ impl Upstreams {
     /// Acts on a new snapshot: cuts what is in flight at the dead, closes the unused connections of those that drain,
     /// takes up changed settings.
     pub(crate) fn follow(&self, pools: &[Arc<Pool>]) {
-        let specs: FxHashMap<&str, &Arc<model::Pool>> = pools
+        let pools: FxHashMap<&str, &Arc<Pool>> = pools
             .iter()
-            .map(|pool| (&*pool.spec().name, pool.spec()))
+            .map(|pool| (&*pool.spec().name, pool))
             .collect();
         for local in self.all() {
-            if let Some(spec) = specs.get(&*local.endpoint.key().pool) {
-                if *local.connect.borrow() != spec.connect {
-                    local.connect.replace(spec.connect.clone());
-                }
-                local.drain_timeout.set(spec.drain_timeout);
-                local.speak(Speaks::by(spec.protocol));
+            if let Some(pool) = pools.get(&*local.endpoint.key().pool) {
+                local.follow(pool);
             }
             match local.endpoint.state() {
                 State::Dead => local.cut(),
@@ -250,28 +258,65 @@ impl Local {
         }
     }
 
-    /// Makes a connection.
-    pub(super) async fn connect(self: Rc<Self>) -> Result<Box<Line>, Error> {
-        let tcp = tokio::select! {
+    /// Makes a connection of HTTP/1; none where the endpoint has chosen HTTP/2 meanwhile.
+    pub(super) async fn connect(self: Rc<Self>) -> Result<Option<Box<Line>>, Error> {
+        let (stream, terms) = tokio::select! {
             biased;
             dialled = self.dial() => dialled?,
             () = self.died() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
         };
-        Ok(Line::over(tcp, self))
+        if self.may_choose() && stream.alpn() == Some(http2::ALPN) {
+            self.settle(Speaks::Http2);
+            return Ok(None);
+        }
+        Ok(Some(Line::over(stream, terms, self)))
     }
 
-    /// Makes a socket's connection.
-    pub(super) async fn dial(&self) -> Result<TcpStream, Error> {
+    /// Makes a socket's connection, secured where the pool says so; and under which of its terms.
+    pub(super) async fn dial(&self) -> Result<(Stream, u64), Error> {
         let limit = self.connect_timeout();
-        let dialled = dial::connect(self.endpoint.address(), limit).await;
-        dialled.map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::ConnectionRefused => Kind::ConnectRefused,
-                io::ErrorKind::TimedOut => Kind::ConnectTimeout,
-                _ => Kind::ConnectFailed,
-            };
-            Error::because(kind, Progress::NothingSent, error)
-        })
+        let (secure, terms) = (self.secure.borrow().clone(), self.terms.get());
+        let dialled = dial::connect(self.endpoint.address(), secure.as_ref(), limit).await;
+        let (pool, label) = (&self.endpoint.key().pool, self.endpoint.label());
+        match dialled {
+            Ok(stream) => {
+                self.trouble.is_over(pool, label);
+                Ok((stream, terms))
+            }
+            Err(failure) => {
+                self.trouble.tell(pool, label, &failure);
+                Err(connect::called(failure))
+            }
+        }
+    }
+
+    /// Takes up changed settings. Connections that were made by others serve what they are at and nothing after it.
+    fn follow(&self, pool: &Pool) {
+        let spec = pool.spec();
+        if *self.connect.borrow() != spec.connect {
+            self.connect.replace(spec.connect.clone());
+        }
+        self.drain_timeout.set(spec.drain_timeout);
+        let speaks = Speaks::by(spec);
+        if self.speaks.replace(speaks) != speaks {
+            self.expire();
+        }
+        if spec.tls.is_none() && self.secure.borrow().is_none() {
+            return;
+        }
+        let secure = connect::secure(pool, self.endpoint.address());
+        if *self.secure.borrow() != secure {
+            self.secure.replace(secure);
+            self.expire();
+        }
+    }
+
+    /// Lets connections go on to the end of what they serve, and no further.
+    fn expire(&self) {
+        self.terms.set(self.terms.get() + 1);
+        self.settled.set(None);
+        drop(self.unused.take());
+        self.http2.retire();
     }
 
     /// Ready when the endpoint is declared dead.
@@ -279,9 +324,27 @@ impl Local {
         self.died.notified().await;
     }
 
-    /// What is spoken on new connections.
+    /// What is spoken on new connections, as far as it is known.
     pub(super) fn speaks(&self) -> Speaks {
-        self.speaks.get()
+        match self.speaks.get() {
+            Speaks::Either => self.settled.get().unwrap_or(Speaks::Either),
+            one => one,
+        }
+    }
+
+    /// Whether it is the endpoint's to choose.
+    pub(super) fn may_choose(&self) -> bool {
+        self.speaks.get() == Speaks::Either
+    }
+
+    /// What the endpoint has chosen that may be spoken to in either way.
+    pub(super) fn settle(&self, speaks: Speaks) {
+        self.settled.set(Some(speaks));
+    }
+
+    /// Whether connections that were made under these terms may take new requests.
+    pub(super) fn is_current(&self, terms: u64) -> bool {
+        self.terms.get() == terms
     }
 
     /// The connections of HTTP/2.
@@ -300,16 +363,16 @@ impl Local {
         (connect.keep_alive, connect.max_idle_per_worker)
     }
 
-    /// Whether connections are kept at all.
-    pub(super) fn keeps(&self, speaks: Speaks) -> bool {
+    /// Whether unused connections are kept at all.
+    pub(super) fn keeps(&self) -> bool {
         let is_leaving = matches!(self.endpoint.state(), State::Dead | State::Draining);
-        !is_leaving && !self.closed.get() && self.speaks.get() == speaks
+        !is_leaving && !self.closed.get()
     }
 
     /// Keeps an unused connection for the next request.
     pub(super) fn keep(&self, mut line: Box<Line>) {
         let connect = self.connect.borrow();
-        if connect.max_idle_per_worker == 0 || !self.keeps(Speaks::Http1) {
+        if connect.max_idle_per_worker == 0 || !self.is_current(line.terms) || !self.keeps() {
             return;
         }
         let promised = line
@@ -354,13 +417,6 @@ impl Local {
 
     pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
-    }
-
-    /// Takes up the protocol of a new configuration.
-    fn speak(&self, speaks: Speaks) {
-        if self.speaks.replace(speaks) != speaks {
-            self.close_unused();
-        }
     }
 
     fn close_unused(&self) {

@@ -15,13 +15,15 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
+use crate::dial::Stream;
 use crate::error::{Kind, Progress};
 use crate::upstream::answer::{self, End, Expected, Malformed};
 use crate::upstream::carrier::Verdict;
+use crate::upstream::connect;
 use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
 use crate::upstream::outbound::{BodySlot, Outbound};
@@ -53,12 +55,16 @@ pub(crate) struct Line {
     receiving: Receiving,
     /// Nothing has been said or seen that forbids another request.
     persists: bool,
+    /// The endpoint takes nothing more, though it may still answer.
+    is_deaf: bool,
     tie: Rc<Tie>,
     /// What had been received and sent when the present request began.
     received_before: u64,
     sent_before: u64,
     local: Rc<Local>,
     slot: usize,
+    /// Under which of the pool's terms it was made.
+    pub(super) terms: u64,
     /// When it may no longer be taken up again; `None` is never.
     pub(super) expires: Option<Instant>,
     /// What the endpoint itself said of how long it keeps the connection.
@@ -84,12 +90,12 @@ enum Receiving {
 }
 
 impl Line {
-    /// Takes a fresh socket.
-    pub(super) fn over(tcp: TcpStream, local: Rc<Local>) -> Box<Self> {
+    /// Takes a fresh connection, made under the terms with this number.
+    pub(super) fn over(stream: Stream, terms: u64, local: Rc<Local>) -> Box<Self> {
         let tie = Rc::new(Tie::default());
         let slot = local.join(Rc::clone(&tie));
         Box::new(Self {
-            io: UpstreamIo::new(tcp, Rc::clone(&tie)),
+            io: UpstreamIo::new(stream, Rc::clone(&tie)),
             read: BytesMut::new(),
             scanned: 0,
             room: ROOM,
@@ -97,11 +103,13 @@ impl Line {
             sending: None,
             receiving: Receiving::Over,
             persists: true,
+            is_deaf: false,
             tie,
             received_before: 0,
             sent_before: 0,
             local,
             slot,
+            terms,
             expires: None,
             promised: None,
             reused: false,
@@ -211,18 +219,37 @@ impl Line {
         loop {
             let waits = self.fill(cx)?;
             if self.out.is_empty() {
-                return Ok(());
+                break;
             }
             if self.out.write_to(Pin::new(&mut self.io), cx).is_err() {
-                self.persists = false;
-                self.sending = None;
-                self.out = Out::default();
+                self.takes_no_more();
                 return Ok(());
             }
             if waits.is_pending() || !self.out.is_empty() {
-                return Ok(());
+                break;
             }
         }
+        // A session has taken more than its socket may have.
+        if !self.has_sent()
+            && self.io.holds_octets()
+            && let Poll::Ready(Err(_)) = Pin::new(&mut self.io).poll_flush(cx)
+        {
+            self.takes_no_more();
+        }
+        Ok(())
+    }
+
+    fn takes_no_more(&mut self) {
+        self.persists = false;
+        self.is_deaf = true;
+        self.sending = None;
+        self.out = Out::default();
+    }
+
+    /// Whether all of the request is out, or nobody takes the rest.
+    pub(crate) fn has_sent(&self) -> bool {
+        let is_out = self.is_deaf || !self.io.holds_octets();
+        self.sending.is_none() && self.out.is_empty() && is_out
     }
 
     /// Takes from the request's body until enough waits to be written; pending where it has no more for now.
@@ -315,18 +342,26 @@ impl Line {
 
     /// Whether nothing is in the way of another request.
     fn is_quiet(&mut self) -> bool {
-        let done = self.persists && self.is_over() && self.sending.is_none();
-        if !done || !self.out.is_empty() || !self.read.is_empty() {
+        if !self.is_done() {
             return false;
         }
         let mut cx = Context::from_waker(Waker::noop());
-        self.poll_fill(&mut cx).is_pending()
+        let is_quiet = self.poll_fill(&mut cx).is_pending();
+        if self.read.capacity() > 0 {
+            // What came was the session's own affair, such as a ticket.
+            self.read = BytesMut::new();
+        }
+        is_quiet
+    }
+
+    /// Whether request and answer are over, and nothing was said that forbids others.
+    fn is_done(&self) -> bool {
+        self.persists && self.is_over() && self.has_sent() && self.read.is_empty()
     }
 
     /// Gives it back for further requests, if it is good for any.
     pub(crate) fn release(mut self: Box<Self>) {
-        let done = self.persists && self.is_over() && self.sending.is_none();
-        if done && self.out.is_empty() && self.read.is_empty() {
+        if self.is_done() {
             self.read = BytesMut::new();
             let local = Rc::clone(&self.local);
             local.keep(self);
@@ -346,11 +381,6 @@ impl Line {
         }
     }
 
-    /// Whether nothing of the request is left to be sent.
-    pub(super) fn has_sent(&self) -> bool {
-        self.sending.is_none() && self.out.is_empty()
-    }
-
     /// Ends the connection: whoever reads from it is woken and finds it broken.
     pub(super) fn cut(&self) {
         self.tie.cut("the request broke off");
@@ -362,13 +392,21 @@ impl Line {
     }
 
     /// What it means that the head of the answer did not come.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self, cause: &Cause) -> Verdict {
         let answered = self.tie.received() > self.received_before;
-        let (kind, progress) = match (answered, self.may_be_seen()) {
+        let (mut kind, progress) = match (answered, self.may_be_seen()) {
             (true, _) => (Kind::MalformedResponse, Progress::Answered),
             (false, true) => (Kind::Reset, Progress::MaybeSeen),
             (false, false) => (Kind::Reset, Progress::NothingSent),
         };
+        // A TLS session that broke under a request. A client's certificate may be refused as late as that (RFC 8446
+        // §4.4.2), because nobody tells a client of TLS 1.3 when its certificate is good.
+        if !self.reused
+            && let Some(error) = cause.downcast_ref::<io::Error>()
+            && let Some(tls) = connect::tls_fault(error)
+        {
+            kind = tls;
+        }
         Verdict {
             kind,
             progress,
@@ -389,6 +427,9 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        if self.is_done() {
+            self.io.say_goodbye();
+        }
         self.local.leave(self.slot);
     }
 }

@@ -15,6 +15,8 @@ mod documents;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod endpoint_tls;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod hostile;

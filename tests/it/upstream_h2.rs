@@ -3,6 +3,7 @@
 mod hostile;
 mod messages;
 mod retries;
+mod secured;
 mod sharing;
 
 use std::net::SocketAddr;

@@ -6,11 +6,13 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::admin::status::certificate::Certificate;
 use crate::admin::status::print::{number, time, written};
 use crate::config::model::{self, WhenNoneReady};
 use crate::control::report::Report;
 use crate::endpoint::{Endpoint, ProbeReport};
 use crate::pool::{self, Standing};
+use crate::tls::{Trust, Upstream};
 
 /// A pool and its endpoints.
 #[derive(Serialize)]
@@ -21,6 +23,9 @@ pub(crate) struct Pool<'a> {
     deployment: Option<Deployment<'a>>,
     balance: &'static str,
     protocol: &'static str,
+    /// How its endpoints are spoken to over TLS; left out where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls<'a>>,
     standing: &'static str,
     when_none_ready: &'static str,
     /// Endpoints that fail liveness and are not declared dead, because too many others are.
@@ -36,6 +41,18 @@ struct Deployment<'a> {
     commit: Option<&'a str>,
     by: Option<&'a str>,
     at: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tls<'a> {
+    /// Whose certificate is wanted, where that is not the endpoint's own name.
+    server_name: Option<String>,
+    /// `system`, `caFile`, or `insecureSkipVerify`.
+    verified_by: &'static str,
+    min_version: &'static str,
+    /// What is shown to endpoints.
+    certificate: Option<Certificate<'a>>,
 }
 
 /// A host name with its port, and the addresses that it stands for.
@@ -110,6 +127,7 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime
         deployment: spec.deployment.as_ref().map(deployment),
         balance: spec.balance.word(),
         protocol: spec.protocol.word(),
+        tls: spec.tls.as_deref().map(tls),
         standing: match pool.standing() {
             Standing::Able => "able",
             Standing::Unjudged => "unjudged",
@@ -133,6 +151,21 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime
                 probes: probes(&member.endpoint),
             })
             .collect(),
+    }
+}
+
+fn tls(upstream: &Upstream) -> Tls<'_> {
+    let terms = upstream.terms();
+    let server_name = terms.server_name.as_ref();
+    Tls {
+        server_name: server_name.map(|name| name.to_str().into_owned()),
+        verified_by: match terms.trust {
+            Trust::System => "system",
+            Trust::Authorities(_) => "caFile",
+            Trust::Anybody => "insecureSkipVerify",
+        },
+        min_version: terms.min_version.word(),
+        certificate: terms.certificate.as_deref().map(Certificate::of),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::check::balance::balance;
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::probe::{Surroundings, probe};
+use crate::config::check::upstream_tls::upstream_tls;
 use crate::config::document::{Entry, Value};
 use crate::config::keys::{
     CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
@@ -39,7 +40,7 @@ impl Pools<'_> {
     }
 }
 
-/// Reads `pools`. Relative programs of probes lie in `base`.
+/// Reads `pools`. Relative files, and programs of probes, lie in `base`.
 pub(crate) fn pools<'n>(findings: &mut Findings<'_>, at: At<'n>, base: &Path) -> Pools<'n> {
     const REMEDY: &str = "add one, such as shop: { endpoints: [127.0.0.1:9001] }";
     let mut pools = Pools::default();
@@ -103,6 +104,10 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         .get("connect")
         .map(|at| connect(findings, at))
         .unwrap_or_default();
+    let tls = fields.get("tls").map(|at| {
+        let endpoints = endpoints.as_deref().unwrap_or_default();
+        upstream_tls(findings, at, base, endpoints, protocol)
+    });
     let surroundings = Surroundings {
         ports: &ports,
         base,
@@ -132,6 +137,7 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         endpoints: endpoints?,
         protocol,
         connect,
+        tls: tls.flatten(),
         startup_probe,
         readiness_probe,
         liveness_probe,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::tls;
 use crate::units::Weight;
 
 /// A pool: endpoints of one version of one service.
@@ -28,6 +29,8 @@ pub struct Pool {
     pub protocol: UpstreamProtocol,
     /// How connections to them are made and kept.
     pub connect: Connect,
+    /// What they are secured by; `None` is in the clear.
+    pub tls: Option<Arc<tls::Upstream>>,
     /// Holds back traffic and the other probes until it has succeeded.
     pub startup_probe: Option<Probe>,
     /// Decides whether new requests are given.

@@ -46,7 +46,11 @@ fn its_keys_are_those_that_work_mapping_by_mapping() {
         assert_eq!(told.insert(kind, keys), None, "{kind} stands there twice");
     }
     // Those that say which keys there are, and no table of them is forgotten in `ALL`.
-    let tables = [include_str!("../keys.rs"), include_str!("../keys/probe.rs")];
+    let tables = [
+        include_str!("../keys.rs"),
+        include_str!("../keys/pool.rs"),
+        include_str!("../keys/probe.rs"),
+    ];
     let count = tables.map(|table| table.matches(": Keys = Keys {").count());
     assert_eq!(ALL.len(), count.iter().sum::<usize>());
     let working = ALL.iter().filter(|keys| !keys.works.is_empty());
@@ -233,6 +237,7 @@ routes:
 pools:
   app:
     endpoints: [ { address: 127.0.0.1:9001 } ]
+    tls: { caFile: config/tls/ca.crt }
     startupProbe: { httpGet: {} }
     readinessProbe: { exec: { command: [cat] } }
     livenessProbe: { tcpSocket: {} }

@@ -14,17 +14,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
 use h2::{Ping, PingPong};
+use http::uri::Scheme;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::dial::Stream;
 use crate::error::Kind;
 use crate::upstream::answer;
 use crate::upstream::http2::pace::{self, Facts, Pace, Step};
 use crate::upstream::http2::place::Failure;
 use crate::upstream::http2::pool;
 use crate::upstream::http2::watch::{Seen, Watched};
-use crate::upstream::idle::Local;
+use crate::upstream::idle::{Local, Speaks};
 use crate::upstream::io::{Tie, UpstreamIo};
+use crate::upstream::line::Line;
+
+/// What ALPN calls HTTP/2 (RFC 9113 §3.2).
+pub(crate) const ALPN: &[u8] = b"h2";
 
 /// Requests that a connection carries at once, at most, however many its endpoint would take.
 pub(super) const STREAMS: usize = 256;
@@ -67,6 +73,7 @@ pub(super) struct Connection {
     opened: Cell<u64>,
     /// Whether it was begun before a moment or after is told by this.
     pub(super) number: u64,
+    pub(super) scheme: Scheme,
     /// When it is closed, while nobody uses it; `None` is never.
     pub(super) expires: Cell<Option<Instant>>,
     task: RefCell<Option<AbortHandle>>,
@@ -169,13 +176,14 @@ pub(super) fn begin(local: &Rc<Local>, number: u64) -> AbortHandle {
             () = local.died() => Err(Failure::new(Kind::EndpointDead, "the endpoint is dead")),
         };
         match made {
-            Ok(driver) => {
+            Ok(Made::Otherwise(line)) => dial.made_otherwise(line),
+            Ok(Made::Connection(driver, terms)) => {
                 let connection = Rc::clone(&driver.connection);
                 if let Some(task) = local.http2().task_of(number) {
                     connection.task.replace(Some(task));
                 }
                 let _member = pool::Member::join(&local, &connection);
-                dial.made(&connection);
+                dial.made(&connection, terms);
                 driver.run().await;
             }
             Err(failure) => dial.failed(&failure),
@@ -184,25 +192,44 @@ pub(super) fn begin(local: &Rc<Local>, number: u64) -> AbortHandle {
     task.abort_handle()
 }
 
+/// What comes of making a connection.
+enum Made {
+    /// It, and under which of the pool's terms.
+    Connection(Box<Driver>, u64),
+    /// The endpoint has chosen HTTP/1.
+    Otherwise(Box<Line>),
+}
+
 /// Connects, greets and waits for the endpoint's greeting.
-async fn make(local: &Rc<Local>, number: u64) -> Result<Driver, Failure> {
-    let tcp = local.dial().await.map_err(|error| Failure {
+async fn make(local: &Rc<Local>, number: u64) -> Result<Made, Failure> {
+    let (stream, terms) = local.dial().await.map_err(|error| Failure {
         kind: error.kind(),
         cause: std::error::Error::source(&error)
             .map_or_else(|| error.to_string(), ToString::to_string)
             .into(),
     })?;
+    let is_secure = matches!(stream, Stream::Tls(_));
+    if is_secure && stream.alpn() != Some(ALPN) {
+        if !local.may_choose() {
+            let cause = "the endpoint does not select h2 by ALPN";
+            return Err(Failure::new(Kind::NotHttp2, cause));
+        }
+        return Ok(Made::Otherwise(Line::over(stream, terms, Rc::clone(local))));
+    }
+    if local.may_choose() {
+        local.settle(Speaks::Http2);
+    }
     let tie = Rc::new(Tie::default());
     let joined = Joined {
         local: Rc::clone(local),
         slot: local.join(Rc::clone(&tie)),
     };
     let seen = Seen::new(Instant::now());
-    let io = Watched::new(UpstreamIo::new(tcp, Rc::clone(&tie)), Rc::clone(&seen));
+    let io = Watched::new(UpstreamIo::new(stream, Rc::clone(&tie)), Rc::clone(&seen));
     let failed = |error: &h2::Error| match seen.is_foreign() {
         true => Failure::new(Kind::NotHttp2, "the endpoint does not speak HTTP/2"),
         false => Failure {
-            kind: Kind::Reset,
+            kind: seen.tls_fault().unwrap_or(Kind::Reset),
             cause: error.to_string().into(),
         },
     };
@@ -226,17 +253,22 @@ async fn make(local: &Rc<Local>, number: u64) -> Result<Driver, Failure> {
         streams: Cell::new(0),
         opened: Cell::new(0),
         number,
+        scheme: match is_secure {
+            true => Scheme::HTTPS,
+            false => Scheme::HTTP,
+        },
         expires: Cell::new(None),
         task: RefCell::new(None),
     });
-    Ok(Driver {
+    let driver = Driver {
         h2,
         pings,
         pace: Pace::default(),
         timer: None,
         connection,
         joined,
-    })
+    };
+    Ok(Made::Connection(Box::new(driver), terms))
 }
 
 fn settings() -> client::Builder {
@@ -274,7 +306,7 @@ struct Timer {
 }
 
 impl Driver {
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         poll_fn(|cx| self.poll(cx)).await;
     }
 

@@ -14,6 +14,8 @@ pub(super) struct Stand {
     pub(super) sent: bool,
     /// The connection had served before.
     pub(super) reused: bool,
+    /// It was made because one ended under the request.
+    pub(super) renewed: bool,
 }
 
 /// What it means that a stream failed before its answer's head.
@@ -29,7 +31,7 @@ pub(super) fn verdict(error: &h2::Error, stand: Stand) -> Verdict {
             kind: Kind::RefusedStream,
             progress: Progress::NothingSent,
             // A connection that ends in order, as one does that is old, says nothing against its endpoint.
-            stale: left && stand.reused && error.reason() == Some(Reason::NO_ERROR),
+            stale: left && !stand.renewed && error.reason() == Some(Reason::NO_ERROR),
         };
     }
     let progress = match stand {
@@ -59,6 +61,7 @@ mod tests {
         answered: false,
         sent: true,
         reused: false,
+        renewed: false,
     };
 
     // Errors with a direction can be had from a connection only; `tests/it/upstream_h2` has them.

@@ -10,11 +10,13 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
 use http::Request;
+use http::uri::Scheme;
 
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::http2::connection::Connection;
 use crate::upstream::http2::watch::Seen;
 use crate::upstream::idle::Local;
+use crate::upstream::line::Line;
 
 /// What a request gets that asks for a connection.
 pub(crate) enum Placed {
@@ -26,8 +28,19 @@ pub(crate) enum Placed {
 pub(crate) struct Place {
     connection: Rc<Connection>,
     local: Rc<Local>,
-    /// The connection had served before, and the request had not asked for one that had not.
-    reused: bool,
+    /// The connection had served before.
+    served: bool,
+    /// The request had asked for a new one.
+    renewed: bool,
+}
+
+/// What comes of waiting.
+pub(crate) enum Got {
+    Place(Place),
+    /// The endpoint has chosen HTTP/1: this is the connection that was made.
+    Line(Box<Line>),
+    /// The same, and somebody else has the connection.
+    NoRoom,
 }
 
 /// A place in the queue.
@@ -41,7 +54,7 @@ pub(super) struct Waiting {
     /// Connections that were begun before this one will not do, where any will not.
     pub(super) from: Option<u64>,
     pub(super) gone: Cell<bool>,
-    outcome: RefCell<Option<Result<Place, Failure>>>,
+    outcome: RefCell<Option<Result<Got, Failure>>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -65,7 +78,8 @@ impl Place {
     pub(super) fn take(local: &Rc<Local>, connection: Rc<Connection>, fresh: bool) -> Self {
         connection.streams.set(connection.streams.get() + 1);
         Self {
-            reused: !fresh && connection.seen.answers() > 0,
+            served: connection.seen.answers() > 0,
+            renewed: fresh,
             connection,
             local: Rc::clone(local),
         }
@@ -80,10 +94,21 @@ impl Place {
         self.connection.open(request, ends)
     }
 
-    /// Whether its end under the request would say nothing about the endpoint: that holds at most once in a row, or an
-    /// endpoint that ends each connection would be asked for ever.
+    /// Whether the connection's end under the request would say nothing about the endpoint: it had served before. For a
+    /// request that has got a new connection because of that it says something, or an endpoint that ends each
+    /// connection would be asked for ever.
     pub(super) fn is_reused(&self) -> bool {
-        self.reused
+        self.served && !self.renewed
+    }
+
+    /// Whether the request has got a new connection because one ended under it.
+    pub(super) fn is_renewed(&self) -> bool {
+        self.renewed
+    }
+
+    /// How the connection is secured.
+    pub(super) fn scheme(&self) -> &Scheme {
+        &self.connection.scheme
     }
 
     /// What is known of the connection's frames.
@@ -104,8 +129,18 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Place")
             .field("connection", &self.connection.number)
-            .field("reused", &self.reused)
+            .field("renewed", &self.renewed)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(place) => place.fmt(f),
+            Self::Line(line) => line.fmt(f),
+            Self::NoRoom => f.write_str("NoRoom"),
+        }
     }
 }
 
@@ -120,7 +155,7 @@ impl Waiting {
     }
 
     /// Says what there is, and wakes who waits.
-    pub(super) fn settle(&self, outcome: Result<Place, Failure>) {
+    pub(super) fn settle(&self, outcome: Result<Got, Failure>) {
         self.gone.set(true);
         self.outcome.replace(Some(outcome));
         if let Some(waker) = self.waker.take() {
@@ -138,9 +173,9 @@ impl Ticket {
     }
 
     /// Ready when there is room, or nothing to wait for.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Place, Error>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Got, Error>> {
         match self.waiting.outcome.take() {
-            Some(Ok(place)) => Poll::Ready(Ok(place)),
+            Some(Ok(got)) => Poll::Ready(Ok(got)),
             Some(Err(Failure { kind, cause })) => Poll::Ready(Err(Error::because(
                 kind,
                 Progress::NothingSent,

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::error::Kind;
 use crate::upstream::http2::connection::{self, Connection, STREAMS};
-use crate::upstream::http2::place::{Failure, Place, Placed, Ticket, Waiting};
+use crate::upstream::http2::place::{Failure, Got, Place, Placed, Ticket, Waiting};
 use crate::upstream::idle::{Local, Speaks};
+use crate::upstream::line::Line;
 
 /// What an endpoint is taken to carry over one connection before it has said so; the least that RFC 9113 §6.5.2 recommends.
 const PRESUMED: usize = 100;
@@ -107,10 +108,8 @@ impl Pool {
             }
             match self.with_room(waiting.from) {
                 Some(connection) => {
-                    self.settle(
-                        &waiting,
-                        Ok(Place::take(local, connection, waiting.from.is_some())),
-                    );
+                    let place = Place::take(local, connection, waiting.from.is_some());
+                    self.settle(&waiting, Ok(Got::Place(place)));
                 }
                 None => {
                     let anything_will_do = waiting.from.is_none();
@@ -127,7 +126,7 @@ impl Pool {
         }
     }
 
-    fn settle(&self, waiting: &Waiting, outcome: Result<Place, Failure>) {
+    fn settle(&self, waiting: &Waiting, outcome: Result<Got, Failure>) {
         self.one_less_waits();
         waiting.settle(outcome);
     }
@@ -153,6 +152,13 @@ impl Pool {
     /// Closes all unused connections.
     pub(crate) fn close_unused(&self) {
         self.retire_unused(|_| true);
+    }
+
+    /// Lets all connections go on to the end of what they serve, and no further.
+    pub(crate) fn retire(&self) {
+        for connection in &*self.connections.borrow() {
+            connection.retire();
+        }
     }
 
     fn retire_unused(&self, is_it: impl Fn(&Connection) -> bool) {
@@ -187,7 +193,7 @@ impl Pool {
             return;
         }
         let (kept, most) = local.keeping();
-        if most == 0 || kept.is_some_and(|kept| kept.is_zero()) || !local.keeps(Speaks::Http2) {
+        if most == 0 || kept.is_some_and(|kept| kept.is_zero()) || !local.keeps() {
             connection.retire();
             return;
         }
@@ -224,7 +230,7 @@ impl Dial {
     }
 
     /// There it is.
-    pub(super) fn made(mut self, connection: &Connection) {
+    pub(super) fn made(mut self, connection: &Connection, terms: u64) {
         let local = Rc::clone(&self.local);
         let pool = local.http2();
         let most = connection.most_streams();
@@ -237,9 +243,33 @@ impl Dial {
         pool.told.set(false);
         self.over();
         pool.grant(&local);
+        if !local.is_current(terms) {
+            // The configuration has changed meanwhile: who waited is served.
+            connection.retire();
+        }
         pool.dial_for_those_who_wait(&local);
         // Nobody may have waited to the end.
         pool.left(&local, connection);
+    }
+
+    /// The endpoint has chosen HTTP/1: one of those who waited has the connection, the others make their own.
+    pub(super) fn made_otherwise(mut self, line: Box<Line>) {
+        self.over();
+        self.local.settle(Speaks::Http1);
+        let pool = self.local.http2();
+        pool.told.set(false);
+        let mut line = Some(line);
+        loop {
+            let Some(waiting) = pool.waiting.borrow_mut().pop_front() else {
+                break;
+            };
+            if !waiting.gone.get() {
+                pool.settle(&waiting, Ok(line.take().map_or(Got::NoRoom, Got::Line)));
+            }
+        }
+        if let Some(unwanted) = line {
+            unwanted.release();
+        }
     }
 
     /// There will be none.
@@ -257,7 +287,8 @@ impl Dial {
             tracing::warn!(
                 pool,
                 endpoint,
-                "Endpoint does not speak HTTP/2; write protocol: http1, or let it speak HTTP/2"
+                cause,
+                "Endpoint does not speak HTTP/2; write protocol: http1 or auto, or let it speak HTTP/2"
             );
         } else {
             tracing::debug!(pool, endpoint, cause, "Connection could not be made");

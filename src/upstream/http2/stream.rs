@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
-use http::uri::Scheme;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
@@ -88,7 +87,7 @@ impl Stream {
     /// Begins the request; its head goes out when the connection is next polled.
     pub(crate) fn begin(&mut self, request: &Outbound) {
         let body = request.body.as_ref().filter(|body| !body.has_ended());
-        let head = head::request(request, &Scheme::HTTP);
+        let head = head::request(request, self.place.scheme());
         self.expected = Expected::to(&request.method);
         match self.place.open(head, body.is_none()) {
             Ok((response, send)) => {
@@ -286,6 +285,7 @@ impl Stream {
             answered: self.answered,
             sent: self.may_be_seen(),
             reused: self.place.is_reused(),
+            renewed: self.place.is_renewed(),
         };
         self.verdict = Some(fault::verdict(&error, stand));
         self.receiving = Receiving::Over;

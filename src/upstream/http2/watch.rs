@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::error::Kind;
+use crate::upstream::connect;
 use crate::upstream::http2::frames::{self, Head, Scanner};
 use crate::upstream::io::UpstreamIo;
 
@@ -43,6 +45,8 @@ pub(super) struct Seen {
     settings: Cell<bool>,
     /// The first thing that came was no SETTINGS.
     foreign: Cell<bool>,
+    /// What broke the TLS session, if something did.
+    tls: Cell<Option<Kind>>,
     /// Frames of HEADERS and DATA that came.
     answers: Cell<u64>,
     /// The highest stream whose HEADERS have begun to go out.
@@ -58,6 +62,7 @@ impl Seen {
         Rc::new(Self {
             settings: Cell::new(false),
             foreign: Cell::new(false),
+            tls: Cell::new(None),
             answers: Cell::new(0),
             highest: Cell::new(0),
             empty: Cell::new(0),
@@ -75,6 +80,11 @@ impl Seen {
     /// Whether the endpoint has answered in something else than HTTP/2.
     pub(super) fn is_foreign(&self) -> bool {
         self.foreign.get()
+    }
+
+    /// What broke the TLS session, if something did: the endpoint may refuse it as late as its first word.
+    pub(super) fn tls_fault(&self) -> Option<Kind> {
+        self.tls.get()
     }
 
     /// Frames of answers that have come.
@@ -206,7 +216,8 @@ impl AsyncRead for Watched {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+        let read = ready!(Pin::new(&mut this.io).poll_read(cx, buffer));
+        read.inspect_err(|error| this.seen.tls.set(connect::tls_fault(error)))?;
         let came = &buffer.filled()[before..];
         this.inward
             .scan(came, |head| this.seen.comes(head, Instant::now))?;
