@@ -18,7 +18,7 @@ pub(crate) mod secured;
 mod unheard;
 
 pub use outcome::ResponseBody;
-pub(crate) use unheard::{OwnBody, answer_to_failure, refuse_unread};
+pub(crate) use unheard::{OwnBody, answer_to_failure, book_unread, refuse_unread};
 
 use std::convert::Infallible;
 use std::fmt;
@@ -45,6 +45,7 @@ use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
 use crate::request::outcome::{Ledger, Silence};
+use crate::request::placing::Placing;
 use crate::request::route_answer::{redirect, respond};
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
@@ -289,14 +290,16 @@ fn walk(
             ledger.answered_by_route(answer.status(), "respond");
             Ok(Stage::Answer(Some(answer)))
         }
-        Action::Split(_) => {
+        Action::Split(_) | Action::PoolByHost(_) => {
+            let part = placing::part(&route.spec.action, asked.host).ok_or(Kind::NoRoute)?;
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             told.upgrade.clone_from(&shape.upgrade);
             client.interims.begin();
             let body = outbound::slot(body, &shape, limit, client, ledger, &head);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
-            let attempts = Attempts::new(context, client, view, found.route, keys, outbound);
+            let placing = Placing::new(view, found.route, part, keys);
+            let attempts = Attempts::new(context, client, placing, outbound);
             start(attempts, client, ledger, now)
         }
     }

@@ -3,10 +3,12 @@
 //! A key that is in neither column is unknown. Nothing is accepted and then ignored: a key moves from `later` to
 //! `works` in the commit that makes it work.
 
+mod action;
 mod kind;
 mod pool;
 mod probe;
 
+pub(crate) use action::{POOL_BY_HOST, REDIRECT, RESPOND, SCHEME, SHARE};
 pub(crate) use kind::{Keys, Words};
 pub(crate) use pool::{CONNECT, DEPLOYMENT, POOL_TLS};
 pub(crate) use probe::{EXEC, HTTP_GET, PROBE, TCP_SOCKET};
@@ -100,14 +102,15 @@ pub(crate) const LISTENER_LIMITS: Keys = Keys {
         "maxHeaders",
         "maxUriBytes",
         "maxBodyBytes",
+        "maxConcurrentStreams",
         "maxConnectionAge",
     ],
-    later: &[("maxConcurrentStreams", "remove it; there is no HTTP/2 yet")],
+    later: &[],
 };
 
 pub(crate) const PROTOCOLS: Words = Words {
-    works: &["http1"],
-    later: &[("http2", "write [http1]"), ("auto", "write http1")],
+    works: &["http1", "http2"],
+    later: &[],
 };
 
 pub(crate) const HALF_CLOSE: Words = Words {
@@ -123,6 +126,7 @@ pub(crate) const ROUTE: Keys = Keys {
         "name",
         "match",
         "split",
+        "poolByHost",
         "redirect",
         "respond",
         "timeouts",
@@ -182,29 +186,6 @@ pub(crate) const CLIENT_CERT: Keys = Keys {
 pub(crate) const PATH: Keys = Keys {
     kind: "path",
     works: &["exact", "prefix", "regex"],
-    later: &[],
-};
-
-pub(crate) const SHARE: Keys = Keys {
-    kind: "an entry of a split",
-    works: &["pool", "weight", "strict"],
-    later: &[],
-};
-
-pub(crate) const REDIRECT: Keys = Keys {
-    kind: "redirect",
-    works: &["scheme", "host", "path", "status"],
-    later: &[],
-};
-
-pub(crate) const SCHEME: Words = Words {
-    works: &["http", "https"],
-    later: &[],
-};
-
-pub(crate) const RESPOND: Keys = Keys {
-    kind: "respond",
-    works: &["status", "body"],
     later: &[],
 };
 
@@ -412,6 +393,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &CLIENT_CERT,
     &PATH,
     &SHARE,
+    &POOL_BY_HOST,
     &REDIRECT,
     &RESPOND,
     &TIMEOUTS,

@@ -4,6 +4,8 @@
 //! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
 //! tell what stayed the same.
 
+mod by_host;
+mod id;
 mod log;
 mod pool;
 mod resolver;
@@ -22,6 +24,8 @@ use ipnet::IpNet;
 use crate::tls;
 use crate::units::Weight;
 
+pub use by_host::PoolByHost;
+pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
@@ -71,14 +75,6 @@ impl Config {
 /// Series for more endpoints than this are off unless the file says otherwise.
 pub const MAX_ENDPOINT_SERIES: usize = 1_000;
 
-/// The position of a route in [`Config::routes`] of the same configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RouteId(pub usize);
-
-/// The position of a pool in [`Config::pools`] of the same configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolId(pub usize);
-
 /// What happens after SIGTERM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
@@ -95,6 +91,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Where it listens. Port 0 takes any free port, which only tests want.
     pub bind: SocketAddr,
+    /// What is spoken on it.
+    pub protocols: Protocols,
     /// What a client's FIN means while it waits for an answer.
     pub half_close: HalfClose,
     /// Peers whose `X-Forwarded-*` fields are believed.
@@ -103,6 +101,36 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// How it speaks TLS; `None` does not.
     pub tls: Option<Arc<tls::Spec>>,
+}
+
+/// What is spoken on a listener: one of them at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.0 and HTTP/1.1
+    pub http1: bool,
+    /// HTTP/2, by ALPN over TLS, by prior knowledge without.
+    pub http2: bool,
+}
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self {
+            http1: true,
+            http2: true,
+        }
+    }
+}
+
+impl Protocols {
+    /// As they are written.
+    #[must_use]
+    pub fn words(self) -> Vec<&'static str> {
+        let both = [(self.http1, "http1"), (self.http2, "http2")];
+        both.into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, word)| word)
+            .collect()
+    }
 }
 
 /// What the half-close of a client means while it waits for an answer.
@@ -135,6 +163,8 @@ pub struct ListenerLimits {
     pub max_uri_bytes: Option<usize>,
     /// Octets of a request's body. Default none.
     pub max_body_bytes: Option<u64>,
+    /// Requests of an HTTP/2 connection at once. Default 128.
+    pub max_concurrent_streams: Option<usize>,
     /// How old a connection may grow before it is asked to close. Default none.
     pub max_connection_age: Option<Duration>,
 }
@@ -256,6 +286,8 @@ impl fmt::Debug for Pattern {
 pub enum Action {
     /// They go to one of these pools, by exact shares; never empty, never all of weight zero.
     Split(Vec<Share>),
+    /// Each goes to the pool that its host names.
+    PoolByHost(PoolByHost),
     /// They are sent elsewhere.
     Redirect(Redirect),
     /// They are answered at once.
@@ -271,6 +303,18 @@ pub struct Share {
     pub weight: Weight,
     /// It neither gives its share to others nor takes theirs when a pool has nothing ready.
     pub strict: bool,
+}
+
+impl Share {
+    /// A pool that gets everything.
+    #[must_use]
+    pub fn whole(pool: PoolId) -> Self {
+        Self {
+            pool,
+            weight: Weight::ONE,
+            strict: false,
+        }
+    }
 }
 
 /// A redirect; what is `None` is taken from the request.
@@ -375,6 +419,7 @@ impl Default for ListenerLimits {
             max_headers: Some(100),
             max_uri_bytes: Some(8 << 10),
             max_body_bytes: None,
+            max_concurrent_streams: Some(128),
             max_connection_age: None,
         }
     }

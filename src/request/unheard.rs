@@ -36,10 +36,15 @@ pub(crate) fn answer_to_failure(
 
 /// Books a request whose head could not be read to its end, and makes the octets of its answer.
 pub(crate) fn refuse_unread(context: &Rc<WorkerContext>, client: &Client, kind: Kind) -> Vec<u8> {
+    local_reply::octets(kind, &book_unread(context, client, kind))
+}
+
+/// Books a request of which nothing can be known that is sure; tells the id under which.
+pub(crate) fn book_unread(context: &Rc<WorkerContext>, client: &Client, kind: Kind) -> [u8; 32] {
     let request_id = ids::hexadecimal(context.random());
     let mut ledger = Ledger::open(context, Instant::now());
     ledger.note_unread(client, &request_id);
     ledger.refused(local_reply::reply_to(kind).status, kind);
     ledger.settle();
-    local_reply::octets(kind, &request_id)
+    request_id
 }

@@ -15,9 +15,13 @@ mod documents;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod endpoint_tls;
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
+mod h2;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
@@ -27,6 +31,8 @@ mod metrics;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod real;
@@ -35,7 +41,11 @@ mod reload;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod sidecar;
+#[cfg(test)]
 mod splits;
+#[cfg(test)]
+mod supervised;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

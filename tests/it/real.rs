@@ -139,7 +139,7 @@ pub(crate) fn tool(name: &'static str) -> Option<&'static str> {
     known.then_some(name)
 }
 
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     command
         .stdin(Stdio::null())
         .output()
