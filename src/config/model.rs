@@ -9,6 +9,7 @@ mod id;
 mod log;
 mod pool;
 mod resolver;
+mod retry;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -32,6 +33,7 @@ pub use pool::{
     ProbeAction, RingHash, UpstreamProtocol, WhenNoneReady, Word,
 };
 pub use resolver::{Family, Resolver};
+pub use retry::Retry;
 
 /// A whole, checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -352,19 +354,6 @@ pub struct Timeouts {
     pub total: Option<Duration>,
 }
 
-/// What is tried again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Extra tries after the first. Default 2.
-    pub attempts: u32,
-    /// On a connection that could not be made (`connectFailure`).
-    pub on_connect_failure: bool,
-    /// On a request that the endpoint refused before it did anything with it (`refusedStream`).
-    pub on_refused_stream: bool,
-    /// On a connection that ended before any octet of a response (`reset`).
-    pub on_reset: bool,
-}
-
 /// What of a request's target is rewritten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rewrite {
@@ -432,17 +421,6 @@ impl Default for Timeouts {
             try_timeout: None,
             idle: Some(Duration::from_secs(300)),
             total: None,
-        }
-    }
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            attempts: 2,
-            on_connect_failure: true,
-            on_refused_stream: true,
-            on_reset: true,
         }
     }
 }

@@ -12,8 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
@@ -127,7 +126,7 @@ impl Line {
         self.receiving = Receiving::Head(Expected::to(&request.method));
         self.sending = request.body.as_ref().map(|body| Sending {
             body: Rc::clone(body),
-            framing: body_framing(headers),
+            framing: request.framing(),
             announced: Announced::of(headers, AcceptsTrailers::Yes),
         });
     }
@@ -439,18 +438,5 @@ impl fmt::Debug for Line {
         f.debug_struct("Line")
             .field("reused", &self.reused)
             .finish_non_exhaustive()
-    }
-}
-
-/// How a request's head says that its body ends; written by `request/outbound.rs`, and so without doubt.
-fn body_framing(headers: &HeaderMap) -> Framing {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return Framing::Chunked;
-    }
-    let length = headers.get(CONTENT_LENGTH);
-    let octets = length.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()?.parse().ok());
-    match octets {
-        Some(0) | None => Framing::None,
-        Some(octets) => Framing::Length(octets),
     }
 }

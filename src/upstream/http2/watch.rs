@@ -184,6 +184,8 @@ pub(super) struct Watched {
     seen: Rc<Seen>,
     inward: Scanner,
     outward: Scanner,
+    /// Why the endpoint takes nothing more. What it has said before is read all the same: it may tell why.
+    deaf: Option<io::Error>,
 }
 
 impl Watched {
@@ -193,6 +195,24 @@ impl Watched {
             seen,
             inward: Scanner::default(),
             outward: Scanner::behind_the_preface(),
+            deaf: None,
+        }
+    }
+
+    /// What is written to an endpoint that takes nothing more is lost, until all that it said has been read.
+    fn written(
+        &mut self,
+        cx: &Context<'_>,
+        written: io::Result<usize>,
+        octets: usize,
+    ) -> (usize, usize) {
+        match written {
+            Ok(octets) => (octets, octets),
+            Err(error) => {
+                self.deaf = Some(error);
+                cx.waker().wake_by_ref();
+                (octets, 0)
+            }
         }
     }
 
@@ -216,7 +236,17 @@ impl AsyncRead for Watched {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut this.io).poll_read(cx, buffer));
+        let read = match (
+            Pin::new(&mut this.io).poll_read(cx, buffer),
+            this.deaf.take(),
+        ) {
+            (Poll::Ready(read), deaf) => {
+                this.deaf = deaf;
+                read
+            }
+            (Poll::Pending, Some(error)) => Err(error),
+            (Poll::Pending, None) => return Poll::Pending,
+        };
         read.inspect_err(|error| this.seen.tls.set(connect::tls_fault(error)))?;
         let came = &buffer.filled()[before..];
         this.inward
@@ -231,9 +261,13 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, octets))?;
-        self.went_out(&octets[..written]);
-        Poll::Ready(Ok(written))
+        if self.deaf.is_some() {
+            return Poll::Ready(Ok(octets.len()));
+        }
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, octets));
+        let (taken, out) = self.written(cx, written, octets.len());
+        self.went_out(&octets[..out]);
+        Poll::Ready(Ok(taken))
     }
 
     fn poll_write_vectored(
@@ -241,14 +275,18 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
-        let mut rest = written;
+        let octets = slices.iter().map(|slice| slice.len()).sum();
+        if self.deaf.is_some() {
+            return Poll::Ready(Ok(octets));
+        }
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices));
+        let (taken, mut rest) = self.written(cx, written, octets);
         for slice in slices {
             let here = rest.min(slice.len());
             self.went_out(&slice[..here]);
             rest -= here;
         }
-        Poll::Ready(Ok(written))
+        Poll::Ready(Ok(taken))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -256,7 +294,13 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        if self.deaf.is_none()
+            && let Err(error) = ready!(Pin::new(&mut self.io).poll_flush(cx))
+        {
+            self.deaf = Some(error);
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

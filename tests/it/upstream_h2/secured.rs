@@ -22,14 +22,14 @@ struct Site {
 }
 
 impl Site {
-    fn before(endpoint: SocketAddr, manner: Manner) -> Self {
+    fn before(endpoint: SocketAddr, manner: &Manner) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new("authority");
         let file = folder.path().join("ca.crt");
         fs::write(&file, authority.pem()).unwrap();
         let pair = authority.issue(&["shop.internal", "127.0.0.1"]);
         Self {
-            front: Front::behaving(&pair, endpoint, &manner),
+            front: Front::behaving(&pair, endpoint, manner),
             tls: format!("tls: {{ caFile: {} }}", file.display()),
             _folder: folder,
         }
@@ -40,7 +40,7 @@ impl Site {
             alpn: alpn.to_vec(),
             ..Manner::default()
         };
-        Self::before(endpoint, manner)
+        Self::before(endpoint, &manner)
     }
 
     fn fiel(&self, protocol: &str) -> Fiel {
@@ -149,7 +149,7 @@ fn a_certificate_that_the_endpoint_wants_and_does_not_get_is_told() {
     let endpoint = H2Endpoint::named("a");
     let site = Site::before(
         endpoint.address(),
-        Manner {
+        &Manner {
             clients: Some(Authority::new("clients").pem().to_owned()),
             alpn: vec![b"h2"],
             ..Manner::default()
