@@ -161,7 +161,10 @@ fn a_certificate_that_the_endpoint_wants_and_does_not_get_is_told() {
 
     assert_eq!(answer.status, 502);
     let status = answer.header("proxy-status").unwrap();
-    assert_eq!(status, "fiel; error=tls_alert_received");
+    // The alert may be lost behind the reset that follows it, which the kernel delivers first.
+    let told = ["tls_alert_received", "connection_terminated"];
+    let told = told.map(|error| format!("fiel; error={error}"));
+    assert!(told.iter().any(|told| told == status), "{status}");
     assert_eq!(endpoint.wait_for_requests(0).len(), 0);
 }
 
