@@ -63,7 +63,10 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::TlsCertificate => (502, "fiel; error=tls_certificate_error", Stays),
         Kind::TlsProtocol => (502, "fiel; error=tls_protocol_error", Stays),
         Kind::TlsAlert => (502, "fiel; error=tls_alert_received", Stays),
-        Kind::Reset | Kind::EndpointDead => (502, "fiel; error=connection_terminated", Stays),
+        Kind::NotHttp2 => (502, "fiel; error=http_protocol_error", Stays),
+        Kind::RefusedStream | Kind::Reset | Kind::EndpointDead => {
+            (502, "fiel; error=connection_terminated", Stays)
+        }
         Kind::MalformedResponse => (502, "fiel; error=http_protocol_error", Stays),
         Kind::ResponseCut => (502, "fiel; error=http_response_incomplete", Closes),
         Kind::ResponseTooSlow => (504, "fiel; error=connection_read_timeout", Closes),
