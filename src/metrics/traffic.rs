@@ -276,8 +276,15 @@ struct ListenerCell {
     bytes_out: Count,
     /// In the order of [`Handshake`].
     handshakes: [Count; Handshake::ALL.len()],
+    /// Beside the cell, which is a line of the cache.
+    rare: Box<Rare>,
+}
+
+/// What is counted of few connections.
+#[derive(Debug, Default)]
+struct Rare {
     /// In the order of [`Abort`].
-    aborts: Box<[Count; Abort::ALL.len()]>,
+    aborts: [Count; Abort::ALL.len()],
     /// In the order of [`Refusal`].
     refusals: [Count; Refusal::ALL.len()],
 }
@@ -367,14 +374,14 @@ impl ListenerTraffic {
 
     /// An HTTP/2 connection was broken off.
     pub fn aborted(&self, worker: WorkerId, abort: Abort) {
-        self.cells.of(worker).aborts[abort as usize].add(1);
+        self.cells.of(worker).rare.aborts[abort as usize].add(1);
     }
 
     /// A connection was turned away. Whether it is the first for this reason.
     pub fn refused(&self, worker: WorkerId, why: Refusal) -> bool {
-        let count = &self.cells.of(worker).refusals[why as usize];
+        let count = &self.cells.of(worker).rare.refusals[why as usize];
         count.add(1);
-        self.sum(|cell| &cell.refusals[why as usize]) == 1
+        self.sum(|cell| &cell.rare.refusals[why as usize]) == 1
     }
 
     fn sum<'c>(&'c self, which: impl Fn(&'c ListenerCell) -> &'c Count) -> u64 {
@@ -413,7 +420,7 @@ impl ListenerTraffic {
             }
         }
         for abort in Abort::ALL {
-            let of = |cell: &ListenerCell| cell.aborts[abort as usize].value();
+            let of = |cell: &ListenerCell| cell.rare.aborts[abort as usize].value();
             let count = self.cells.iter().map(of).sum::<u64>();
             if count > 0 {
                 let labels = [&*self.listener, abort.word()];
@@ -421,7 +428,7 @@ impl ListenerTraffic {
             }
         }
         for why in Refusal::ALL {
-            let count = self.sum(|cell| &cell.refusals[why as usize]);
+            let count = self.sum(|cell| &cell.rare.refusals[why as usize]);
             if count > 0 {
                 let labels = [&*self.listener, why.word()];
                 sheet.count(&families::CONNECTIONS_REFUSED, &labels, count);
@@ -457,7 +464,7 @@ mod tests {
     fn a_cell_of_a_usual_route_is_small() {
         assert_eq!(size_of::<TrafficCell>(), 392);
         assert_eq!(size_of::<PoolCell>(), 192);
-        assert_eq!(size_of::<ListenerCell>(), 96);
+        assert_eq!(size_of::<ListenerCell>(), 64);
     }
 
     #[test]
