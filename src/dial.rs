@@ -1,22 +1,39 @@
-//! Connections to endpoints, for requests and probes alike: a socket, and where the pool says so a TLS session over it.
+//! Connections to endpoints, for requests and probes alike: a socket, what is said on it before anything else, and where
+//! the pool says so a TLS session over it.
 //!
 //! What a session goes by was decided before (`tls/upstream.rs`); here it is only made, within the time that making a
 //! connection has as a whole. Not here: what is spoken over it, and what a failure is answered with.
 
-mod secure;
 mod stream;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-pub use secure::Secure;
+use crate::location::Location;
+use crate::tls::Secure;
+
 pub use stream::{Socket, Stream};
+
+/// How long a unix socket is left alone at which too many wait already.
+const FULL: Duration = Duration::from_millis(2);
+
+/// Where a connection leads, and what it begins with.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// Where the endpoint answers.
+    pub to: Location,
+    /// What is sent before anything else, in the clear: who speaks through us (PROXY protocol).
+    pub opening: Option<Box<[u8]>>,
+    /// By what it is secured; `None` is not at all.
+    pub secure: Option<Secure>,
+}
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -29,17 +46,13 @@ pub enum Failure {
     TooLate,
 }
 
-/// Connects within a time; `None` waits as long as the kernel does. With `secure`, what is given back is a session whose
-/// handshake is done.
+/// Connects within a time; `None` waits as long as the kernel does. A TLS session that is given back has its handshake
+/// behind it.
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn connect(
-    address: SocketAddr,
-    secure: Option<&Secure>,
-    limit: Option<Duration>,
-) -> Result<Stream, Failure> {
-    let connecting = open(address, secure);
+pub async fn connect(way: &Way, limit: Option<Duration>) -> Result<Stream, Failure> {
+    let connecting = open(way);
     match limit {
         Some(limit) => timeout(limit, connecting)
             .await
@@ -48,23 +61,41 @@ pub async fn connect(
     }
 }
 
-async fn open(address: SocketAddr, secure: Option<&Secure>) -> Result<Stream, Failure> {
-    let tcp = TcpStream::connect(address).await.map_err(Failure::Socket)?;
-    // A request is written in one piece; waiting for more to fill a segment would only delay it.
-    tcp.set_nodelay(true).map_err(Failure::Socket)?;
-    let socket = Socket::Tcp(tcp);
-    match secure {
+async fn open(way: &Way) -> Result<Stream, Failure> {
+    let mut socket = socket(&way.to).await.map_err(Failure::Socket)?;
+    if let Some(opening) = &way.opening {
+        socket.write_all(opening).await.map_err(Failure::Socket)?;
+    }
+    match &way.secure {
         None => Ok(Stream::Plain(socket)),
         Some(secure) => shake_hands(socket, secure).await,
     }
 }
 
-/// Makes a session over a socket.
-///
-/// # Errors
-/// [`Failure::Handshake`].
-pub async fn shake_hands(socket: Socket, secure: &Secure) -> Result<Stream, Failure> {
-    let connector = TlsConnector::from(secure.config());
+/// Makes a socket.
+async fn socket(to: &Location) -> io::Result<Socket> {
+    match to {
+        Location::Ip(address) => {
+            let tcp = TcpStream::connect(address).await?;
+            // A request is written in one piece; waiting for more to fill a segment would only delay it.
+            tcp.set_nodelay(true)?;
+            Ok(Socket::Tcp(tcp))
+        }
+        Location::Unix(path) => {
+            let path = path.to_path();
+            loop {
+                match UnixStream::connect(&path).await {
+                    // Too many wait there to be accepted, of which no notice is given (connect(2), EAGAIN).
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL).await,
+                    connected => return connected.map(Socket::Unix),
+                }
+            }
+        }
+    }
+}
+
+async fn shake_hands(socket: Socket, secure: &Secure) -> Result<Stream, Failure> {
+    let connector = TlsConnector::from(Arc::clone(secure.upstream.config()));
     let session = connector.connect(secure.name.clone(), socket).await;
     session
         .map(|session| Stream::Tls(Box::new(session)))

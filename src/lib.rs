@@ -38,6 +38,7 @@ pub mod error;
 pub mod header;
 mod listener;
 pub mod local;
+pub mod location;
 pub mod log;
 pub mod metrics;
 pub mod phase;

@@ -19,7 +19,7 @@
 //! - [`Identity`] is who a client has proved to be, as routes match it and as endpoints are told.
 //!
 //! Versions are 1.2 and 1.3, with X25519MLKEM768 preferred. What is offered by ALPN are the listener's `protocols`, `h2`
-//! first; towards endpoints it follows the pool's `protocol`. There is no early data (RFC 8446 §8): a request could be replayed.
+//! first, and towards endpoints the pool's `protocol`. There is no early data (RFC 8446 §8): a request could be replayed.
 //!
 //! Not here: sockets, handshakes and their limits (`connection/handshake.rs`, `dial.rs`), the streams (`wire/stream.rs`,
 //! `dial/stream.rs`), who watches
@@ -30,6 +30,7 @@ mod client_auth;
 mod fault;
 mod identity;
 mod names;
+mod secure;
 mod server;
 mod spec;
 mod subject;
@@ -42,6 +43,7 @@ pub use certificate::Certificate;
 pub use client_auth::{ClientAuth, Mode};
 pub use fault::{Fault, Part};
 pub use identity::{Identity, San};
+pub use secure::Secure;
 pub use server::{Protocol, Server};
 pub use spec::{MinVersion, Spec};
 pub use tickets::Tickets;

@@ -4,6 +4,7 @@
 //! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
 //! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`, `x-api-key`).
 
+mod edge;
 mod matching;
 mod tls;
 
@@ -15,8 +16,8 @@ use serde_json::{Value, json};
 
 use crate::config::model::{
     Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, Listener,
-    LogFile, LogOutput, Pool, Probe, ProbeAction, Redirect, Resolver, Route, Share, WhenNoneReady,
-    Word,
+    LogFile, LogOutput, Pool, Probe, ProbeAction, ProbeScheme, ProxyVersion, Redirect, Resolver,
+    Route, Share, Word,
 };
 use crate::config::redact::matching::{LEFT_OUT, fields, matches, shown, texts};
 use crate::units::{Weight, print_duration, print_size};
@@ -159,13 +160,12 @@ fn listener(listener: &Listener) -> Value {
     let limits = &listener.limits;
     let mut shown = json!({
         "name": &*listener.name,
-        "bind": listener.bind,
+        "bind": listener.bind.to_string(),
         "protocols": listener.protocols.words(),
         "halfClose": match listener.half_close {
             HalfClose::Cancel => "cancel",
             HalfClose::Deliver => "deliver",
         },
-        "trustedProxies": listener.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "limits": {
             "maxConnections": limits.max_connections.map_or(0, usize::from),
             "handshakeTimeout": duration(limits.handshake_timeout),
@@ -180,6 +180,7 @@ fn listener(listener: &Listener) -> Value {
             "maxConnectionAge": duration(limits.max_connection_age),
         },
     });
+    edge::put(&mut shown, listener);
     if let Some(spec) = &listener.tls {
         shown["tls"] = tls::tls(spec);
     }
@@ -288,6 +289,8 @@ fn edits(edits: &HeaderEdits) -> Value {
 }
 
 fn pool(pool: &Pool) -> Value {
+    let tls = pool.tls.as_deref().map_or(Value::Null, tls::upstream);
+    let proxy_protocol = pool.proxy_protocol.map_or("off", ProxyVersion::word);
     let connect = &pool.connect;
     object([
         ("version", json!(pool.version.as_deref())),
@@ -304,10 +307,8 @@ fn pool(pool: &Pool) -> Value {
         ("balance", balance(&pool.balance)),
         ("endpoints", pool.endpoints.iter().map(endpoint).collect()),
         ("protocol", json!(pool.protocol.word())),
-        (
-            "tls",
-            pool.tls.as_deref().map_or(Value::Null, tls::upstream),
-        ),
+        ("tls", tls),
+        ("proxyProtocol", json!(proxy_protocol)),
         (
             "connect",
             json!({
@@ -319,13 +320,7 @@ fn pool(pool: &Pool) -> Value {
         ("startupProbe", probe(pool.startup_probe.as_ref())),
         ("readinessProbe", probe(pool.readiness_probe.as_ref())),
         ("livenessProbe", probe(pool.liveness_probe.as_ref())),
-        (
-            "whenNoneReady",
-            json!(match pool.when_none_ready {
-                WhenNoneReady::Fail => "fail",
-                WhenNoneReady::UseAll => "useAll",
-            }),
-        ),
+        ("whenNoneReady", json!(pool.when_none_ready.word())),
         ("drainTimeout", duration(pool.drain_timeout)),
     ])
 }
@@ -363,13 +358,15 @@ fn probe(probe: Option<&Probe>) -> Value {
             port,
             path,
             headers,
+            scheme,
         } => (
             "httpGet",
             object([
                 ("host", json!(host)),
                 ("port", json!(port)),
                 ("path", json!(&**path)),
-                ("scheme", json!("HTTP")),
+                ("scheme", json!(scheme.word())),
+                ("verify", json!(*scheme == ProbeScheme::VerifiedHttps)),
                 (
                     "httpHeaders",
                     headers

@@ -4,6 +4,7 @@
 //! notice of the socket tells of: decrypted ones that were not taken yet, and written ones that are not out yet.
 
 use std::io::{self, BufRead as _, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -36,6 +37,15 @@ impl Stream {
         match self {
             Self::Plain(_) => None,
             Self::Tls(session) => session.get_ref().1.alpn_protocol(),
+        }
+    }
+
+    /// The local end of a TCP connection in the clear.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Plain(Socket::Tcp(tcp)) => tcp.local_addr().ok(),
+            Self::Plain(Socket::Unix(_)) | Self::Tls(_) => None,
         }
     }
 

@@ -151,6 +151,7 @@ fn busy() -> Arc<Metrics> {
     listener.opened(WORKER);
     listener.shook_hands(WORKER, Handshake::Full);
     listener.aborted(WORKER, Abort::PingFlood);
+    listener.refused(WORKER, Refusal::Tls);
     metrics
 }
 

@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::ProbeAction;
+use crate::dial::Way;
+#[cfg(test)]
+use crate::location::Location;
 use crate::probe::answer::Answer;
 use crate::probe::exec::{self, Program, Turn};
 use crate::probe::http::{self, Get};
@@ -22,7 +25,7 @@ pub(crate) struct Question {
 #[derive(Debug)]
 enum Means {
     Http(Box<Get>),
-    Tcp(std::net::SocketAddr),
+    Tcp(Box<Way>),
     Exec(Arc<Program>),
     /// It cannot be asked at all: always a failure, for this reason.
     None(Answer),
@@ -32,16 +35,16 @@ impl Question {
     /// Makes a probe ready.
     pub(crate) fn new(aim: &Aim) -> Self {
         let means = match &aim.probe.action {
-            ProbeAction::TcpSocket { .. } => Means::Tcp(aim.to),
+            ProbeAction::TcpSocket { .. } => Means::Tcp(Box::new(aim.way())),
             ProbeAction::HttpGet { path, headers, .. } => {
-                match Get::try_new(aim.to, path, headers) {
+                match Get::try_new(aim.way(), path, headers) {
                     Ok(get) => Means::Http(Box::new(get)),
                     Err(_) => Means::None(Answer::failure(format!("path {path} is not valid"))),
                 }
             }
             ProbeAction::Exec { command } => {
                 let pool = aim.pool.clone().unwrap_or_default();
-                Means::Exec(Arc::new(Program::new(command, pool, aim.to)))
+                Means::Exec(Arc::new(Program::new(command, pool, &aim.to)))
             }
         };
         Self {
@@ -52,10 +55,10 @@ impl Question {
 
     /// Where it goes, if anywhere.
     #[cfg(test)]
-    pub(crate) fn to(&self) -> Option<std::net::SocketAddr> {
+    pub(crate) fn to(&self) -> Option<Location> {
         match &self.means {
-            Means::Http(get) => Some(get.to()),
-            Means::Tcp(to) => Some(*to),
+            Means::Http(get) => Some(get.to().clone()),
+            Means::Tcp(way) => Some(way.to.clone()),
             Means::Exec(_) | Means::None(_) => None,
         }
     }
@@ -75,7 +78,7 @@ pub(crate) async fn ask(question: Arc<Question>) -> Answer {
     let timeout = question.timeout;
     let answer = match &question.means {
         Means::Http(get) => within(timeout, http::ask(get)).await,
-        Means::Tcp(to) => within(timeout, tcp::ask(*to)).await,
+        Means::Tcp(way) => within(timeout, tcp::ask(way)).await,
         Means::Exec(program) => exec::ask(program, timeout).await,
         Means::None(answer) => Some(answer.clone()),
     };

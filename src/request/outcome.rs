@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{HeaderValue, REFERER, USER_AGENT};
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -108,9 +108,9 @@ impl Ledger {
         }
         let mut record = Record::new(
             SystemTime::now(),
-            client.address,
+            client.address(),
             Method::default(),
-            Version::HTTP_11,
+            client.speaks(),
         );
         record.put(Text::RequestId, request_id);
         record.put(Text::Listener, client.listener.name.as_bytes());

@@ -36,7 +36,9 @@ pub(crate) enum Connection {
 pub(crate) fn reply_to(kind: Kind) -> Reply {
     use Connection::{Closes, Stays};
     let (status, proxy_status, connection) = match kind {
-        Kind::MalformedRequest | Kind::BadHost => (400, "fiel; error=http_request_error", Closes),
+        Kind::MalformedRequest | Kind::BadHost | Kind::Plaintext => {
+            (400, "fiel; error=http_request_error", Closes)
+        }
         Kind::UnknownTransferCoding => (501, "fiel; error=http_request_error", Closes),
         Kind::HeadersTooSlow | Kind::BodyTooSlow => (408, "fiel; error=http_request_error", Closes),
         Kind::HeadersTooLarge => (431, "fiel; error=http_request_error", Closes),
@@ -79,7 +81,7 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
 /// The whole answer to a failure.
 pub(crate) fn response(kind: Kind, request_id: &[u8]) -> Response<Body> {
     let reply = reply_to(kind);
-    let mut response = Response::new(Body::full(text(reply.status, request_id)));
+    let mut response = Response::new(Body::full(text(kind, reply.status, request_id)));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, TEXT);
@@ -96,7 +98,7 @@ pub(crate) fn response(kind: Kind, request_id: &[u8]) -> Response<Body> {
 /// The same answer as octets, for a message that could not be read to its head's end.
 pub(crate) fn octets(kind: Kind, request_id: &[u8]) -> Vec<u8> {
     let reply = reply_to(kind);
-    let body = text(reply.status, request_id);
+    let body = text(kind, reply.status, request_id);
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let head = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: text/plain; charset=utf-8\r\nproxy-status: {}\r\nconnection: close\r\n\
@@ -111,11 +113,17 @@ pub(crate) fn octets(kind: Kind, request_id: &[u8]) -> Vec<u8> {
     octets
 }
 
-fn text(status: StatusCode, request_id: &[u8]) -> Bytes {
+fn text(kind: Kind, status: StatusCode, request_id: &[u8]) -> Bytes {
     let mut text = Vec::with_capacity(96);
     text.extend_from_slice(status.as_str().as_bytes());
     text.push(b' ');
     text.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    if kind == Kind::Plaintext {
+        // Nothing else tells a person at a browser what to do.
+        text.extend_from_slice(
+            b"\nthis was a request in the clear to a port that speaks TLS: use https",
+        );
+    }
     text.extend_from_slice(b"\nrequest id: ");
     text.extend_from_slice(request_id);
     text.push(b'\n');
@@ -135,7 +143,7 @@ mod tests {
             "fiel; error=connection_refused"
         );
         assert_eq!(
-            text(response.status(), b"0af7"),
+            text(Kind::ConnectRefused, response.status(), b"0af7"),
             "502 Bad Gateway\nrequest id: 0af7\n"
         );
     }

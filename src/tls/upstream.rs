@@ -1,7 +1,7 @@
 //! What a pool's connections to its endpoints are secured by.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,12 +85,14 @@ impl Upstream {
     /// Whose certificate is wanted of an endpoint: what the configuration says, else the name that leads to it, else its
     /// address, which is verified as one and never sent (RFC 6066 §3).
     #[must_use]
-    pub fn name_of(&self, host: Option<&str>, address: IpAddr) -> ServerName<'static> {
+    pub fn name_of(&self, host: Option<&str>, address: Option<IpAddr>) -> ServerName<'static> {
         let configured = self.terms.server_name.clone();
         let own = || host.and_then(server_name);
-        configured
-            .or_else(own)
-            .unwrap_or_else(|| ServerName::IpAddress(address.into()))
+        configured.or_else(own).unwrap_or_else(|| {
+            // A unix socket without a name of its own is not verified.
+            let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            ServerName::IpAddress(address.into())
+        })
     }
 
     /// The same from the same files, as they are now: what can be used of them, the rest as it was. Tells what could not.

@@ -2,25 +2,21 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use rustls::Error as TlsError;
 
-use crate::dial::{Failure, Secure};
+use crate::dial::Failure;
 use crate::error::{Error, Kind, Progress};
+use crate::location::Location;
 use crate::pool::Pool;
+use crate::tls::Secure;
 
 /// By what the pool of an endpoint has its sessions made; none where it speaks in the clear.
-pub(super) fn secure(pool: &Pool, address: SocketAddr) -> Option<Secure> {
-    let upstream = pool.spec().tls.as_ref()?;
-    let entries = pool.roster().entries();
-    let entry = entries.iter().find(|entry| entry.address == address);
-    let host = entry.and_then(|entry| entry.host());
-    Some(Secure {
-        name: upstream.name_of(host, address.ip()),
-        upstream: Arc::clone(upstream),
-    })
+pub(super) fn secure(pool: &Pool, address: &Location) -> Option<Secure> {
+    pool.spec().tls.as_ref()?;
+    let mut entries = pool.roster().entries().iter();
+    let entry = entries.find(|entry| entry.address == *address)?;
+    entry.secure(pool.spec())
 }
 
 /// What the failure to make a connection is called.
@@ -28,7 +24,8 @@ pub(super) fn called(failure: Failure) -> Error {
     let kind = match &failure {
         Failure::TooLate => Kind::ConnectTimeout,
         Failure::Socket(error) => match error.kind() {
-            io::ErrorKind::ConnectionRefused => Kind::ConnectRefused,
+            // A unix socket is refused by not being there.
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Kind::ConnectRefused,
             io::ErrorKind::TimedOut => Kind::ConnectTimeout,
             _ => Kind::ConnectFailed,
         },

@@ -11,17 +11,21 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::config::model::{self, Connect, UpstreamProtocol};
-use crate::dial::{self, Secure, Stream};
+use crate::config::model::Connect;
+use crate::dial::{self, Stream, Way};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
+use crate::header::proxy_protocol::Origin;
 use crate::metrics::PoolTraffic;
 use crate::metrics::cells::WorkerId;
 use crate::pool::Pool;
+use crate::tls::Secure;
 use crate::upstream::connect::{self, Trouble};
 use crate::upstream::http2;
 use crate::upstream::io::Tie;
 use crate::upstream::line::Line;
+use crate::upstream::opening::{Opening, Whose};
+use crate::upstream::speaks::Speaks;
 
 /// Taken off what an endpoint promises to keep a connection, so that a request does not cross its close on the way.
 const PROMISE_MARGIN: Duration = Duration::from_secs(1);
@@ -32,6 +36,8 @@ pub(crate) struct Upstreams {
     worker: WorkerId,
     /// By the address of the endpoint's `Arc`, which the entry itself keeps alive.
     locals: RefCell<FxHashMap<usize, Rc<Local>>>,
+    /// The same where endpoints are told who speaks to them: each connection there is one client's.
+    told: RefCell<FxHashMap<(usize, Whose), Rc<Local>>>,
     /// Set for good when unused connections are kept no longer.
     closed: Rc<Cell<bool>>,
 }
@@ -59,28 +65,8 @@ pub(crate) struct Local {
     ties: RefCell<Ties>,
     died: Notify,
     drained_since: Cell<Option<Instant>>,
-}
-
-/// What is spoken to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
-    /// A connection for each request in flight.
-    Http1,
-    /// Many requests over each connection.
-    Http2,
-    /// What the endpoint chooses.
-    Either,
-}
-
-impl Speaks {
-    fn by(spec: &model::Pool) -> Self {
-        match (spec.protocol, &spec.tls) {
-            // Without TLS nothing tells which of both an endpoint speaks.
-            (UpstreamProtocol::Http1, _) | (UpstreamProtocol::Auto, None) => Self::Http1,
-            (UpstreamProtocol::Http2, _) => Self::Http2,
-            (UpstreamProtocol::Auto, Some(_)) => Self::Either,
-        }
-    }
+    /// What its connections begin with.
+    opening: Option<Opening>,
 }
 
 #[derive(Debug, Default)]
@@ -94,17 +80,39 @@ impl Upstreams {
         Self {
             worker,
             locals: RefCell::default(),
+            told: RefCell::default(),
             closed: Rc::default(),
         }
     }
 
-    /// The connections to an endpoint of this pool.
-    pub(crate) fn to(&self, endpoint: &Arc<Endpoint>, pool: &Pool) -> Rc<Local> {
+    /// The connections to an endpoint of this pool, for a client who came this way.
+    pub(crate) fn to(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        pool: &Pool,
+        origin: impl FnOnce() -> Option<Rc<Origin>>,
+    ) -> Rc<Local> {
         let key = Arc::as_ptr(endpoint) as usize;
+        if let Some(version) = pool.spec().proxy_protocol {
+            let origin = origin();
+            let key = (key, Whose::new(version, origin.as_deref()));
+            if let Some(local) = self.told.borrow().get(&key) {
+                return Rc::clone(local);
+            }
+            let local = self.local(endpoint, pool, Some(Opening::new(version, origin.as_ref())));
+            self.told.borrow_mut().insert(key, Rc::clone(&local));
+            return local;
+        }
         if let Some(local) = self.locals.borrow().get(&key) {
             return Rc::clone(local);
         }
-        let local = Rc::new(Local {
+        let local = self.local(endpoint, pool, None);
+        self.locals.borrow_mut().insert(key, Rc::clone(&local));
+        local
+    }
+
+    fn local(&self, endpoint: &Arc<Endpoint>, pool: &Pool, opening: Option<Opening>) -> Rc<Local> {
+        Rc::new(Local {
             worker: self.worker,
             endpoint: Arc::clone(endpoint),
             traffic: Arc::clone(pool.traffic()),
@@ -121,9 +129,8 @@ impl Upstreams {
             ties: RefCell::default(),
             died: Notify::new(),
             drained_since: Cell::new(None),
-        });
-        self.locals.borrow_mut().insert(key, Rc::clone(&local));
-        local
+            opening,
+        })
     }
 
     /// Acts on a new snapshot: cuts what is in flight at the dead, closes the unused connections of those that drain,
@@ -166,11 +173,13 @@ impl Upstreams {
         for local in self.all() {
             local.sweep(now);
         }
-        self.locals.borrow_mut().retain(|_, local| {
+        let is_used = |local: &Rc<Local>| {
             Rc::strong_count(local) > 1
                 || !local.unused.borrow().is_empty()
                 || !local.http2.is_empty()
-        });
+        };
+        self.locals.borrow_mut().retain(|_, local| is_used(local));
+        self.told.borrow_mut().retain(|_, local| is_used(local));
     }
 
     /// Closes all unused connections, and each other one when its request is over.
@@ -182,7 +191,8 @@ impl Upstreams {
     }
 
     fn all(&self) -> Vec<Rc<Local>> {
-        self.locals.borrow().values().cloned().collect()
+        let (locals, told) = (self.locals.borrow(), self.told.borrow());
+        locals.values().chain(told.values()).cloned().collect()
     }
 }
 
@@ -193,56 +203,6 @@ impl Drop for Upstreams {
         for local in self.all() {
             local.http2.end();
         }
-    }
-}
-
-/// Counts a request in at its endpoint and its pool while it lives. It is the worker's own, so that no count of the
-/// endpoint's `Arc` is touched per request.
-#[derive(Debug)]
-pub(crate) struct Engaged {
-    local: Rc<Local>,
-    entry: Entry,
-}
-
-/// How a request is counted in at its endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// In the worker's own cell.
-    Counted,
-    /// By a place that was claimed when the endpoint was chosen, and that is given back in the end.
-    Claimed,
-}
-
-impl Engaged {
-    pub(crate) fn at(local: &Rc<Local>, entry: Entry) -> Self {
-        if entry == Entry::Counted {
-            local.endpoint.load().entered(local.worker);
-        }
-        local.traffic.in_flight(local.worker, 1);
-        Self {
-            local: Rc::clone(local),
-            entry,
-        }
-    }
-
-    /// The counters of its pool.
-    pub(crate) fn traffic(&self) -> &PoolTraffic {
-        &self.local.traffic
-    }
-
-    /// The worker that counts.
-    pub(crate) fn worker(&self) -> WorkerId {
-        self.local.worker
-    }
-}
-
-impl Drop for Engaged {
-    fn drop(&mut self) {
-        match self.entry {
-            Entry::Counted => self.local.endpoint.load().left(self.local.worker),
-            Entry::Claimed => self.local.endpoint.load().release(),
-        }
-        self.local.traffic.in_flight(self.local.worker, -1);
     }
 }
 
@@ -275,8 +235,13 @@ impl Local {
     /// Makes a socket's connection, secured where the pool says so; and under which of its terms.
     pub(super) async fn dial(&self) -> Result<(Stream, u64), Error> {
         let limit = self.connect_timeout();
-        let (secure, terms) = (self.secure.borrow().clone(), self.terms.get());
-        let dialled = dial::connect(self.endpoint.address(), secure.as_ref(), limit).await;
+        let terms = self.terms.get();
+        let way = Way {
+            to: self.endpoint.address().clone(),
+            opening: self.opening.as_ref().map(Opening::octets),
+            secure: self.secure.borrow().clone(),
+        };
+        let dialled = dial::connect(&way, limit).await;
         let (pool, label) = (&self.endpoint.key().pool, self.endpoint.label());
         match dialled {
             Ok(stream) => {
@@ -298,7 +263,10 @@ impl Local {
         }
         self.drain_timeout.set(spec.drain_timeout);
         let speaks = Speaks::by(spec);
-        if self.speaks.replace(speaks) != speaks {
+        let version = self.opening.as_ref().map(Opening::version);
+        let is_told = spec.proxy_protocol != version;
+        // Whoever asks now is given others.
+        if is_told | (self.speaks.replace(speaks) != speaks) {
             self.expire();
         }
         if spec.tls.is_none() && self.secure.borrow().is_none() {
@@ -415,6 +383,14 @@ impl Local {
         ties.free.push(slot);
     }
 
+    pub(super) fn traffic(&self) -> &PoolTraffic {
+        &self.traffic
+    }
+
+    pub(super) fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
     pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
@@ -435,6 +411,10 @@ impl Local {
 
     fn sweep(&self, now: Instant) {
         let mut unused = self.unused.take();
+        if self.opening.as_ref().is_some_and(Opening::is_orphaned) {
+            self.http2.close_unused();
+            return;
+        }
         unused.retain_mut(|line| line.is_fit(now));
         // Nothing else runs on this thread meanwhile, so nothing was kept in between.
         self.unused.replace(unused);

@@ -336,20 +336,13 @@ impl Line {
         if self.expires.is_some_and(|expires| expires <= now) {
             return false;
         }
-        self.is_quiet()
-    }
-
-    /// Whether nothing is in the way of another request.
-    fn is_quiet(&mut self) -> bool {
         if !self.is_done() {
             return false;
         }
         let mut cx = Context::from_waker(Waker::noop());
         let is_quiet = self.poll_fill(&mut cx).is_pending();
-        if self.read.capacity() > 0 {
-            // What came was the session's own affair, such as a ticket.
-            self.read = BytesMut::new();
-        }
+        // What came was the session's own affair, such as a ticket.
+        self.read = BytesMut::new();
         is_quiet
     }
 

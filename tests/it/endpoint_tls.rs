@@ -3,6 +3,7 @@
 mod exchanges;
 mod failures;
 mod files;
+mod probes;
 mod sessions;
 
 use std::fs;

@@ -19,6 +19,10 @@ mod egress;
 #[cfg(test)]
 mod endpoint_tls;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
+mod forwarded;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod h2;
@@ -35,6 +39,8 @@ mod packaging;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod proxy_protocol;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod reload;
@@ -50,5 +56,7 @@ mod supervised;
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod unix_listener;
 #[cfg(test)]
 mod upstream_h2;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::admin::status::certificate::Certificate;
 use crate::admin::status::print::{number, time, written};
-use crate::config::model::{self, WhenNoneReady};
+use crate::config::model;
 use crate::control::report::Report;
 use crate::endpoint::{Endpoint, ProbeReport};
 use crate::pool::{self, Standing};
@@ -26,6 +26,9 @@ pub(crate) struct Pool<'a> {
     /// How its endpoints are spoken to over TLS; left out where they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls<'a>>,
+    /// How endpoints are told who speaks to them; left out where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_protocol: Option<&'static str>,
     standing: &'static str,
     when_none_ready: &'static str,
     /// Endpoints that fail liveness and are not declared dead, because too many others are.
@@ -128,16 +131,14 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime
         balance: spec.balance.word(),
         protocol: spec.protocol.word(),
         tls: spec.tls.as_deref().map(tls),
+        proxy_protocol: spec.proxy_protocol.map(|version| version.word()),
         standing: match pool.standing() {
             Standing::Able => "able",
             Standing::Unjudged => "unjudged",
             Standing::LastResort => "lastResort",
             Standing::Unable => "unable",
         },
-        when_none_ready: match spec.when_none_ready {
-            WhenNoneReady::Fail => "fail",
-            WhenNoneReady::UseAll => "useAll",
-        },
+        when_none_ready: spec.when_none_ready.word(),
         liveness_held: report.held.get(&spec.name).copied().unwrap_or_default(),
         names: names(spec, report, now),
         endpoints: endpoints

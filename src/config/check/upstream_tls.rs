@@ -112,7 +112,7 @@ fn own_certificate(
 /// Whether every endpoint has a name or an address that its certificate can be for.
 fn names_of_their_own(findings: &mut Findings<'_>, at: At<'_>, endpoints: &[EndpointSpec]) {
     let is_nameless = |spec: &&EndpointSpec| match &spec.address {
-        Address::Ip(_) => false,
+        Address::At(location) => location.ip().is_none(),
         Address::Name { host, .. } => server_name(host).is_none(),
     };
     if let Some(spec) = endpoints.iter().find(is_nameless) {

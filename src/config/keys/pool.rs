@@ -1,6 +1,6 @@
 //! The keys within a pool.
 
-use crate::config::keys::kind::Keys;
+use crate::config::keys::kind::{Keys, Words};
 
 pub(crate) const DEPLOYMENT: Keys = Keys {
     kind: "deployment",
@@ -24,5 +24,10 @@ pub(crate) const POOL_TLS: Keys = Keys {
         "minVersion",
         "insecureSkipVerify",
     ],
+    later: &[],
+};
+
+pub(crate) const PROXY_VERSION: Words = Words {
+    works: &["off", "v1", "v2"],
     later: &[],
 };

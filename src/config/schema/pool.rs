@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::config::keys::{
     BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, HASH_ON, HASH_ON_WORD, POOL, POOL_TLS,
-    RING_HASH, TLS_VERSION, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
+    PROXY_VERSION, RING_HASH, TLS_VERSION, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
 };
 use crate::config::model::{Balance, Connect, UpstreamProtocol};
 use crate::config::schema::shape::{Shape, duration, key, named, one, some, with_default, word};
@@ -33,12 +33,18 @@ fn pool() -> Shape {
             ),
             key(
                 "endpoints",
-                "IP:PORT, NAME:PORT, or a mapping with address, weight, zone and backup.",
+                "IP:PORT, NAME:PORT, unix:PATH, or a mapping with address, weight, zone and backup.",
                 some(json!({ "anyOf": [ one("EndpointAddress"), one("Endpoint") ] })),
             ),
             key("ports", "Names of ports, for probes.", named(one("Port"))),
             with_default("protocol", "What its endpoints speak; auto is http1 without TLS.", word(&UPSTREAM_PROTOCOL), UpstreamProtocol::default().word()),
             key("tls", "They are spoken to over TLS.", one("PoolTls")),
+            with_default(
+                "proxyProtocol",
+                "Tells endpoints who speaks to them through fiel, before anything else on a connection.",
+                word(&PROXY_VERSION),
+                "off",
+            ),
             key("connect", "How connections to its endpoints are made and kept.", one("Connect")),
             probe("startupProbe", "The other probes and all requests wait until it has succeeded."),
             probe("readinessProbe", "While it fails there are no new requests."),

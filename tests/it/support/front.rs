@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{HandshakeKind, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -33,6 +33,8 @@ pub(crate) struct Manner {
     pub(crate) clients: Option<String>,
     /// The protocols that it agrees to; none speaks of none.
     pub(crate) alpn: Vec<&'static [u8]>,
+    /// Whether each connection begins with a header of the PROXY protocol, version 2.
+    pub(crate) told: bool,
     /// How a connection ends that the endpoint has ended.
     pub(crate) ending: Ending,
 }
@@ -53,6 +55,7 @@ pub(crate) enum Ending {
 struct Seen {
     sessions: Vec<Session>,
     failures: Vec<String>,
+    headers: Vec<Vec<u8>>,
     goodbyes: usize,
 }
 
@@ -78,7 +81,7 @@ impl Front {
         let seen = Arc::<Watched<Seen>>::default();
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let (ending, shared) = (manner.ending, Arc::clone(&seen));
+        let (manner, shared) = (manner.clone(), Arc::clone(&seen));
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -91,7 +94,8 @@ impl Front {
                     loop {
                         let (tcp, _) = listener.accept().await.unwrap();
                         let (acceptor, seen) = (acceptor.clone(), Arc::clone(&shared));
-                        tokio::spawn(serve(tcp, acceptor, endpoint, ending, seen));
+                        let (told, ending) = (manner.told, manner.ending);
+                        tokio::spawn(serve(tcp, acceptor, endpoint, (told, ending), seen));
                     }
                 };
                 tokio::select! {
@@ -115,6 +119,11 @@ impl Front {
     /// All sessions so far.
     pub(crate) fn sessions(&self) -> Vec<Session> {
         self.seen.read(|seen| seen.sessions.clone())
+    }
+
+    /// The PROXY headers so far.
+    pub(crate) fn headers(&self) -> Vec<Vec<u8>> {
+        self.seen.read(|seen| seen.headers.clone())
     }
 
     /// Waits for so many handshakes that came to nothing, and gives back why.
@@ -170,10 +179,19 @@ async fn serve(
     tcp: TcpStream,
     acceptor: TlsAcceptor,
     endpoint: SocketAddr,
-    ending: Ending,
+    (told, ending): (bool, Ending),
     seen: Arc<Watched<Seen>>,
 ) {
+    let mut tcp = tcp;
     tcp.set_nodelay(true).unwrap();
+    if told {
+        let mut header = vec![0; 16];
+        tcp.read_exact(&mut header).await.unwrap();
+        let length = u16::from_be_bytes([header[14], header[15]]);
+        header.resize(16 + usize::from(length), 0);
+        tcp.read_exact(&mut header[16..]).await.unwrap();
+        seen.change(|seen| seen.headers.push(header));
+    }
     let mut secure = match acceptor.accept(tcp).await {
         Ok(secure) => secure,
         Err(error) => {
@@ -233,5 +251,50 @@ async fn relay(secure: &mut TlsStream<TcpStream>, plain: &mut TcpStream, ending:
                 }
             },
         }
+    }
+}
+
+/// A unix socket in front of a plain endpoint; its connections end when it is dropped.
+pub(crate) struct UnixFront(Option<oneshot::Sender<()>>, Option<JoinHandle<()>>);
+
+impl UnixFront {
+    /// Listens at this path; one that begins with a NUL is abstract.
+    pub(crate) fn start(path: &std::path::Path, endpoint: SocketAddr) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let path = path.to_owned();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let listener = UnixListener::bind(&path).unwrap();
+                tell.send(()).unwrap();
+                let accept = async {
+                    loop {
+                        let (mut unix, _) = listener.accept().await.unwrap();
+                        tokio::spawn(async move {
+                            let mut plain = TcpStream::connect(endpoint).await.unwrap();
+                            copy_bidirectional(&mut unix, &mut plain).await.ok();
+                        });
+                    }
+                };
+                tokio::select! {
+                    () = accept => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        told.recv().unwrap();
+        Self(Some(stop), Some(thread))
+    }
+}
+
+impl Drop for UnixFront {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        let joined = self.1.take().map(JoinHandle::join);
+        assert!(joined.is_none_or(|joined| joined.is_ok()) || thread::panicking());
     }
 }

@@ -1,12 +1,12 @@
 //! By what a session with one endpoint is made: its pool's settings, and the name that its certificate must be for.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use crate::tls::Upstream;
+use crate::tls::upstream::Upstream;
 
 /// By what a session with an endpoint is made.
 #[derive(Clone)]
@@ -17,12 +17,6 @@ pub struct Secure {
     pub name: ServerName<'static>,
 }
 
-impl Secure {
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
-        Arc::clone(self.upstream.config())
-    }
-}
-
 impl PartialEq for Secure {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -31,6 +25,12 @@ impl PartialEq for Secure {
 }
 
 impl Eq for Secure {}
+
+impl Hash for Secure {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
 
 impl fmt::Debug for Secure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
