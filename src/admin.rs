@@ -26,7 +26,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use http::{Request, StatusCode};
-use tokio::net::TcpListener;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
@@ -40,6 +40,7 @@ use crate::metrics::Metrics;
 use crate::phase::{Heartbeats, Phase};
 use crate::probe;
 use crate::snapshot::store::Store;
+use crate::socket::Listening;
 use guard::Guard;
 use paths::{Ask, Page};
 use reply::Reply;
@@ -65,7 +66,12 @@ pub struct Admin {
 
 /// Serves an admin address until `until` is over, then a second more for answers under way. Runs wherever it is
 /// polled and spawns a task a connection there.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, access: Access, until: impl Future) {
+pub(crate) async fn serve(
+    listener: AsyncFd<Listening>,
+    admin: Arc<Admin>,
+    access: Access,
+    until: impl Future,
+) {
     let metrics = Arc::clone(&admin.metrics);
     let panicked = move || metrics.panicked();
     accept::accept(listener, service(admin, access), panicked, until).await;

@@ -289,6 +289,7 @@ listeners: [ { name: web, bind: 127.0.0.1:8080 } ]
 routes: [ { name: all, split: [ { pool: app } ] } ]
 pools: { app: { endpoints: [ { address: 127.0.0.1:9001 } ] } }
 accessLog: { output: { file: access.log, maxBytes: 1KiB } }
+admin: { bind: unix:admin.sock }
 ";
 
 /// Goes through a schema and a configuration in force side by side.
