@@ -3,7 +3,7 @@
 //! Everything that is shown is read; everything that is ordered is told to `control` as a `Change`. A request passes
 //! `auth` (may it ask?), `paths` (what does it ask?), then a bounded number of requests of its kind under a timeout,
 //! and ends in a room that answers it. Orders and pages have bounds of their own, so that `/livez` is answered whatever
-//! waits for a reload. Bodies of requests are not read. Not here: binding, and what follows from an order.
+//! waits for a reload. Bodies of requests are not read. Not here: what follows from an order.
 
 mod accept;
 mod actions;
@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
 
+pub(crate) use accept::bind;
 pub use auth::{Access, Rules};
 pub use token::Token;
 

@@ -430,22 +430,10 @@ fn bind_admin(
     address: &Bind,
     rights: Option<&SocketRights>,
 ) -> Result<(AsyncFd<Listening>, Bind), RunError> {
-    let bound = Listening::bind(address, rights).and_then(|socket| {
-        let bound = socket.bound(address)?;
-        Ok((waited_on(socket)?, bound))
-    });
-    bound.map_err(|source| RunError::Bind {
+    admin::bind(address, rights).map_err(|source| RunError::Bind {
         address: address.clone(),
         source,
     })
-}
-
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe; what listens owns its descriptor, which is what is asked for"
-)]
-fn waited_on(socket: Listening) -> io::Result<AsyncFd<Listening>> {
-    AsyncFd::new(socket)
 }
 
 /// As configured, or the cores that this process may use: the scheduler's mask and the cgroup's quota both count.

@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use crate::admin::reply::Reply;
+use crate::config::model::{Bind, SocketRights};
 use crate::socket::{Listening, Taken};
 use crate::wire::Socket;
 
@@ -48,6 +49,24 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Waits this long after an `accept` that failed, as it does when there is no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds an admin address, and tells where it listens then.
+///
+/// # Errors
+/// The kernel's, as when the address is in use.
+pub(crate) fn bind(
+    address: &Bind,
+    rights: Option<&SocketRights>,
+) -> io::Result<(AsyncFd<Listening>, Bind)> {
+    let socket = Listening::bind(address, rights)?;
+    let bound = socket.bound(address)?;
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; what listens owns its descriptor, which is what is asked for"
+    )]
+    let socket = AsyncFd::new(socket)?;
+    Ok((socket, bound))
+}
 
 /// Serves until `until` is over; then connections that wait for nothing are closed, and the others a second later.
 pub(crate) async fn accept(

@@ -6,6 +6,7 @@
 mod access_log;
 #[cfg(test)]
 mod admin;
+#[cfg(test)]
 mod admin_socket;
 #[cfg(test)]
 mod balancers;

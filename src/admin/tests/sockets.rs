@@ -2,11 +2,10 @@
 
 use super::*;
 
-#[expect(deprecated, reason = "as in `run`")]
 fn listening() -> (AsyncFd<Listening>, SocketAddr) {
-    let listener = crate::socket::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local_addr().unwrap();
-    (AsyncFd::new(Listening::Tcp(listener)).unwrap(), address)
+    let any = Bind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let (listener, bound) = bind(&any, None).unwrap();
+    (listener, bound.tcp().unwrap())
 }
 
 /// Sends octets to a real admin address and reads until it closes.

@@ -159,7 +159,7 @@ fn a_session_ends_with_the_certificate_of_its_client() {
     let over = UNIX_EPOCH + Duration::from_secs(seconds + 1);
     // The one thing that ends a certificate's time is time.
     while let Ok(left) = over.duration_since(SystemTime::now()) {
-        std::thread::sleep(left);
+        std::thread::park_timeout(left);
     }
 
     let refused = client.try_get(site.address(), "site.example");
