@@ -7,7 +7,7 @@ mod kind;
 mod probe;
 
 pub(crate) use kind::{Keys, Words};
-pub(crate) use probe::{EXEC, HTTP_GET, PROBE, TCP_SOCKET};
+pub(crate) use probe::{EXEC, GRPC, HTTP_GET, PROBE, TCP_SOCKET};
 
 const REMOVE: &str = "remove it";
 
@@ -438,6 +438,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &PROBE,
     &HTTP_GET,
     &TCP_SOCKET,
+    &GRPC,
     &EXEC,
     &RESOLVER,
     &ADMIN,

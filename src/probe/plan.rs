@@ -122,8 +122,9 @@ impl Identity {
 fn destination(action: &ProbeAction, endpoint: SocketAddr) -> SocketAddr {
     let (host, port) = match action {
         ProbeAction::HttpGet { host, port, .. } | ProbeAction::TcpSocket { host, port } => {
-            (host, port)
+            (*host, port)
         }
+        ProbeAction::Grpc { port, .. } => (None, port),
         ProbeAction::Exec { .. } => return endpoint,
     };
     SocketAddr::new(
