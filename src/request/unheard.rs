@@ -9,7 +9,7 @@ use crate::error::Kind;
 use crate::header::ids;
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outcome::{Ledger, ResponseBody, Silence};
-use crate::response::local_reply;
+use crate::response::local_reply::{self, Dialect};
 
 /// The body of an answer that the proxy gives where no [`crate::Proxy`] could.
 pub(crate) type OwnBody = ResponseBody;
@@ -22,14 +22,14 @@ pub(crate) fn answer_to_failure(
     kind: Kind,
 ) -> Response<OwnBody> {
     if client.reached.get() {
-        let answer = local_reply::response(kind, b"-");
+        let answer = local_reply::response(kind, b"-", client.dialect.get());
         return answer.map(|body| ResponseBody::unbooked(body, client));
     }
     let request_id = ids::hexadecimal(context.random());
     let mut ledger = Ledger::open(context, Instant::now());
     ledger.note_unread(client, &request_id);
-    let answer = local_reply::response(kind, &request_id);
-    ledger.refused(answer.status(), kind);
+    let answer = local_reply::response(kind, &request_id, Dialect::Http);
+    ledger.refused(kind);
     ledger.settle();
     answer.map(|body| ResponseBody::new(body, ledger, client, Silence::None))
 }
@@ -39,7 +39,7 @@ pub(crate) fn refuse_unread(context: &Rc<WorkerContext>, client: &Client, kind: 
     let request_id = ids::hexadecimal(context.random());
     let mut ledger = Ledger::open(context, Instant::now());
     ledger.note_unread(client, &request_id);
-    ledger.refused(local_reply::reply_to(kind).status, kind);
+    ledger.refused(kind);
     ledger.settle();
     local_reply::octets(kind, &request_id)
 }
