@@ -306,7 +306,8 @@ fn walk(
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             told.upgrade.clone_from(&shape.upgrade);
             client.interims.begin();
-            let body = outbound::slot(body, &shape, limit, client, ledger, &head);
+            let idle = outbound::patience_with_body(told.dialect, client);
+            let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
             let patience = Patience::of(told.dialect, &outbound.headers);
             let attempts = Attempts::new(context, client, view, found.route, keys, outbound);

@@ -9,8 +9,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use http_body::{Body as _, Frame};
+use tokio::time::Instant;
 
 use crate::body::{RequestBody, body_fault};
+use crate::clock;
 use crate::error::Kind;
 use crate::header::spare;
 use crate::upstream::line::Cause;
@@ -45,6 +47,7 @@ pub(crate) struct BodySlot {
     ended: Cell<bool>,
     gate: RefCell<Option<Gate>>,
     fault: Cell<Option<Kind>>,
+    moved: Cell<Option<Instant>>,
 }
 
 /// Holds a body back until the endpoint asks for it (`Expect: 100-continue`).
@@ -63,6 +66,7 @@ impl BodySlot {
             ended: Cell::new(false),
             gate: RefCell::new(None),
             fault: Cell::new(None),
+            moved: Cell::new(None),
         })
     }
 
@@ -74,6 +78,11 @@ impl BodySlot {
     /// Why it ended before its time, if it did.
     pub(crate) fn fault(&self) -> Option<Kind> {
         self.fault.get()
+    }
+
+    /// When a piece of it passed last.
+    pub(crate) fn moved(&self) -> Option<Instant> {
+        self.moved.get()
     }
 
     /// Whether all of it has been sent.
@@ -102,7 +111,8 @@ impl BodySlot {
         match &polled {
             Poll::Ready(None) => self.ended.set(true),
             Poll::Ready(Some(Err(error))) => self.fault.set(body_fault(&**error)),
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+            Poll::Ready(Some(Ok(_))) => self.moved.set(Some(clock::now())),
+            Poll::Pending => {}
         }
         polled
     }

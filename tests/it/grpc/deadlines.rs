@@ -1,11 +1,12 @@
 //! `grpc-timeout`: it bounds the call, and endpoints are told what is left of it.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{assert_told, call_with};
 use crate::support::client::Response;
 use crate::support::terms::{Terms, before, timed};
-use crate::support::{Behaviour, Client, Endpoint, Fiel};
+use crate::support::{Behaviour, Client, Endpoint, Fiel, Step};
 
 fn call_within(fiel: &Fiel, timeout: &str) -> Response {
     let asked = call_with("/shop.Cart/Add", &format!("grpc-timeout: {timeout}\r\n"));
@@ -142,4 +143,57 @@ fn a_route_may_remove_deadlines_or_set_its_own() {
     .before(&endpoint);
     let answer = call_within(&fiel, "1H");
     assert_eq!(answer.header("grpc-status"), Some("4"), "{answer:?}");
+}
+
+/// An endpoint that gives the head of its answer at once and its end when it has read all, and a call that has begun.
+fn streaming(fiel: impl FnOnce(&Endpoint) -> Fiel) -> (Endpoint, Fiel, Client) {
+    let endpoint = Endpoint::behaving(
+        "a",
+        Behaviour(vec![
+            Step::Write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()),
+            Step::ReadBody,
+            Step::Write(b"2\r\n\0\0\r\n0\r\n\r\n".to_vec()),
+        ]),
+    );
+    let fiel = fiel(&endpoint);
+    let mut client = Client::connect(fiel.address("web"));
+    let open = call_with("/", "").replace("Content-Length: 5", "Transfer-Encoding: chunked");
+    client.send(open.trim_end_matches('\0'));
+    assert_eq!(client.head().status, 200);
+    (endpoint, fiel, client)
+}
+
+#[test]
+fn a_stream_may_pause_for_as_long_as_the_whole_exchange_may() {
+    let (_endpoint, fiel, mut client) = streaming(|endpoint| {
+        Terms {
+            listener: &["limits: { bodyIdleTimeout: 10ms }"],
+            route: &["timeouts: { idle: 300ms }"],
+            ..Terms::default()
+        }
+        .before(endpoint)
+    });
+
+    client.read_to_end();
+
+    let line = fiel.wait_for_access_log(1).remove(0);
+    assert_eq!(line["reason"], "response_too_slow", "{line}");
+    assert_eq!(line["grpc_status"], 4, "{line}");
+}
+
+#[test]
+fn an_answer_may_stand_still_while_the_request_moves() {
+    const IDLE: Duration = Duration::from_secs(3);
+    let (_endpoint, _fiel, mut client) =
+        streaming(|endpoint| timed("idle: 3s", &[endpoint.address()]));
+
+    let begin = Instant::now();
+    while begin.elapsed() < IDLE * 4 / 3 {
+        client.send("5\r\n\0\0\0\0\0\r\n");
+        thread::park_timeout(Duration::from_millis(50));
+    }
+    client.send("0\r\n\r\n");
+
+    let end = b"2\r\n\0\0\r\n0\r\n\r\n";
+    assert_eq!(client.read_exact(end.len()), end);
 }
