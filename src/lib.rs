@@ -1,7 +1,7 @@
 //! fiel: a layer-7 load-balancing reverse proxy whose split is exact and which loses nothing entrusted to it.
 //!
 //! Most users run the binary; its README has the configuration. In a program of one's own the whole path is a tower
-//! service, [`Proxy`], and [`run::run_with`] puts a layer around it for every connection:
+//! service, [`Proxy`], and [`run::run_with`] puts a layer around it for every connection, over HTTP/2 for every stream:
 //!
 //! ```no_run
 //! use http::Request;

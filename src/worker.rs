@@ -53,7 +53,7 @@ pub(crate) struct Cut {
 }
 
 impl Worker {
-    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the proxy of every connection.
+    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the proxy of every connection, or stream of one.
     ///
     /// # Errors
     /// When the thread or its runtime cannot be made.
@@ -111,7 +111,7 @@ impl Worker {
             self.seed,
         ));
         let hall = Rc::new(Hall {
-            layer,
+            layer: Rc::new(layer),
             context: Rc::clone(&context),
             registry: Rc::default(),
             handshakes: Rc::default(),
@@ -214,7 +214,7 @@ fn guard(metrics: &Metrics, work: impl FnOnce()) {
 
 /// Where connections are taken in: what each of them needs.
 struct Hall<L> {
-    layer: L,
+    layer: Rc<L>,
     context: Rc<WorkerContext>,
     registry: Rc<Registry>,
     handshakes: Rc<Handshakes>,
@@ -269,7 +269,7 @@ where
         });
     }
 
-    /// Makes a connection's service and serves it.
+    /// Serves a connection, with the layer around the proxy of each of its exchanges that may go on beside others.
     fn serve(&self, handed: Handed) -> impl Future<Output = ()> + use<L, B> {
         let Handed {
             tcp,
@@ -291,10 +291,12 @@ where
         // One that waited at a listener that has gone meanwhile.
         let is_gone = is_gone(&client.listener, &self.context.reader.newest());
         client.closing.set(is_gone);
-        let proxy = Proxy::new(Rc::clone(&self.context), Rc::clone(&client));
-        let service = self.layer.layer(proxy);
         let edge = Edge::new(client, self.context.worker, traffic);
         let (context, registry) = (Rc::clone(&self.context), Rc::clone(&self.registry));
+        let (layer, worker) = (Rc::clone(&self.layer), Rc::clone(&context));
+        let service_of = move |client: &Rc<Client>| {
+            layer.layer(Proxy::new(Rc::clone(&worker), Rc::clone(client)))
+        };
         let guest = Guest::arrives(&self.guests);
         async move {
             // Held to the end, whatever that is.
@@ -302,7 +304,7 @@ where
             match TcpStream::from_std(tcp) {
                 Ok(tcp) => {
                     let accepted = Accepted { tcp, tls };
-                    serve(accepted, edge, service, context, registry).await;
+                    serve(accepted, edge, service_of, context, registry).await;
                 }
                 Err(error) => tracing::warn!(%error, "Connection could not be taken up"),
             }

@@ -81,11 +81,11 @@ impl Edge {
     }
 
     /// A head has been read and its request is being served.
-    fn begin_request(&self) {
+    fn begin_request(&self, client: &Client) {
         self.phase.set(Phase::Served);
         self.unflushed.set(true);
         self.serving.set(true);
-        self.client.answers(Answering::Pending);
+        client.answers(Answering::Pending);
         self.requests.set(self.requests.get() + 1);
         for clock in [Clock::Idle, Clock::Head, Clock::Rest] {
             self.client.clocks.stop(clock);
@@ -97,10 +97,10 @@ impl Edge {
     }
 
     /// The answer's body has been handed over, or nobody waits for an answer any more.
-    fn end_request(&self) {
+    fn end_request(&self, client: &Client) {
         self.serving.set(false);
-        if self.client.answering() == Answering::Pending {
-            self.client.answers(Answering::Abandoned);
+        if client.answering() == Answering::Pending {
+            client.answers(Answering::Abandoned);
         }
     }
 
@@ -226,24 +226,30 @@ pub(super) enum Left {
 /// A request in service; it ends when this is dropped. The connection holds it and not the proxy, because a layer may be
 /// at work before the proxy is called and after it has answered.
 #[derive(Debug)]
-pub(super) struct Serving(Rc<Edge>);
+pub(super) struct Serving {
+    edge: Rc<Edge>,
+    client: Rc<Client>,
+}
 
 impl Serving {
-    /// A head has been read.
-    pub(super) fn begin(edge: &Rc<Edge>) -> Self {
-        edge.begin_request();
-        Self(Rc::clone(edge))
+    /// A head of this client has been read.
+    pub(super) fn begin(edge: &Rc<Edge>, client: &Rc<Client>) -> Self {
+        edge.begin_request(client);
+        Self {
+            edge: Rc::clone(edge),
+            client: Rc::clone(client),
+        }
     }
 
     /// Whose request it is.
     pub(super) fn client(&self) -> &Rc<Client> {
-        &self.0.client
+        &self.client
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.end_request();
+        self.edge.end_request(&self.client);
     }
 }
 

@@ -21,7 +21,7 @@ use tower::Service;
 use crate::body::RequestBody;
 use crate::clock::Clock;
 use crate::config::model::HalfClose;
-use crate::connection::edge::{Edge, Left};
+use crate::connection::edge::{Edge, Left, Serving};
 use crate::connection::panics::ask;
 use crate::connection::registry::Member;
 use crate::header::{hop, spare};
@@ -77,7 +77,8 @@ where
     *request.headers_mut() = head.headers;
 
     let answer = {
-        let mut answering = pin!(ask(service, request, edge, context));
+        let serving = Serving::begin(edge, &edge.client);
+        let mut answering = pin!(ask(service, request, serving, context));
         poll_fn(|cx| {
             if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
                 return Poll::Ready(Some(answer));

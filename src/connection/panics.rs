@@ -18,7 +18,7 @@ use tower::util::Oneshot;
 use tower::{Service, ServiceExt as _};
 
 use crate::body::RequestBody;
-use crate::connection::edge::{Edge, Serving};
+use crate::connection::edge::Serving;
 use crate::error::Kind;
 use crate::request::context::{Answering, WorkerContext};
 use crate::request::{OwnBody, answer_to_failure};
@@ -29,14 +29,13 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 pub(super) fn ask<S>(
     service: S,
     request: Request<RequestBody>,
-    edge: &Rc<Edge>,
+    serving: Serving,
     context: &Rc<WorkerContext>,
 ) -> Guarded<S>
 where
     S: Service<Request<RequestBody>>,
     S::Error: Into<BoxError>,
 {
-    let serving = Serving::begin(edge);
     let called = catch_unwind(AssertUnwindSafe(|| call(service, request)));
     Guarded {
         stage: called.unwrap_or_else(|_| {

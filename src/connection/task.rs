@@ -23,7 +23,7 @@ use crate::connection::exchange::{After, exchange};
 use crate::connection::handshake::{Handshakes, shake_hands};
 use crate::connection::registry::{Member, Registry};
 use crate::error::Kind;
-use crate::request::context::WorkerContext;
+use crate::request::context::{Client, Voice, WorkerContext};
 use crate::tls::Server;
 use crate::wire::{Head, HeadLimits, Stream, Unreadable, Wire};
 
@@ -34,11 +34,11 @@ pub(crate) struct Accepted {
     pub(crate) tls: Option<(Arc<Server>, Rc<Handshakes>)>,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end, by a service for each of its exchanges that may go on beside others.
 pub(crate) async fn serve<S, B>(
     accepted: Accepted,
     edge: Rc<Edge>,
-    service: S,
+    service_of: impl Fn(&Rc<Client>) -> S,
     context: Rc<WorkerContext>,
     registry: Rc<Registry>,
 ) where
@@ -66,6 +66,7 @@ pub(crate) async fn serve<S, B>(
             }
         }
     };
+    let service = service_of(&edge.client);
     while let Wake::Asked = rest(&mut stream, member).await {
         // Boxed, so that a connection at rest does not keep the room.
         let mut waking = Box::pin(wake(stream, member, &service, &context));
@@ -140,7 +141,7 @@ where
         edge.stirs();
     }
     let wire = Wire::new(stream, cut(edge));
-    edge.client.speaks_through(Some(Rc::clone(&wire)));
+    edge.client.speaks_through(Voice::Wire(Rc::clone(&wire)));
     let _speaks = Speaks(edge);
     loop {
         let head = match poll_fn(|cx| next_head(&wire, member, &limits, cx)).await {
@@ -188,7 +189,7 @@ struct Speaks<'a>(&'a Edge);
 
 impl Drop for Speaks<'_> {
     fn drop(&mut self) {
-        self.0.client.speaks_through(None);
+        self.0.client.speaks_through(Voice::None);
     }
 }
 

@@ -1,12 +1,13 @@
-//! What a worker's requests have at hand, and what a connection's requests have in common.
+//! What a worker's requests have at hand, what a connection's requests have in common, and what each exchange has alone.
 
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use rustc_hash::FxHashMap;
 
 use crate::access_log::Logger;
@@ -151,18 +152,25 @@ pub(crate) enum Answering {
     Abandoned,
 }
 
-/// A client's connection, as its requests see it.
+/// What all requests of a client's connection have in common, those that it has at the same time as well.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct Caller {
     pub(crate) listener: Arc<Listener>,
     pub(crate) address: IpAddr,
     pub(crate) peer: Peer,
     pub(crate) scheme: Scheme,
     /// What is known of its TLS session, once there is one.
     secured: OnceCell<Box<Secured>>,
-    pub(crate) clocks: Rc<Clocks>,
     /// The next answer asks the client to close.
     pub(crate) closing: Cell<bool>,
+}
+
+/// A client as one exchange with it goes: over HTTP/1 all exchanges of a connection, which come one after the other, over
+/// HTTP/2 a stream. What it has in common with the others is the caller's.
+#[derive(Debug)]
+pub(crate) struct Client {
+    caller: Rc<Caller>,
+    pub(crate) clocks: Rc<Clocks>,
     /// How far the answer to its present request has come, as whoever serves the connection sees it.
     answering: Cell<Answering>,
     /// Its present request has come to the proxy, through whatever layers there are.
@@ -179,31 +187,30 @@ pub(crate) struct Client {
     tunnel: RefCell<Option<Tunnel>>,
     /// What endpoints say before their answers.
     pub(super) interims: Interims,
-    /// Where interim responses are written.
-    wire: RefCell<Option<Rc<Wire>>>,
+    voice: RefCell<Voice>,
 }
 
-impl Client {
-    pub(crate) fn new(listener: Arc<Listener>, address: IpAddr, scheme: Scheme) -> Self {
-        let peer = Peer::new(address, &listener.trusted_proxies);
+/// Where interim responses go.
+#[derive(Debug, Default)]
+pub(crate) enum Voice {
+    /// To nobody.
+    #[default]
+    None,
+    /// Over the connection.
+    Wire(Rc<Wire>),
+    /// They wait for whoever serves the exchange, who takes them when it has polled its answer.
+    Kept(Vec<Response<()>>),
+}
+
+impl Caller {
+    fn new(listener: Arc<Listener>, address: IpAddr, scheme: Scheme) -> Self {
         Self {
+            peer: Peer::new(address, &listener.trusted_proxies),
             listener,
             address,
-            peer,
             scheme,
             secured: OnceCell::new(),
-            clocks: Rc::default(),
             closing: Cell::new(false),
-            answering: Cell::new(Answering::Unwatched),
-            reached: Cell::new(false),
-            dialect: Cell::default(),
-            write_limit: Cell::new(Timeouts::default().idle),
-            tells_flush: Cell::new(false),
-            tail: RefCell::default(),
-            given_up: RefCell::default(),
-            tunnel: RefCell::default(),
-            interims: Interims::default(),
-            wire: RefCell::default(),
         }
     }
 
@@ -222,6 +229,42 @@ impl Client {
     pub(crate) fn misdirects(&self, host: &str, snapshot: &Snapshot) -> bool {
         let secured = self.secured.get();
         secured.is_some_and(|secured| secured.misdirects(host, &self.listener, snapshot))
+    }
+}
+
+impl Deref for Client {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl Client {
+    pub(crate) fn new(listener: Arc<Listener>, address: IpAddr, scheme: Scheme) -> Self {
+        Self::of(Rc::new(Caller::new(listener, address, scheme)))
+    }
+
+    /// The same client in an exchange beside this one.
+    pub(crate) fn beside(&self) -> Self {
+        Self::of(Rc::clone(&self.caller))
+    }
+
+    fn of(caller: Rc<Caller>) -> Self {
+        Self {
+            caller,
+            clocks: Rc::default(),
+            answering: Cell::new(Answering::Unwatched),
+            reached: Cell::new(false),
+            dialect: Cell::default(),
+            write_limit: Cell::new(Timeouts::default().idle),
+            tells_flush: Cell::new(false),
+            tail: RefCell::default(),
+            given_up: RefCell::default(),
+            tunnel: RefCell::default(),
+            interims: Interims::default(),
+            voice: RefCell::default(),
+        }
     }
 
     /// A response's body has been handed over; its last octets may not be written yet.
@@ -269,15 +312,30 @@ impl Client {
         self.tunnel.replace(Some(tunnel));
     }
 
-    /// Interim responses are written here from now on, or to nobody.
-    pub(crate) fn speaks_through(&self, wire: Option<Rc<Wire>>) {
-        drop(self.wire.replace(wire));
+    /// Interim responses go there from now on.
+    pub(crate) fn speaks_through(&self, voice: Voice) {
+        drop(self.voice.replace(voice));
     }
 
     /// Passes an interim response on. A proxy without a connection of its own tells nobody.
     pub(super) fn tell_interim(&self, status: StatusCode, headers: &HeaderMap) {
-        if let Some(wire) = &*self.wire.borrow() {
-            wire.push_interim(status, headers);
+        match &mut *self.voice.borrow_mut() {
+            Voice::None => {}
+            Voice::Wire(wire) => wire.push_interim(status, headers),
+            Voice::Kept(kept) => {
+                let mut interim = Response::new(());
+                *interim.status_mut() = status;
+                interim.headers_mut().clone_from(headers);
+                kept.push(interim);
+            }
+        }
+    }
+
+    /// The interim responses that wait.
+    pub(crate) fn take_interims(&self) -> Vec<Response<()>> {
+        match &mut *self.voice.borrow_mut() {
+            Voice::None | Voice::Wire(_) => Vec::new(),
+            Voice::Kept(kept) => std::mem::take(kept),
         }
     }
 
