@@ -4,6 +4,7 @@
 
 mod answers;
 mod deadlines;
+mod probes;
 
 use crate::support::client::Response;
 use crate::support::{Client, Fiel};
