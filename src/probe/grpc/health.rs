@@ -120,11 +120,15 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
 }
 
 fn put_varint(mut number: usize, out: &mut BytesMut) {
-    while number >= 0x80 {
-        out.put_u8((number & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = number.to_le_bytes();
         number >>= 7;
+        if number == 0 {
+            out.put_u8(low & 0x7f);
+            return;
+        }
+        out.put_u8(low | 0x80);
     }
-    out.put_u8((number & 0x7f) as u8);
 }
 
 #[cfg(test)]
@@ -174,7 +178,7 @@ mod tests {
         #[test]
         fn no_octets_make_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..64)) {
             answer(&octets);
-            let mut framed = vec![0, 0, 0, 0, octets.len() as u8];
+            let mut framed = vec![0, 0, 0, 0, u8::try_from(octets.len()).unwrap()];
             framed.extend(&octets);
             answer(&framed);
         }

@@ -89,7 +89,7 @@ impl GrpcServer {
             health: 1,
             ..State::default()
         }));
-        let (tell_address, told_address) = std::sync::mpsc::channel();
+        let (tell_address, told_address) = std::sync::mpsc::sync_channel(1);
         let (end, ended) = oneshot::channel::<()>();
         let echo = Echo {
             name,
