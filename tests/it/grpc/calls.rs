@@ -365,3 +365,15 @@ fn trusting(authority: &str) -> ClientConfig {
     config.alpn_protocols = vec![b"h2".to_vec()];
     config
 }
+
+#[test]
+fn a_call_over_http_1_reaches_an_endpoint_over_http_2_and_is_booked_by_its_trailers() {
+    let server = GrpcServer::start("a");
+    let fiel = before(&[&server]);
+
+    let answer = super::call(&fiel, "/test.Echo/Name");
+
+    assert_eq!(answer.body, b"\0\0\0\0\x01a", "{answer:?}");
+    let line = fiel.wait_for_access_log(1).remove(0);
+    assert_eq!(line["grpc_status"], 0, "{line}");
+}
