@@ -4,6 +4,8 @@
 //! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
 //! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`, `x-api-key`).
 
+mod entry;
+mod probe;
 mod tls;
 
 use std::collections::HashSet;
@@ -15,13 +17,12 @@ use serde_json::{Map, Value, json};
 use crate::config::check::names_a_secret;
 use crate::config::model::{
     Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, HostPattern,
-    Listener, LogFile, LogOutput, Match, PathPattern, Pool, Probe, ProbeAction, Redirect, Resolver,
-    Route, Share, WhenNoneReady, Word,
+    Listener, LogFile, LogOutput, Match, PathPattern, Pool, Redirect, Resolver, Route, Share,
+    WhenNoneReady,
 };
+use crate::config::redact::entry::{LEFT_OUT, object, shown};
+use crate::config::redact::probe::probe;
 use crate::units::{Weight, print_duration, print_size};
-
-/// Stands in the place of a secret.
-const LEFT_OUT: &str = "(left out)";
 
 /// The whole configuration; `filled_in` are the values that came from environment variables.
 pub(crate) fn redacted(config: &Config, filled_in: &[String]) -> Value {
@@ -101,16 +102,6 @@ fn log_file(file: &LogFile) -> Value {
         None => json!({ "file": file.path }),
         limit => json!({ "file": file.path, "maxBytes": size(limit), "keep": file.keep }),
     }
-}
-
-/// An object without the keys that have no value.
-fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
-    let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
-    Value::Object(
-        entries
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-    )
 }
 
 fn texts(texts: &[impl AsRef<str>]) -> Value {
@@ -311,13 +302,6 @@ fn matches(matches: &Match, filled_in: &HashSet<&str>) -> Value {
     shown
 }
 
-fn shown(value: &HeaderValue) -> String {
-    if value.is_sensitive() {
-        return LEFT_OUT.to_owned();
-    }
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
-}
-
 fn fields(fields: &[(HeaderName, HeaderValue)]) -> Value {
     let entries = fields
         .iter()
@@ -393,59 +377,4 @@ fn endpoint(endpoint: &EndpointSpec) -> Value {
         ("zone", json!(endpoint.zone.as_deref())),
         ("backup", json!(endpoint.backup)),
     ])
-}
-
-fn probe(probe: Option<&Probe>) -> Value {
-    let Some(probe) = probe else {
-        return Value::Null;
-    };
-    let (key, action) = match &probe.action {
-        ProbeAction::HttpGet {
-            host,
-            port,
-            path,
-            headers,
-        } => (
-            "httpGet",
-            object([
-                ("host", json!(host)),
-                ("port", json!(port)),
-                ("path", json!(&**path)),
-                ("scheme", json!("HTTP")),
-                (
-                    "httpHeaders",
-                    headers
-                        .iter()
-                        .map(
-                            |(name, value)| json!({ "name": name.as_str(), "value": shown(value) }),
-                        )
-                        .collect(),
-                ),
-            ]),
-        ),
-        ProbeAction::TcpSocket { host, port } => (
-            "tcpSocket",
-            object([("host", json!(host)), ("port", json!(port))]),
-        ),
-        ProbeAction::Grpc { port, service } => (
-            "grpc",
-            object([("port", json!(port)), ("service", json!(&**service))]),
-        ),
-        ProbeAction::Exec { command } => {
-            let word = |word: &Word| match word.is_secret {
-                true => LEFT_OUT.to_owned(),
-                false => word.text.to_string(),
-            };
-            let command: Vec<String> = command.iter().map(word).collect();
-            ("exec", json!({ "command": command }))
-        }
-    };
-    json!({
-        key: action,
-        "initialDelaySeconds": probe.initial_delay.as_secs_f64(),
-        "periodSeconds": probe.period.as_secs_f64(),
-        "timeoutSeconds": probe.timeout.as_secs_f64(),
-        "successThreshold": probe.success_threshold,
-        "failureThreshold": probe.failure_threshold,
-    })
 }
