@@ -8,6 +8,7 @@ check:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     FIEL_REAL_TOOLS=1 cargo test
+    @if command -v kubernetes-validate >/dev/null; then kubernetes-validate --strict examples/kubernetes/sidecar.yaml examples/kubernetes/edge.yaml; else echo "skipped: kubernetes-validate is not installed"; fi
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
     @if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo "skipped: cargo-deny is not installed"; fi
 

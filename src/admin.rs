@@ -97,14 +97,18 @@ fn service<B: Send + 'static>(
     let drains = bounded(MOST_ORDERS, SOON, move |order| {
         Arc::clone(&told).drain(order)
     });
+    let told = Arc::clone(&admin);
+    let leaves = bounded(MOST_ORDERS, SOON, move |()| Arc::clone(&told).leave());
     let reloads = bounded(MOST_ORDERS, RELOAD, move |()| Arc::clone(&admin).reload());
     let asks = service_fn(move |request: Request<B>| {
         let ask = paths::ask(scope, request.method(), request.uri().path());
-        let (pages, drains, reloads) = (pages.clone(), drains.clone(), reloads.clone());
+        let (pages, drains) = (pages.clone(), drains.clone());
+        let (leaves, reloads) = (leaves.clone(), reloads.clone());
         async move {
             let answered = match ask {
                 Ok(Ask::Page(page)) => pages.oneshot(page).await,
                 Ok(Ask::Drain(endpoint, order)) => drains.oneshot((endpoint, order)).await,
+                Ok(Ask::Leave) => leaves.oneshot(()).await,
                 Ok(Ask::Reload) => reloads.oneshot(()).await,
                 Err(unfit) => Ok(unfit.reply()),
             };
@@ -150,7 +154,7 @@ impl Admin {
     fn page(&self, page: Page) -> Reply {
         match page {
             Page::Index => reply::page(index::html()),
-            Page::Livez => health::livez(self.heartbeats.longest_silence()),
+            Page::Livez => health::livez(self.heartbeats.stuck()),
             Page::Readyz => {
                 let (snapshot, report) = (self.store.newest(), self.board.read());
                 health::readyz(&snapshot, &report, self.phase.stage())
@@ -172,6 +176,10 @@ impl Admin {
 
     async fn reload(self: Arc<Self>) -> Reply {
         actions::reload(&self.changes, &self.board).await
+    }
+
+    async fn leave(self: Arc<Self>) -> Reply {
+        actions::leave(&self.changes).await
     }
 
     async fn drain(self: Arc<Self>, (endpoint, order): (EndpointKey, DrainOrder)) -> Reply {

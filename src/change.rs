@@ -41,6 +41,12 @@ pub enum Change {
         /// Whom to tell whether there is such an endpoint.
         reply: oneshot::Sender<Found>,
     },
+    /// Have clients go elsewhere, before the end that is to come: `/readyz` fails and answers ask to close, while
+    /// connections are still accepted.
+    Leave {
+        /// Told when it has begun.
+        reply: oneshot::Sender<()>,
+    },
     /// Open the log files anew.
     ReopenLogs,
     /// Close every listening socket, after those who wait there have been taken. Probes go on to be acted upon, so

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod completions;
 mod demo;
+mod drain;
 mod failure;
 mod help;
 mod plain;
@@ -51,6 +52,7 @@ fn obey(typed: Typed) -> Result<(), Failure> {
         Some(Command::Run { config }) => run::run(&config),
         Some(Command::Check { config }) => check::check(&config),
         Some(Command::Demo(wishes)) => demo::demo(&wishes),
+        Some(Command::Drain(wishes)) => drain::drain(&wishes),
         Some(Command::Status(wishes)) => status::status(&wishes),
         Some(Command::Schema { part }) => {
             schema::schema(part);
@@ -101,6 +103,9 @@ enum Command {
     /// Show what a running fiel is at: listeners, shares, pools and endpoints
     #[command(long_about = help::STATUS, after_long_help = help::STATUS_MORE)]
     Status(status::Wishes),
+    /// Have a running fiel send its clients elsewhere, before its end
+    #[command(long_about = help::DRAIN, after_long_help = help::DRAIN_MORE)]
+    Drain(drain::Wishes),
     /// Print the JSON Schema of the configuration, for editors
     #[command(long_about = help::SCHEMA, after_long_help = help::SCHEMA_MORE)]
     Schema {
@@ -140,7 +145,7 @@ fn later_command(error: &clap::Error) -> Option<String> {
     };
     let (name, instead) = help::LATER.iter().find(|(known, _)| known == name)?;
     Some(format!(
-        "error: `fiel {name}` is not in this version\n\n  {instead}\n  in this version: run, check, demo, status, schema, completions; `fiel --help` says more"
+        "error: `fiel {name}` is not in this version\n\n  {instead}\n  in this version: run, check, demo, status, drain, schema, completions; `fiel --help` says more"
     ))
 }
 

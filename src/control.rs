@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::access_log::AccessLog;
 use crate::change::{Change, DrainOrder, EndpointKey, Found, ReloadOutcome, Resolution, Verdict};
+use crate::phase::Stage;
 use crate::snapshot::build;
 
 pub(crate) use endpoints::Endpoints;
@@ -58,6 +59,9 @@ impl Control {
         let mut reading: Option<Reading> = None;
         let mut next: Vec<Asked> = Vec::new();
         let mut batch = Vec::with_capacity(64);
+        if self.settled == Settled::Yes {
+            self.supervisor.ready(&self.board.read().hash);
+        }
         loop {
             tokio::select! {
                 taken = self.changes.recv_many(&mut batch, BATCH) => {
@@ -102,6 +106,12 @@ impl Control {
                     reply,
                 } => {
                     drained.push((reply, self.drain(&endpoint, order, &mut pools)));
+                }
+                Change::Leave { reply } => {
+                    tracing::info!("Ordered to drain, clients are asked to go elsewhere");
+                    self.phase.enter(Stage::Delaying);
+                    // Who asked may have gone; the order stands.
+                    reply.send(()).ok();
                 }
                 Change::Reload { cause, reply } => next.push((cause, reply)),
                 Change::ReopenLogs => self.access_log.reopen(),
@@ -209,6 +219,7 @@ impl Control {
         if self.settled == Settled::NotYet && (waited_long_enough || self.endpoints.all_judged()) {
             self.settled = Settled::Yes;
             self.board.update(|report| report.settled = Settled::Yes);
+            self.supervisor.ready(&self.board.read().hash);
         }
     }
 

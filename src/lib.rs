@@ -53,6 +53,7 @@ mod shutdown;
 pub mod snapshot;
 pub mod socket;
 pub mod split;
+mod supervisor;
 pub mod tls;
 pub mod units;
 mod upstream;

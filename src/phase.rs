@@ -1,5 +1,6 @@
 //! Where the process stands between start and exit, as every part may read it and wait for it.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 pub enum Stage {
     /// It serves.
     Running,
-    /// SIGTERM has come: it goes on accepting, `/readyz` fails, answers ask clients to close.
+    /// SIGTERM has come, or an order to drain: it goes on accepting, `/readyz` fails, answers ask clients to close.
     Delaying,
     /// It accepts nothing new; what is under way goes on.
     Draining,
@@ -23,6 +24,8 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Phase {
     sender: watch::Sender<Stage>,
+    /// When it last was running.
+    left: OnceLock<Instant>,
 }
 
 impl Phase {
@@ -31,11 +34,15 @@ impl Phase {
     pub fn new() -> Self {
         Self {
             sender: watch::Sender::new(Stage::Running),
+            left: OnceLock::new(),
         }
     }
 
     /// Moves on; a phase never goes back.
     pub fn enter(&self, stage: Stage) {
+        if stage > Stage::Running {
+            self.left.get_or_init(Instant::now);
+        }
         self.sender.send_if_modified(|now| {
             let later = stage > *now;
             if later {
@@ -43,6 +50,12 @@ impl Phase {
             }
             later
         });
+    }
+
+    /// For how long it has not been running any more.
+    #[must_use]
+    pub fn leaving_for(&self) -> Duration {
+        self.left.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
     /// The present stage.
@@ -67,6 +80,9 @@ impl Default for Phase {
     }
 }
 
+/// A worker that has not turned its loop for longer than this is stuck.
+const STUCK: Duration = Duration::from_secs(15);
+
 /// When each worker last turned its loop, for `/livez`.
 #[derive(Debug)]
 pub struct Heartbeats {
@@ -88,6 +104,17 @@ impl Heartbeats {
     /// A worker is alive; called about once a second.
     pub fn beat(&self, worker: usize) {
         self.beats[worker].store(self.began.elapsed().as_secs(), Ordering::Relaxed);
+    }
+
+    /// A worker has come to its end in order; it is missed no longer.
+    pub fn end(&self, worker: usize) {
+        self.beats[worker].store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// How long the worker that has not turned its loop for longest has not, where that is too long.
+    #[must_use]
+    pub fn stuck(&self) -> Option<Duration> {
+        Some(self.longest_silence()).filter(|silence| *silence > STUCK)
     }
 
     /// The longest time that any worker has not turned its loop.
@@ -117,6 +144,33 @@ mod tests {
         let told = tokio::time::timeout(Duration::from_secs(1), late.changed()).await;
         assert!(matches!(told, Ok(Ok(()))), "{told:?}");
         assert_eq!(*late.borrow_and_update(), Stage::Draining);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_has_ended_is_not_missed_and_one_that_is_stuck_is() {
+        let beats = Heartbeats::new(2);
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert_eq!(beats.stuck(), Some(Duration::from_secs(16)));
+
+        beats.end(0);
+        beats.beat(1);
+        assert_eq!(beats.stuck(), None);
+        tokio::time::advance(Duration::from_secs(16)).await;
+        assert_eq!(beats.stuck(), Some(Duration::from_secs(16)));
+        beats.end(1);
+        assert_eq!(beats.stuck(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_it_is_leaving_counts_from_the_first_word_of_it() {
+        let phase = Phase::new();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(phase.leaving_for(), Duration::ZERO);
+        for stage in [Stage::Delaying, Stage::Delaying, Stage::Draining] {
+            phase.enter(stage);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(phase.leaving_for(), Duration::from_secs(3));
     }
 
     #[test]

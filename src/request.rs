@@ -50,6 +50,7 @@ use crate::request::context::{Client, WorkerContext};
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
 use crate::request::outcome::{Ledger, Silence};
 use crate::request::patience::Patience;
+use crate::request::placing::Placing;
 use crate::request::route_answer::{redirect, respond};
 use crate::response::local_reply::Dialect;
 use crate::response::relay::{Relay, RequestSide};
@@ -301,7 +302,8 @@ fn walk(
             ledger.answered_by_route(answer.status(), "respond");
             Ok(Stage::Answer(Some(answer)))
         }
-        Action::Split(_) => {
+        Action::Split(_) | Action::PoolByHost(_) => {
+            let part = placing::part(&route.spec.action, asked.host).ok_or(Kind::NoRoute)?;
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             told.upgrade.clone_from(&shape.upgrade);
@@ -310,7 +312,8 @@ fn walk(
             let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
             let patience = Patience::of(told.dialect, &outbound.headers);
-            let attempts = Attempts::new(context, client, view, found.route, keys, outbound);
+            let placing = Placing::new(view, found.route, part, keys);
+            let attempts = Attempts::new(context, client, placing, outbound);
             start(attempts, patience, client, ledger, now)
         }
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +22,7 @@ use crate::access_log::{AccessLog, Closed};
 use crate::admin::{self, Access, Admin, Rules};
 use crate::body::RequestBody;
 use crate::change::Change;
+use crate::config::model::Shutdown;
 use crate::config::{self, Config, Loaded, Problems};
 use crate::control::certificates::{Made, Servers, terms};
 use crate::control::report::{Board, Report, Settled};
@@ -35,6 +37,7 @@ use crate::request::Proxy;
 use crate::shutdown::{Ending, Signals, at_most};
 use crate::snapshot::{Store, build};
 use crate::socket;
+use crate::supervisor::Supervisor;
 use crate::units::print_duration;
 use crate::worker::{Cut, Worker};
 
@@ -143,6 +146,7 @@ struct House {
     control: Control,
     changes: mpsc::Sender<Change>,
     signals: Signals,
+    supervisor: Rc<Supervisor>,
 }
 
 impl House {
@@ -248,7 +252,7 @@ impl House {
             probes: counts,
             board: board.clone(),
             phase: Arc::clone(&phase),
-            heartbeats,
+            heartbeats: Arc::clone(&heartbeats),
             changes: changes.clone(),
         });
         let (rules, followed) =
@@ -278,6 +282,8 @@ impl House {
         tokio::task::spawn_local(watch::follow(seen, files, changes.clone()));
         let (watched_certificates, files) = cell::channel(config.certificate_files());
         tokio::task::spawn_local(watch::follow_certificates(files, changes.clone()));
+        let supervisor = Rc::new(Supervisor::of_environment());
+        tokio::task::spawn_local(Rc::clone(&supervisor).vouch(heartbeats));
         let control = Control {
             path: path.to_owned(),
             store: Arc::clone(&store),
@@ -298,6 +304,8 @@ impl House {
                 }))
             }),
             settled,
+            phase: Arc::clone(&phase),
+            supervisor: Rc::clone(&supervisor),
             changes: taken,
         };
         Ok(Self {
@@ -311,6 +319,7 @@ impl House {
             control,
             changes,
             signals,
+            supervisor,
         })
     }
 
@@ -327,6 +336,7 @@ impl House {
             control,
             changes,
             mut signals,
+            supervisor,
         } = self;
         tracing::info!(workers = workers.len(), "Ready");
         ready(&running);
@@ -335,7 +345,13 @@ impl House {
             ending = signals.ending(&changes) => ending,
             () = until => Ending::Orderly,
         };
-        let end = end(ending, &store, &phase, workers, control, &changes);
+        let mut shutdown = store.newest().config.shutdown.clone();
+        if ending == Ending::Prompt {
+            shutdown.delay = Duration::ZERO;
+        }
+        let limited = !shutdown.drain.is_zero();
+        supervisor.stopping(limited.then(|| shutdown.delay + shutdown.drain + LOG_FLUSH));
+        let end = end(&shutdown, &phase, workers, control, &changes);
         tokio::select! {
             () = end => Ok(()),
             _ = signals.ending(&changes) => {
@@ -348,23 +364,20 @@ impl House {
 
 /// Brings everything to its orderly end.
 async fn end(
-    ending: Ending,
-    store: &Store,
+    shutdown: &Shutdown,
     phase: &Phase,
     workers: Vec<oneshot::Receiver<Cut>>,
     control: tokio::task::JoinHandle<AccessLog>,
     changes: &mpsc::Sender<Change>,
 ) {
-    let shutdown = store.newest().config.shutdown.clone();
     tracing::info!(
         delay = print_duration(shutdown.delay),
         drain = print_duration(shutdown.drain),
         "Draining"
     );
     phase.enter(Stage::Delaying);
-    if ending == Ending::Orderly {
-        tokio::time::sleep(shutdown.delay).await;
-    }
+    // An order to drain may have begun it before.
+    tokio::time::sleep(shutdown.delay.saturating_sub(phase.leaving_for())).await;
     let (done, stopped) = oneshot::channel();
     // Control may have ended by a defect, which leaves nobody to tell, and has closed the sockets.
     changes.send(Change::StopAccepting { done }).await.ok();

@@ -176,6 +176,7 @@ impl Worker {
                 break;
             }
         }
+        self.heartbeats.end(self.id.0);
         Cut {
             busy: registry.busy(),
         }

@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["split"],
     &["route"],
     &["snapshot"],
-    &["clock", "dial", "socket", "wire"],
+    &["clock", "dial", "socket", "supervisor", "wire"],
     &["body", "access_log", "probe", "discovery", "listener"],
     &["upstream"],
     &["response"],

@@ -16,11 +16,11 @@ use crate::figures::median;
 use crate::fleet::{Fleet, Settings};
 use crate::load::{self, Load};
 use crate::peer::{self, Process, body};
-use crate::steady;
+use crate::{sidecar, steady};
 
 /// Their names.
-pub(crate) const ROWS: [&str; 7] = [
-    "scale", "sizes", "reload", "probes", "memory", "handover", "start",
+pub(crate) const ROWS: [&str; 8] = [
+    "scale", "sizes", "reload", "probes", "memory", "sidecar", "handover", "start",
 ];
 
 const MANY: usize = 10_000;
@@ -37,6 +37,7 @@ pub(crate) fn run(row: &str, fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
         "reload" => reload(fleet, 1, 1_000).and_then(|()| reload(fleet, MANY, 100)),
         "probes" => probes(fleet, rounds),
         "memory" => memory(fleet),
+        "sidecar" => sidecar::at_rest(fleet),
         "handover" => handover(fleet, rounds),
         "start" => start(fleet, rounds),
         _ => bail!("no row is called {row}"),

@@ -21,6 +21,7 @@ mod peer;
 mod relay;
 mod rows;
 mod secure;
+mod sidecar;
 mod steady;
 
 use std::process::ExitCode;

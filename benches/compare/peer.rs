@@ -173,17 +173,22 @@ impl Process {
 
     /// Resident memory of the process and its children, in octets. Pages that they share count once.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
+        self.rollup("Pss:")
+    }
+
+    /// A line of what the kernel tells of the memory of the process and its children, in octets.
+    pub(crate) fn rollup(&self, name: &str) -> Result<u64> {
         let mut kilobytes = 0;
         for process in self.processes()? {
             let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
             let line = rollup
                 .lines()
-                .find(|line| line.starts_with("Pss:"))
-                .context("no Pss line")?;
+                .find(|line| line.starts_with(name))
+                .with_context(|| format!("no {name} line"))?;
             kilobytes += line
                 .split_whitespace()
                 .nth(1)
-                .context("an empty Pss line")?
+                .with_context(|| format!("an empty {name} line"))?
                 .parse::<u64>()?;
         }
         Ok(kilobytes << 10)

@@ -40,6 +40,19 @@ struct Reloaded {
     restart_needed: Vec<String>,
 }
 
+/// Has clients go elsewhere.
+pub(crate) async fn leave(changes: &mpsc::Sender<Change>) -> Reply {
+    match ask(changes, |reply| Change::Leave { reply }).await {
+        Some(()) => reply::json(StatusCode::OK, &Leaving { draining: true }),
+        None => stopping(),
+    }
+}
+
+#[derive(Serialize)]
+struct Leaving {
+    draining: bool,
+}
+
 /// Drains an endpoint, or ends that.
 pub(crate) async fn drain(
     changes: &mpsc::Sender<Change>,

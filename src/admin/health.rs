@@ -9,13 +9,10 @@ use crate::control::report::{Report, Settled};
 use crate::phase::Stage;
 use crate::snapshot::view::Snapshot;
 
-/// A worker that has not turned its loop for longer than this is stuck.
-const STUCK: Duration = Duration::from_secs(15);
-
 /// Fails only for what a restart would mend.
-pub(crate) fn livez(longest_silence: Duration) -> Reply {
-    if longest_silence > STUCK {
-        let seconds = longest_silence.as_secs();
+pub(crate) fn livez(stuck: Option<Duration>) -> Reply {
+    if let Some(silence) = stuck {
+        let seconds = silence.as_secs();
         let words = format!("a worker has not turned its loop for {seconds} s");
         return reply::text(StatusCode::SERVICE_UNAVAILABLE, words);
     }

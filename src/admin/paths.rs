@@ -15,6 +15,8 @@ pub(crate) enum Ask {
     Page(Page),
     /// To load the configuration again.
     Reload,
+    /// To have clients go elsewhere.
+    Leave,
     /// To drain an endpoint, or to end that.
     Drain(EndpointKey, DrainOrder),
 }
@@ -95,6 +97,10 @@ pub(crate) const ORDERS: &[(&str, &str)] = &[
         "loads the configuration again; answers when every worker reads the new one",
     ),
     (
+        "/drain",
+        "fails /readyz and asks clients to close, while connections are still accepted; SIGTERM ends it",
+    ),
+    (
         "/pools/{pool}/endpoints/{address}/drain",
         "gives that endpoint no new requests",
     ),
@@ -128,10 +134,10 @@ pub(crate) fn ask(scope: Scope, method: &Method, path: &str) -> Result<Ask, Unfi
     if is_below(path, "/rollouts") {
         return Err(Unfit::NotInThisVersion);
     }
-    let order = if path == "/reload" {
-        Ok(Ask::Reload)
-    } else {
-        drain(path).ok_or(Unfit::Unknown(scope))?
+    let order = match path {
+        "/reload" => Ok(Ask::Reload),
+        "/drain" => Ok(Ask::Leave),
+        _ => drain(path).ok_or(Unfit::Unknown(scope))?,
     };
     if *method == Method::POST {
         order
@@ -249,6 +255,8 @@ mod tests {
             ("OPTIONS", "/", Err(Unfit::Method("GET, HEAD"))),
             ("POST", "/reload", Ok(Ask::Reload)),
             ("GET", "/reload", Err(Unfit::Method("POST"))),
+            ("POST", "/drain", Ok(Ask::Leave)),
+            ("GET", "/drain", Err(Unfit::Method("POST"))),
             (
                 "POST",
                 "/pools/v1/endpoints/10.0.0.1:80/drain",

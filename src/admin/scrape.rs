@@ -28,8 +28,10 @@ pub(crate) fn families(snapshot: &Snapshot, report: &Report, probes: &Counts) ->
 
 fn splits(snapshot: &Snapshot) -> Vec<MetricFamily> {
     let (mut weight, mut effective, mut assigned) = (Vec::new(), Vec::new(), Vec::new());
-    for route in &snapshot.routes {
-        let Some(split) = route.split() else { continue };
+    let routes = snapshot.routes.iter();
+    for (route, split) in
+        routes.flat_map(|route| route.splits().iter().map(move |split| (route, split)))
+    {
         let configured: Vec<u64> = split
             .entries()
             .iter()

@@ -1,16 +1,26 @@
 //! What a route takes, in words: `host shop.example.com, path below /api, method GET or POST`.
 
-use crate::config::model::{HostPattern, Match, PathPattern};
+use crate::config::model::{Action, HostPattern, Match, PathPattern, Route};
 
 /// The words for a match. Values of headers that may be secret, and those of query parameters, stay out.
-pub(crate) fn words(matches: &Match) -> String {
+pub(crate) fn words(route: &Route) -> String {
+    let matches = &route.matches;
+    match &route.action {
+        Action::PoolByHost(_) => of(matches, vec!["of a pool".to_owned()]),
+        Action::Split(_) | Action::Redirect(_) | Action::Respond(_) => {
+            of(matches, matches.hosts.iter().map(host).collect())
+        }
+    }
+}
+
+fn of(matches: &Match, hosts: Vec<String>) -> String {
     let mut parts = Vec::new();
     let mut part = |what: &str, any_of: Vec<String>| {
         if !any_of.is_empty() {
             parts.push(format!("{what} {}", any_of.join(" or ")));
         }
     };
-    part("host", matches.hosts.iter().map(host).collect());
+    part("host", hosts);
     part("path", path(&matches.path).into_iter().collect());
     part(
         "method",
@@ -74,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_match_without_conditions_takes_any_request() {
-        assert_eq!(words(&Match::default()), "any request");
+        assert_eq!(of(&Match::default(), Vec::new()), "any request");
     }
 
     #[test]
@@ -104,7 +114,7 @@ mod tests {
             query: vec![("token".into(), "hunter3".into())],
         };
         assert_eq!(
-            words(&matches),
+            of(&matches, matches.hosts.iter().map(host).collect()),
             "host a.example or *.b.example, path /api and below, method GET or POST, client in 10.0.0.0/8, \
              client certificate of CN=a, client certificate for DNS:b, listener web, header x-beta: 1, header x-api-key: (left out), query parameter token"
         );

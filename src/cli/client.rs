@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue};
 use http::uri::Authority;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -132,7 +132,19 @@ impl Client {
     /// # Errors
     /// [`Trouble`], with what to do about it.
     pub(crate) async fn get(&self, path: &'static str) -> Result<Vec<u8>, Trouble> {
-        match tokio::time::timeout(DEADLINE, self.ask(path)).await {
+        self.ask_in_time(Method::GET, path).await
+    }
+
+    /// The answer to a POST to this path, which gives an order.
+    ///
+    /// # Errors
+    /// [`Trouble`], with what to do about it.
+    pub(crate) async fn post(&self, path: &'static str) -> Result<Vec<u8>, Trouble> {
+        self.ask_in_time(Method::POST, path).await
+    }
+
+    async fn ask_in_time(&self, method: Method, path: &'static str) -> Result<Vec<u8>, Trouble> {
+        match tokio::time::timeout(DEADLINE, self.ask(method, path)).await {
             Ok(answer) => answer,
             Err(_) => Err(Trouble::Passing(format!(
                 "{} did not answer within {} s\n\n  \
@@ -143,23 +155,28 @@ impl Client {
         }
     }
 
-    async fn ask(&self, path: &'static str) -> Result<Vec<u8>, Trouble> {
+    async fn ask(&self, method: Method, path: &'static str) -> Result<Vec<u8>, Trouble> {
         let unreachable = |error| self.unreachable(&error);
         match &self.address {
             Address::Tcp(authority) => {
                 let host = authority.host().trim_matches(['[', ']']);
                 let port = authority.port_u16().unwrap_or(0);
                 let stream = TcpStream::connect((host, port)).await;
-                self.over(stream.map_err(unreachable)?, path).await
+                self.over(stream.map_err(unreachable)?, method, path).await
             }
             Address::Unix(socket) => {
                 let stream = UnixStream::connect(socket).await;
-                self.over(stream.map_err(unreachable)?, path).await
+                self.over(stream.map_err(unreachable)?, method, path).await
             }
         }
     }
 
-    async fn over<S>(&self, stream: S, path: &'static str) -> Result<Vec<u8>, Trouble>
+    async fn over<S>(
+        &self,
+        stream: S,
+        method: Method,
+        path: &'static str,
+    ) -> Result<Vec<u8>, Trouble>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -172,7 +189,7 @@ impl Client {
             connection.await.ok();
         }));
         let response = sender
-            .send_request(self.request(path))
+            .send_request(self.request(method, path))
             .await
             .map_err(|error| self.broken(&error))?;
         let status = response.status();
@@ -184,8 +201,9 @@ impl Client {
         }
     }
 
-    fn request(&self, path: &'static str) -> Request<Empty<Bytes>> {
+    fn request(&self, method: Method, path: &'static str) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
+        *request.method_mut() = method;
         *request.uri_mut() = http::Uri::from_static(path);
         let host = match &self.address {
             Address::Tcp(authority) => HeaderValue::from_str(authority.as_str()).ok(),

@@ -146,6 +146,24 @@ Exit codes:
 
 Environment: NO_COLOR.";
 
+/// Above `fiel drain --help`.
+pub(crate) const DRAIN: &str = "\
+Have a running fiel send its clients elsewhere, before the SIGTERM that is to come.
+
+From then on `/readyz` fails and every answer asks its client to close the connection, while new connections are still \
+accepted and served: `shutdown.delay` begins here and not at SIGTERM. Returns at once. There is no way back. It is the \
+preStop hook of a sidecar, which gets its SIGTERM only after the service beside it has ended.";
+
+/// Below `fiel drain --help`.
+pub(crate) const DRAIN_MORE: &str = "\
+Examples:
+  fiel drain
+  fiel drain --admin 127.0.0.1:9988                       another admin address
+  fiel drain --admin 10.0.0.7:9901 --token-file admin.token
+
+Exit codes:
+  0 it drains, 1 it could not be asked or refuses, 2 wrong usage, 3 could not start";
+
 /// Above `fiel schema --help`.
 pub(crate) const SCHEMA: &str = "\
 Print the JSON Schema (draft 2020-12) of the configuration.

@@ -7,6 +7,7 @@ mod action;
 mod address;
 mod admin;
 mod balance;
+mod by_host;
 mod field;
 mod file;
 mod findings;
@@ -150,15 +151,14 @@ fn between(
     if fields.key("routes").is_none() {
         return;
     }
-    let used: HashSet<usize> = routes
-        .iter()
-        .filter_map(|placed| match &placed.route.action {
-            Action::Split(shares) => Some(shares),
-            Action::Redirect(_) | Action::Respond(_) => None,
-        })
-        .flatten()
-        .map(|share| share.pool.0)
-        .collect();
+    let mut used = HashSet::new();
+    for placed in routes {
+        match &placed.route.action {
+            Action::Split(shares) => used.extend(shares.iter().map(|share| share.pool.0)),
+            Action::PoolByHost(by_host) => used.extend(by_host.pools.iter().map(|pool| pool.0)),
+            Action::Redirect(_) | Action::Respond(_) => {}
+        }
+    }
     for (id, &(name, place)) in pools.names.iter().enumerate() {
         if !used.contains(&id) {
             let message = format!("no route uses the pool {}", quoted(name));

@@ -3,9 +3,11 @@
 //! A key that is in neither column is unknown. Nothing is accepted and then ignored: a key moves from `later` to
 //! `works` in the commit that makes it work.
 
+mod action;
 mod kind;
 mod probe;
 
+pub(crate) use action::{POOL_BY_HOST, REDIRECT, RESPOND, SCHEME, SHARE};
 pub(crate) use kind::{Keys, Words};
 pub(crate) use probe::{EXEC, GRPC, HTTP_GET, PROBE, TCP_SOCKET};
 
@@ -121,6 +123,7 @@ pub(crate) const ROUTE: Keys = Keys {
         "name",
         "match",
         "split",
+        "poolByHost",
         "redirect",
         "respond",
         "timeouts",
@@ -180,29 +183,6 @@ pub(crate) const CLIENT_CERT: Keys = Keys {
 pub(crate) const PATH: Keys = Keys {
     kind: "path",
     works: &["exact", "prefix", "regex"],
-    later: &[],
-};
-
-pub(crate) const SHARE: Keys = Keys {
-    kind: "an entry of a split",
-    works: &["pool", "weight", "strict"],
-    later: &[],
-};
-
-pub(crate) const REDIRECT: Keys = Keys {
-    kind: "redirect",
-    works: &["scheme", "host", "path", "status"],
-    later: &[],
-};
-
-pub(crate) const SCHEME: Words = Words {
-    works: &["http", "https"],
-    later: &[],
-};
-
-pub(crate) const RESPOND: Keys = Keys {
-    kind: "respond",
-    works: &["status", "body"],
     later: &[],
 };
 
@@ -422,6 +402,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &CLIENT_CERT,
     &PATH,
     &SHARE,
+    &POOL_BY_HOST,
     &REDIRECT,
     &RESPOND,
     &TIMEOUTS,

@@ -4,6 +4,8 @@
 //! `None` stands for "no limit" wherever the file may say `0`. Everything compares with `==`, so that a reload can
 //! tell what stayed the same.
 
+mod by_host;
+mod id;
 mod log;
 mod pool;
 mod resolver;
@@ -22,6 +24,8 @@ use ipnet::IpNet;
 use crate::tls;
 use crate::units::Weight;
 
+pub use by_host::PoolByHost;
+pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
@@ -68,14 +72,6 @@ impl Config {
 
 /// Series for more endpoints than this are off unless the file says otherwise.
 pub const MAX_ENDPOINT_SERIES: usize = 1_000;
-
-/// The position of a route in [`Config::routes`] of the same configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RouteId(pub usize);
-
-/// The position of a pool in [`Config::pools`] of the same configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolId(pub usize);
 
 /// What happens after SIGTERM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,6 +250,8 @@ impl fmt::Debug for Pattern {
 pub enum Action {
     /// They go to one of these pools, by exact shares; never empty, never all of weight zero.
     Split(Vec<Share>),
+    /// Each goes to the pool that its host names.
+    PoolByHost(PoolByHost),
     /// They are sent elsewhere.
     Redirect(Redirect),
     /// They are answered at once.
@@ -269,6 +267,18 @@ pub struct Share {
     pub weight: Weight,
     /// It neither gives its share to others nor takes theirs when a pool has nothing ready.
     pub strict: bool,
+}
+
+impl Share {
+    /// A pool that gets everything.
+    #[must_use]
+    pub fn whole(pool: PoolId) -> Self {
+        Self {
+            pool,
+            weight: Weight::ONE,
+            strict: false,
+        }
+    }
 }
 
 /// A redirect; what is `None` is taken from the request.

@@ -4,24 +4,21 @@
 //! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
 //! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`, `x-api-key`).
 
-mod entry;
-mod probe;
+mod matching;
 mod tls;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-use serde_json::{Map, Value, json};
+use http::HeaderName;
+use serde_json::{Value, json};
 
-use crate::config::check::names_a_secret;
 use crate::config::model::{
-    Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, HostPattern,
-    Listener, LogFile, LogOutput, Match, PathPattern, Pool, Redirect, Resolver, Route, Share,
-    WhenNoneReady,
+    Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, Listener,
+    LogFile, LogOutput, Pool, Probe, ProbeAction, Redirect, Resolver, Route, Share, WhenNoneReady,
+    Word,
 };
-use crate::config::redact::entry::{LEFT_OUT, object, shown};
-use crate::config::redact::probe::probe;
+use crate::config::redact::matching::{LEFT_OUT, fields, matches, shown, texts};
 use crate::units::{Weight, print_duration, print_size};
 
 /// The whole configuration; `filled_in` are the values that came from environment variables.
@@ -104,8 +101,14 @@ fn log_file(file: &LogFile) -> Value {
     }
 }
 
-fn texts(texts: &[impl AsRef<str>]) -> Value {
-    texts.iter().map(|text| json!(text.as_ref())).collect()
+/// An object without the keys that have no value.
+fn object<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    let entries = entries.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(
+        entries
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
 }
 
 fn unbounded(number: usize) -> usize {
@@ -186,7 +189,7 @@ fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {
     let timeouts = &route.timeouts;
     let mut entries = vec![
         ("name", json!(&*route.name)),
-        ("match", matches(&route.matches, filled_in)),
+        ("match", matches(route, filled_in)),
         (
             "timeouts",
             json!({
@@ -203,28 +206,15 @@ fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {
         ("responseHeaders", edits(&route.response_headers)),
     ];
     match &route.action {
-        Action::Split(shares) => entries.extend([
-            ("split", shares.iter().map(|s| share(config, s)).collect()),
-            ("retry", retry(route)),
-            ("pathAsReceived", json!(route.path_as_received)),
-            (
-                "rewrite",
-                object([
-                    ("prefix", json!(route.rewrite.prefix.as_deref())),
-                    (
-                        "host",
-                        json!(
-                            route
-                                .rewrite
-                                .host
-                                .as_ref()
-                                .and_then(|host| host.to_str().ok())
-                        ),
-                    ),
-                ]),
-            ),
-            ("requestHeaders", edits(&route.request_headers)),
-        ]),
+        Action::Split(shares) => {
+            entries.push(("split", shares.iter().map(|s| share(config, s)).collect()));
+            entries.extend(on_the_way(route));
+        }
+        Action::PoolByHost(by_host) => {
+            let suffixes = json!({ "suffixes": texts(&by_host.suffixes) });
+            entries.push(("poolByHost", suffixes));
+            entries.extend(on_the_way(route));
+        }
         Action::Redirect(redirect) => entries.push(("redirect", redirection(redirect))),
         Action::Respond(respond) => entries.push((
             "respond",
@@ -240,6 +230,21 @@ fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {
             .map(|(key, value)| (key.to_owned(), value))
             .collect(),
     )
+}
+
+/// What a route does to requests on their way to a pool.
+fn on_the_way(route: &Route) -> [(&'static str, Value); 4] {
+    let host = route.rewrite.host.as_ref();
+    let rewrite = object([
+        ("prefix", json!(route.rewrite.prefix.as_deref())),
+        ("host", json!(host.and_then(|host| host.to_str().ok()))),
+    ]);
+    [
+        ("retry", retry(route)),
+        ("pathAsReceived", json!(route.path_as_received)),
+        ("rewrite", rewrite),
+        ("requestHeaders", edits(&route.request_headers)),
+    ]
 }
 
 fn retry(route: &Route) -> Value {
@@ -270,43 +275,6 @@ fn redirection(redirect: &Redirect) -> Value {
         ("path", json!(redirect.path.as_deref())),
         ("status", json!(redirect.status.as_u16())),
     ])
-}
-
-fn matches(matches: &Match, filled_in: &HashSet<&str>) -> Value {
-    let host = |host: &HostPattern| match host {
-        HostPattern::Exact(host) => host.to_string(),
-        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
-    };
-    let query = matches.query.iter().map(|(name, value)| {
-        let is_secret = names_a_secret(name) || filled_in.contains(&**value);
-        let shown = if is_secret { LEFT_OUT } else { value };
-        (name.to_string(), json!(shown))
-    });
-    let mut shown = json!({
-        "listeners": texts(&matches.listeners),
-        "hosts": matches.hosts.iter().map(host).collect::<Vec<_>>(),
-        "clients": matches.clients.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "path": match &matches.path {
-            PathPattern::Any => json!({ "prefix": "/" }),
-            PathPattern::Exact(path) => json!({ "exact": &**path }),
-            PathPattern::Prefix(path) => json!({ "prefix": &**path }),
-            PathPattern::Regex(pattern) => json!({ "regex": &*pattern.text }),
-        },
-        "methods": matches.methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
-        "headers": fields(&matches.headers),
-        "query": Value::Object(query.collect::<Map<_, _>>()),
-    });
-    if let Some(wanted) = &matches.client_cert {
-        shown["clientCert"] = tls::client_cert(wanted);
-    }
-    shown
-}
-
-fn fields(fields: &[(HeaderName, HeaderValue)]) -> Value {
-    let entries = fields
-        .iter()
-        .map(|(name, value)| (name.to_string(), json!(shown(value))));
-    Value::Object(entries.collect())
 }
 
 fn edits(edits: &HeaderEdits) -> Value {
@@ -377,4 +345,59 @@ fn endpoint(endpoint: &EndpointSpec) -> Value {
         ("zone", json!(endpoint.zone.as_deref())),
         ("backup", json!(endpoint.backup)),
     ])
+}
+
+fn probe(probe: Option<&Probe>) -> Value {
+    let Some(probe) = probe else {
+        return Value::Null;
+    };
+    let (key, action) = match &probe.action {
+        ProbeAction::HttpGet {
+            host,
+            port,
+            path,
+            headers,
+        } => (
+            "httpGet",
+            object([
+                ("host", json!(host)),
+                ("port", json!(port)),
+                ("path", json!(&**path)),
+                ("scheme", json!("HTTP")),
+                (
+                    "httpHeaders",
+                    headers
+                        .iter()
+                        .map(
+                            |(name, value)| json!({ "name": name.as_str(), "value": shown(value) }),
+                        )
+                        .collect(),
+                ),
+            ]),
+        ),
+        ProbeAction::TcpSocket { host, port } => (
+            "tcpSocket",
+            object([("host", json!(host)), ("port", json!(port))]),
+        ),
+        ProbeAction::Grpc { port, service } => (
+            "grpc",
+            object([("port", json!(port)), ("service", json!(&**service))]),
+        ),
+        ProbeAction::Exec { command } => {
+            let word = |word: &Word| match word.is_secret {
+                true => LEFT_OUT.to_owned(),
+                false => word.text.to_string(),
+            };
+            let command: Vec<String> = command.iter().map(word).collect();
+            ("exec", json!({ "command": command }))
+        }
+    };
+    json!({
+        key: action,
+        "initialDelaySeconds": probe.initial_delay.as_secs_f64(),
+        "periodSeconds": probe.period.as_secs_f64(),
+        "timeoutSeconds": probe.timeout.as_secs_f64(),
+        "successThreshold": probe.success_threshold,
+        "failureThreshold": probe.failure_threshold,
+    })
 }

@@ -471,6 +471,10 @@ const CONTRACT: &[(&str, &str)] = &[
         "redirect: { scheme: https, host: example.com, path: /new, status: 308 }",
     ),
     ("action", "respond: { status: 200, body: pong }"),
+    (
+        "action",
+        "poolByHost: { suffixes: [prod, .svc.cluster.local] }",
+    ),
     ("pool", "version: \"1.8.2\""),
     (
         "pool",

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,8 +16,10 @@ use crate::control::report::{Board, Settled};
 use crate::discovery::Discovery;
 use crate::listener::Acceptor;
 use crate::metrics::Metrics;
+use crate::phase::Phase;
 use crate::probe::Prober;
 use crate::snapshot::Store;
+use crate::supervisor::Supervisor;
 
 /// Reads what a configuration needs outside of `control`, or tells why it cannot. What it gives back takes that up,
 /// once nothing else can fail.
@@ -43,6 +46,10 @@ pub(crate) struct Control {
     pub(crate) admit: Admit,
     /// Whether probes have had their first say.
     pub(crate) settled: Settled,
+    /// Where the process stands: an order may begin its leaving.
+    pub(crate) phase: Arc<Phase>,
+    /// Told when it serves, and when it reloads.
+    pub(crate) supervisor: Rc<Supervisor>,
     pub(crate) changes: mpsc::Receiver<Change>,
 }
 

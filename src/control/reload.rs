@@ -38,6 +38,9 @@ impl Control {
             }
         };
         let cause = taken.first().map_or(ReloadCause::File, |(cause, _)| *cause);
+        if cause != ReloadCause::Certificate {
+            self.supervisor.reloading();
+        }
         let replies = taken.into_iter().filter_map(|(_, reply)| reply).collect();
         let (done, result) = oneshot::channel();
         let path = self.path.clone();
@@ -76,8 +79,12 @@ impl Control {
         };
         let now = SystemTime::now();
         let outcome = match outcome {
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                self.supervisor.ready(&self.board.read().hash);
+                outcome
+            }
             Err(problems) => {
+                self.supervisor.rejected(&self.board.read().hash);
                 tracing::error!(cause = ?reading.cause, %problems, "Configuration rejected, the old one stays in force");
                 let rejected = Rejected {
                     at: now,

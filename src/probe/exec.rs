@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::model::Word;
 use crate::probe::answer::Answer;
 use crate::probe::within::within;
+use crate::supervisor::VARIABLES;
 
 /// The most programs that run at once, for all probes; further ones wait, which shows as lag.
 const MOST: usize = 64;
@@ -44,13 +45,8 @@ const TOLD_LETTERS: usize = 120;
 /// How long one that was killed is waited for. Only what hangs in the kernel takes longer.
 const REAP: Duration = Duration::from_secs(1);
 
-/// What the service manager means for fiel alone.
-const NOT_PASSED_ON: [&str; 4] = [
-    "NOTIFY_SOCKET",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "LISTEN_PID",
-];
+/// What a supervisor means for fiel alone, beside the variables of its own protocol.
+const NOT_PASSED_ON: [&str; 3] = ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"];
 
 /// A program made ready to be run again and again.
 #[derive(Debug)]
@@ -85,7 +81,7 @@ impl Program {
             .stderr(write)
             .process_group(0)
             .kill_on_drop(true);
-        for name in NOT_PASSED_ON {
+        for name in NOT_PASSED_ON.into_iter().chain(VARIABLES) {
             command.env_remove(name);
         }
         let output = Receiver::from_owned_fd(OwnedFd::from(read))?;

@@ -12,16 +12,15 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::clock::{self, Clock};
-use crate::config::model::{self, RouteId};
+use crate::config::model;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Progress, Side};
 use crate::policy::retry::{self, Decision, Failed};
-use crate::pool::{Keys, Pool};
+use crate::pool::Pool;
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outcome::Ledger;
 use crate::request::patience::Deadline;
 use crate::request::placing::{Look, Placing, Verdict, look_again, verdict_on};
-use crate::snapshot::View;
 use crate::upstream::{
     Answer, Attempt, AttemptFailure, BodySlot, Engaged, Entry, Freshness, Outbound,
 };
@@ -62,15 +61,13 @@ impl Attempts {
     pub(super) fn new(
         context: &Rc<WorkerContext>,
         client: &Rc<Client>,
-        view: View,
-        route: RouteId,
-        keys: Keys,
+        placing: Placing,
         outbound: Outbound,
     ) -> Self {
         Self {
             context: Rc::clone(context),
             client: Rc::clone(client),
-            placing: Placing::new(view, route, keys),
+            placing,
             idempotent: retry::is_idempotent(&outbound.method),
             outbound,
             under_way: SmallVec::new(),

@@ -8,11 +8,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::model::{self, PoolId, RouteId};
+use crate::config::model::{self, Action, PoolId, RouteId};
 use crate::endpoint::Endpoint;
 use crate::pool::{Keys, Picked, Pool, Standing};
 use crate::request::context::WorkerContext;
 use crate::request::outcome::Ledger;
+use crate::route::host::{HostBuffer, normalized};
 use crate::snapshot::{Store, View};
 use crate::split::Turn;
 
@@ -24,6 +25,8 @@ const ROUNDS: usize = 64;
 pub(super) struct Placing {
     view: View,
     route: RouteId,
+    /// Which of its splits: there are several where the host names the pool.
+    part: usize,
     /// By which it may stick to an endpoint.
     keys: Keys,
 }
@@ -57,8 +60,13 @@ impl Spot {
 }
 
 impl Placing {
-    pub(super) fn new(view: View, route: RouteId, keys: Keys) -> Self {
-        Self { view, route, keys }
+    pub(super) fn new(view: View, route: RouteId, part: usize, keys: Keys) -> Self {
+        Self {
+            view,
+            route,
+            part,
+            keys,
+        }
     }
 
     /// The keys of the request.
@@ -76,7 +84,9 @@ impl Placing {
         for _ in 0..ROUNDS {
             let view = Rc::clone(&self.view);
             let route = view.route(self.route);
-            let Some(split) = route.split() else { break };
+            let Some(split) = route.splits().get(self.part) else {
+                break;
+            };
             match split.take() {
                 Turn::Entry { entry, position } => {
                     let pool = view.pool(entry.pool);
@@ -102,19 +112,31 @@ impl Placing {
         Look::Nobody
     }
 
-    /// Takes up the newest snapshot; false if it no longer has this route.
+    /// Takes up the newest snapshot; false if it no longer has this split.
     fn renew(&mut self, context: &WorkerContext) -> bool {
         let newest = context.reader.newest();
         let name = &self.spec().name;
-        let found = newest
-            .routes
-            .iter()
-            .position(|route| route.spec.name == *name);
-        if let Some(index) = found {
-            self.view = newest;
-            self.route = RouteId(index);
-        }
-        found.is_some()
+        let mut routes = newest.routes.iter();
+        let Some(index) = routes.position(|route| route.spec.name == *name) else {
+            return false;
+        };
+        let route = RouteId(index);
+        let older = self.view.route(self.route);
+        let Some(part) = newest.route(route).successor(older, self.part) else {
+            return false;
+        };
+        self.part = part;
+        self.route = route;
+        self.view = newest;
+        true
+    }
+}
+
+/// Which split of a route a request takes, by its host where that names the pool.
+pub(super) fn part(action: &Action, host: &str) -> Option<usize> {
+    match action {
+        Action::PoolByHost(by_host) => by_host.position(normalized(host, &mut HostBuffer::new())),
+        Action::Split(_) | Action::Redirect(_) | Action::Respond(_) => Some(0),
     }
 }
 

@@ -104,12 +104,8 @@ pub fn after_states(
     let mut routes = previous.routes.clone();
     if !moved.is_empty() {
         for view in &mut routes {
-            let names_moved = view.split().is_some_and(|split| {
-                split
-                    .entries()
-                    .iter()
-                    .any(|entry| moved.contains(&entry.pool.0))
-            });
+            let mut entries = view.splits().iter().flat_map(Split::entries);
+            let names_moved = entries.any(|entry| moved.contains(&entry.pool.0));
             if names_moved {
                 *view = route(&view.spec, &pools, metrics, Some(view));
             }
@@ -186,37 +182,32 @@ fn route(
 ) -> Arc<RouteView> {
     let action = match &spec.action {
         model::Action::Split(shares) => {
-            let entries: Box<[Entry]> = shares
-                .iter()
-                .map(|share| {
-                    let name = Arc::clone(&pools[share.pool.0].spec().name);
-                    Entry {
-                        pool: share.pool,
-                        weight: share.weight,
-                        strict: share.strict,
-                        traffic: metrics.traffic(&spec.name, &name),
-                        name,
-                    }
-                })
-                .collect();
-            let standings: Vec<Standing> = shares
-                .iter()
-                .map(|share| pools[share.pool.0].standing())
-                .collect();
-            let split = Split::build(
-                entries,
-                &standings,
-                previous.and_then(|previous| previous.split()),
-            );
-            RouteAction::Split(split)
+            let previous = previous.and_then(|previous| previous.split());
+            RouteAction::Split(split(spec, shares, pools, metrics, previous))
+        }
+        model::Action::PoolByHost(by_host) => {
+            let mut before: FxHashMap<&str, &Split> = FxHashMap::default();
+            if let Some(previous) = previous
+                && let RouteAction::ByHost(splits) = &previous.action
+            {
+                for split in splits {
+                    let names = split.entries().iter().map(|entry| (&*entry.name, split));
+                    before.extend(names);
+                }
+            }
+            let each = by_host.pools.iter().map(|&pool| {
+                let previous = before.get(&*pools[pool.0].spec().name).copied();
+                split(spec, &[model::Share::whole(pool)], pools, metrics, previous)
+            });
+            RouteAction::ByHost(each.collect())
         }
         model::Action::Redirect(_) | model::Action::Respond(_) => RouteAction::Answer,
     };
-    let key_sources = key_sources(&spec.action, pools);
+    let key_sources = key_sources(&action, pools);
     if let Some(previous) = previous
         && previous.spec == *spec
         && previous.key_sources == key_sources
-        && same_split(previous.split(), action.split())
+        && same_splits(&previous.action, &action)
     {
         return Arc::clone(previous);
     }
@@ -228,25 +219,46 @@ fn route(
     })
 }
 
-fn key_sources(action: &model::Action, pools: &[Arc<Pool>]) -> Box<[KeySource]> {
-    let mut sources: Vec<KeySource> = Vec::new();
-    if let model::Action::Split(shares) = action {
-        let all = shares
-            .iter()
-            .filter_map(|share| pools[share.pool.0].key_source());
-        for source in all {
-            if !sources.contains(source) {
-                sources.push(source.clone());
+fn split(
+    spec: &model::Route,
+    shares: &[model::Share],
+    pools: &[Arc<Pool>],
+    metrics: &Metrics,
+    previous: Option<&Split>,
+) -> Split {
+    let entries: Box<[Entry]> = shares
+        .iter()
+        .map(|share| {
+            let name = Arc::clone(&pools[share.pool.0].spec().name);
+            Entry {
+                pool: share.pool,
+                weight: share.weight,
+                strict: share.strict,
+                traffic: metrics.traffic(&spec.name, &name),
+                name,
             }
+        })
+        .collect();
+    let standings: Vec<Standing> = shares
+        .iter()
+        .map(|share| pools[share.pool.0].standing())
+        .collect();
+    Split::build(entries, &standings, previous)
+}
+
+fn key_sources(action: &RouteAction, pools: &[Arc<Pool>]) -> Box<[KeySource]> {
+    let mut sources: Vec<KeySource> = Vec::new();
+    let entries = action.splits().iter().flat_map(Split::entries);
+    for source in entries.filter_map(|entry| pools[entry.pool.0].key_source()) {
+        if !sources.contains(source) {
+            sources.push(source.clone());
         }
     }
     sources.into()
 }
 
-fn same_split(old: Option<&Split>, new: Option<&Split>) -> bool {
-    match (old, new) {
-        (Some(old), Some(new)) => Arc::ptr_eq(old.rotation(), new.rotation()),
-        (None, None) => true,
-        (Some(_), None) | (None, Some(_)) => false,
-    }
+fn same_splits(old: &RouteAction, new: &RouteAction) -> bool {
+    let (old, new) = (old.splits(), new.splits());
+    let mut pairs = old.iter().zip(new);
+    old.len() == new.len() && pairs.all(|(old, new)| Arc::ptr_eq(old.rotation(), new.rotation()))
 }

@@ -48,6 +48,8 @@ pub struct RouteView {
 pub enum RouteAction {
     /// They go to pools by exact shares.
     Split(Split),
+    /// Each goes to the pool that its host names: one split for each, in the order of the configuration.
+    ByHost(Box<[Split]>),
     /// They are answered at once, with a redirect or a fixed answer.
     Answer,
 }
@@ -88,20 +90,48 @@ impl Snapshot {
 }
 
 impl RouteView {
-    /// Its split, if it has one.
+    /// Its split, if it has one for all its requests.
     #[must_use]
     pub fn split(&self) -> Option<&Split> {
-        self.action.split()
+        match &self.action {
+            RouteAction::Split(split) => Some(split),
+            RouteAction::ByHost(_) | RouteAction::Answer => None,
+        }
+    }
+
+    /// All its splits.
+    #[must_use]
+    pub fn splits(&self) -> &[Split] {
+        self.action.splits()
+    }
+
+    /// Where its split is that goes on with what `part` of an older view of it has begun.
+    #[must_use]
+    pub fn successor(&self, older: &Self, part: usize) -> Option<usize> {
+        match (&older.action, &self.action) {
+            (RouteAction::Split(_), RouteAction::Split(_)) => Some(part),
+            (RouteAction::ByHost(old), RouteAction::ByHost(new)) => {
+                let pool = only_pool(old.get(part)?)?;
+                new.iter().position(|split| only_pool(split) == Some(pool))
+            }
+            (RouteAction::Split(_) | RouteAction::ByHost(_) | RouteAction::Answer, _) => None,
+        }
     }
 }
 
 impl RouteAction {
-    /// The split, if it is one.
+    /// All its splits.
     #[must_use]
-    pub fn split(&self) -> Option<&Split> {
+    pub fn splits(&self) -> &[Split] {
         match self {
-            Self::Split(split) => Some(split),
-            Self::Answer => None,
+            Self::Split(split) => std::slice::from_ref(split),
+            Self::ByHost(splits) => splits,
+            Self::Answer => &[],
         }
     }
+}
+
+/// The name of the pool of a split that has one only.
+fn only_pool(split: &Split) -> Option<&str> {
+    split.entries().first().map(|entry| &*entry.name)
 }

@@ -84,6 +84,7 @@ fn help_teaches_exit_codes_signals_and_environment() {
             "check",
             "demo",
             "status",
+            "drain",
             "schema",
             "completions",
         ],
@@ -107,6 +108,7 @@ fn help_teaches_exit_codes_signals_and_environment() {
     );
     for (command, part) in [
         ("status", "--token-file"),
+        ("drain", "--token-file"),
         ("schema", "yaml-language-server"),
         ("completions", "fish"),
     ] {

@@ -15,6 +15,8 @@ mod documents;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod grpc;
@@ -27,6 +29,8 @@ mod metrics;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod real;
@@ -35,7 +39,11 @@ mod reload;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod sidecar;
+#[cfg(test)]
 mod splits;
+#[cfg(test)]
+mod supervised;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

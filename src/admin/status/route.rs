@@ -7,7 +7,7 @@ use crate::admin::ratio::Ratio;
 use crate::admin::scrape::assigned_of;
 use crate::admin::status::print::number;
 use crate::admin::summary;
-use crate::config::model::Action;
+use crate::config::model::{Action, PoolByHost};
 use crate::snapshot::view::RouteView;
 use crate::split::Split;
 
@@ -24,6 +24,16 @@ pub(crate) struct Route<'a> {
     /// Requests that the split has placed, with those that nobody could take.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<u64>,
+    /// The pools that hosts stand for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool_by_host: Option<Vec<Named<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    pool: &'a str,
+    hosts: Vec<&'a str>,
+    assigned: u64,
 }
 
 #[derive(Serialize)]
@@ -48,15 +58,38 @@ pub(crate) fn route(view: &RouteView) -> Route<'_> {
     let split = view.split();
     Route {
         name: &view.spec.name,
-        matches: summary::words(&view.spec.matches),
+        matches: summary::words(&view.spec),
         action: match view.spec.action {
             Action::Split(_) => "split",
+            Action::PoolByHost(_) => "poolByHost",
             Action::Redirect(_) => "redirect",
             Action::Respond(_) => "respond",
         },
         split: split.map(shares),
         position: split.map(position),
+        pool_by_host: match &view.spec.action {
+            Action::PoolByHost(by_host) => Some(named(by_host, view.splits())),
+            Action::Split(_) | Action::Redirect(_) | Action::Respond(_) => None,
+        },
     }
+}
+
+fn named<'a>(by_host: &'a PoolByHost, splits: &'a [Split]) -> Vec<Named<'a>> {
+    let entries = splits.iter().flat_map(Split::entries);
+    let mut named: Vec<Named<'_>> = entries
+        .map(|entry| Named {
+            pool: &entry.name,
+            hosts: Vec::new(),
+            assigned: entry.traffic.picked_total(),
+        })
+        .collect();
+    for (host, &position) in &by_host.hosts {
+        named[position].hosts.push(host);
+    }
+    for one in &mut named {
+        one.hosts.sort_unstable_by_key(|host| (host.len(), *host));
+    }
+    named
 }
 
 /// A single pool has no schedule that would count for it.

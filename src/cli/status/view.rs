@@ -109,6 +109,17 @@ fn routes(status: &Value) -> Table {
             told.push_str(&format!(": {action}"));
         }
         table.whole(Cell::usual(&told));
+        for named in items(&route["poolByHost"]) {
+            let unused = || Cell::usual("-");
+            table.row(vec![
+                Cell::usual(&format!("  {}", text(&named["pool"]))),
+                unused(),
+                unused(),
+                unused(),
+                Cell::usual(&text(&named["assigned"])),
+                unused(),
+            ]);
+        }
         for share in items(&route["split"]) {
             let (usual, now) = (&share["shareRatio"], &share["effectiveShareRatio"]);
             let tone = match usual == now {

@@ -1,4 +1,4 @@
-//! What becomes of a route's requests: exactly one of split, redirect, respond.
+//! What becomes of a route's requests: exactly one of split, poolByHost, redirect, respond.
 //!
 //! Names of pools become ids here. Whether a redirect leads back to its own route is asked in `reach`, which knows
 //! all routes.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::config::check::by_host::pool_by_host;
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::check::pool::Pools;
 use crate::config::keys::{REDIRECT, RESPOND, SCHEME, SHARE};
@@ -17,22 +18,21 @@ use crate::config::problem::quoted;
 use crate::config::source::Place;
 use crate::units::Weight;
 
+/// The keys of which a route has exactly one.
+const ACTIONS: [&str; 4] = ["split", "poolByHost", "redirect", "respond"];
+
 /// Reads the action of a route.
 pub(crate) fn action(
     findings: &mut Findings<'_>,
     fields: &Fields<'_>,
     pools: &Pools<'_>,
 ) -> Option<Action> {
-    let given = (
-        fields.get("split"),
-        fields.get("redirect"),
-        fields.get("respond"),
-    );
-    match given {
-        (Some(at), None, None) => split(findings, at, pools).map(Action::Split),
-        (None, Some(at), None) => redirect(findings, at).map(Action::Redirect),
-        (None, None, Some(at)) => respond(findings, at).map(Action::Respond),
-        (None, None, None) => {
+    let given: Vec<At<'_>> = ACTIONS
+        .into_iter()
+        .filter_map(|key| fields.get(key))
+        .collect();
+    match given.as_slice() {
+        [] => {
             let remedy = "add split: [ { pool: … } ], redirect or respond";
             findings.problem(
                 fields.place(),
@@ -41,14 +41,16 @@ pub(crate) fn action(
             );
             None
         }
-        _ => {
-            let keys = ["split", "redirect", "respond"];
-            let given: Vec<&str> = keys
-                .into_iter()
-                .filter(|key| fields.key(key).is_some())
-                .collect();
-            let place = fields.key(given[1]).unwrap_or(fields.place());
-            let message = format!("this route has {} at once", given.join(" and "));
+        &[at] => match at.what {
+            "split" => split(findings, at, pools).map(Action::Split),
+            "poolByHost" => pool_by_host(findings, at, pools).map(Action::PoolByHost),
+            "redirect" => redirect(findings, at).map(Action::Redirect),
+            _ => respond(findings, at).map(Action::Respond),
+        },
+        [_, second, ..] => {
+            let place = fields.key(second.what).unwrap_or(fields.place());
+            let keys: Vec<&str> = given.iter().map(|at| at.what).collect();
+            let message = format!("this route has {} at once", keys.join(" and "));
             findings.problem(place, message, "keep one of them, or make two routes");
             None
         }

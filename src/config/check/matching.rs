@@ -94,7 +94,7 @@ fn san(findings: &mut Findings<'_>, at: At<'_>) -> Option<San> {
 }
 
 /// The values of a list; one that stands there twice is told and kept once.
-fn distinct<T: Clone + Eq + Hash>(
+pub(crate) fn distinct<T: Clone + Eq + Hash>(
     findings: &mut Findings<'_>,
     at: At<'_>,
     mut read: impl FnMut(&mut Findings<'_>, At<'_>) -> Option<T>,

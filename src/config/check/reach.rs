@@ -101,7 +101,7 @@ pub(crate) fn endless(findings: &mut Findings<'_>, routes: &[Placed], listeners:
     const MAX_SEARCHED: usize = 100;
     let looping = routes.iter().filter(|placed| match &placed.route.action {
         Action::Redirect(redirect) => comes_back(&placed.route.matches, redirect, listeners),
-        Action::Split(_) | Action::Respond(_) => false,
+        Action::Split(_) | Action::PoolByHost(_) | Action::Respond(_) => false,
     });
     for placed in looping.take(MAX_SEARCHED) {
         let Action::Redirect(redirect) = &placed.route.action else {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use crate::config::check::action::action;
+use crate::config::check::by_host::take_hosts;
 use crate::config::check::field::{FieldUse, field_map};
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::check::listener::{Listeners, required_name, unique};
@@ -15,7 +16,7 @@ use crate::config::check::matching::matches;
 use crate::config::check::pool::Pools;
 use crate::config::document::{Piece, Value};
 use crate::config::keys::{EDITS, RETRY, RETRY_ON, REWRITE, ROUTE, TIMEOUTS};
-use crate::config::model::{HeaderEdits, Match, Retry, Rewrite, Route, Timeouts};
+use crate::config::model::{Action, HeaderEdits, Match, Retry, Rewrite, Route, Timeouts};
 use crate::config::problem::quoted;
 use crate::config::source::Place;
 
@@ -68,11 +69,15 @@ fn route(
         place = at.piece.place;
         unique(findings, names, name, place, "route");
     }
-    let matches = match fields.get("match") {
+    let mut matches = match fields.get("match") {
         Some(at) => matches(findings, at, listeners),
         None => Some(Match::default()),
     };
     let action = action(findings, &fields, pools);
+    if let (Some(matches), Some(Action::PoolByHost(by_host))) = (&mut matches, &action) {
+        let match_at = fields.get("match");
+        take_hosts(findings, matches, by_host, match_at);
+    }
     without_effect(findings, &fields);
     let timeouts = fields
         .get("timeouts")

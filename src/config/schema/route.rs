@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::config::keys::{
-    CLIENT_CERT, EDITS, MATCH, PATH, REDIRECT, RESPOND, RETRY, RETRY_ON, REWRITE, ROUTE, SCHEME,
-    SHARE, TIMEOUTS,
+    CLIENT_CERT, EDITS, MATCH, PATH, POOL_BY_HOST, REDIRECT, RESPOND, RETRY, RETRY_ON, REWRITE,
+    ROUTE, SCHEME, SHARE, TIMEOUTS,
 };
 use crate::config::model::{Retry, Timeouts};
 use crate::config::schema::shape::{
@@ -23,11 +23,12 @@ fn route() -> Shape {
     Shape::new(
         "Route",
         &ROUTE,
-        "Which requests it takes, and what becomes of them: split, redirect or respond.",
+        "Which requests it takes, and what becomes of them: split, poolByHost, redirect or respond.",
         vec![
             key("name", "Its name, a label of metrics.", one("Name")),
             key("match", "All that is given must hold; nothing given takes every request.", one("Match")),
             key("split", "Pools by exact shares: a share is weight / sum.", some(one("Share"))),
+            key("poolByHost", "Each request goes to the pool that its host names.", one("PoolByHost")),
             key("redirect", "Sends clients elsewhere.", one("Redirect")),
             key("respond", "Answers at once.", one("Respond")),
             key("timeouts", "How long requests may take.", one("Timeouts")),
@@ -46,7 +47,12 @@ fn route() -> Shape {
     )
     .needs(json!({
         "required": ["name"],
-        "oneOf": [ { "required": ["split"] }, { "required": ["redirect"] }, { "required": ["respond"] } ],
+        "oneOf": [
+            { "required": ["split"] },
+            { "required": ["poolByHost"] },
+            { "required": ["redirect"] },
+            { "required": ["respond"] },
+        ],
     }))
 }
 
@@ -122,7 +128,7 @@ fn path() -> Shape {
     .needs(json!({ "minProperties": 1, "maxProperties": 1 }))
 }
 
-fn actions() -> [Shape; 3] {
+fn actions() -> [Shape; 4] {
     [
         Shape::new(
             "Share",
@@ -140,6 +146,16 @@ fn actions() -> [Shape; 3] {
             ],
         )
         .needs(json!({ "required": ["pool"] })),
+        Shape::new(
+            "PoolByHost",
+            &POOL_BY_HOST,
+            "Every pool for the requests whose host is its name.",
+            vec![key(
+                "suffixes",
+                "What may stand behind a pool's name, such as prod.svc.cluster.local.",
+                list(one("Host")),
+            )],
+        ),
         Shape::new(
             "Redirect",
             &REDIRECT,

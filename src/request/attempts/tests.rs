@@ -9,9 +9,11 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::access_log::AccessLog;
+use crate::config::model::RouteId;
 use crate::control::Endpoints;
 use crate::header::forwarded::Scheme;
 use crate::metrics::{Metrics, WorkerId};
+use crate::pool::Keys;
 use crate::snapshot::{Store, build};
 
 #[tokio::test(flavor = "local")]
@@ -60,14 +62,8 @@ pools: {{ app: {{ endpoints: [ \"{}\", \"{}\" ] }} }}\n",
     };
     let view = context.reader.newest();
     let pool = Arc::clone(view.pool(model::PoolId(0)));
-    let mut attempts = Attempts::new(
-        &context,
-        &client,
-        view,
-        RouteId(0),
-        Keys::default(),
-        outbound,
-    );
+    let placing = Placing::new(view, RouteId(0), 0, Keys::default());
+    let mut attempts = Attempts::new(&context, &client, placing, outbound);
     for member in pool.members() {
         attempts.try_at(&member.endpoint, &pool, Freshness::Any, &mut ledger, now);
     }

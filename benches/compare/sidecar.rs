@@ -1,0 +1,46 @@
+//! What a sidecar holds while nobody asks it anything: the ready-made one, with mutual TLS in and requests by host out.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::fleet::{Fleet, text, words};
+use crate::peer::{PROXY_CORE, Process, free_address};
+
+/// The configuration, where `cargo bench` runs.
+const READY_MADE: &str = "config/sidecar.yaml";
+
+/// Memory at rest.
+pub(crate) fn at_rest(fleet: &Fleet<'_>) -> Result<()> {
+    let mut yaml = fs::read_to_string(READY_MADE)?;
+    let (out, endpoint) = (free_address()?, fleet.endpoint.address.to_string());
+    let pair = &fleet.certificate;
+    for (old, new) in [
+        ("0.0.0.0:8443", free_address()?.to_string()),
+        ("127.0.0.1:8081", out.to_string()),
+        ("127.0.0.1:9901", free_address()?.to_string()),
+        ("0.0.0.0:9902", free_address()?.to_string()),
+        ("127.0.0.1:${SERVICE_PORT:-8000}", endpoint.clone()),
+        ("orders.prod.svc.cluster.local:8080", endpoint.clone()),
+        ("payments.prod.svc.cluster.local:8080", endpoint),
+        ("tls/site.crt", pair.certificate.display().to_string()),
+        ("tls/site.key", pair.key.display().to_string()),
+        ("tls/ca.crt", pair.certificate.display().to_string()),
+    ] {
+        ensure!(yaml.contains(old), "{READY_MADE} has no {old}");
+        yaml = yaml.replace(old, &new);
+    }
+    let file = fleet.write("sidecar.yaml", &yaml)?;
+    let command = words(&[env!("CARGO_BIN_EXE_fiel"), "run", "--config", text(&file)?]);
+    let fiel = Process::start("fiel", &command, PROXY_CORE, out).context("the sidecar")?;
+    // What was needed to read the file is given back by and by.
+    thread::park_timeout(Duration::from_secs(3));
+    println!("### a sidecar at rest, one worker, with TLS\n");
+    println!("| | MiB |\n|---|---|");
+    let mib = |octets: u64| octets as f64 / f64::from(1 << 20);
+    println!("| Pss | {:.1} |", mib(fiel.resident_bytes()?));
+    println!("| resident | {:.1} |\n", mib(fiel.rollup("Rss:")?));
+    Ok(())
+}
