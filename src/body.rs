@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::clock::{Clock, Clocks};
 use crate::error::Kind;
 use crate::header::trailer;
-use crate::wire::Wire;
+use crate::wire::{Inflow, Wire};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError>>>;
@@ -32,6 +32,8 @@ enum Source {
     Empty,
     /// A client's connection.
     Wire(Rc<Wire>),
+    /// A stream of HTTP/2.
+    Inflow(Box<Inflow>),
     Other(BoxBody),
 }
 
@@ -56,6 +58,15 @@ impl RequestBody {
             return Self::empty();
         }
         Self::from_source(Source::Wire(Rc::clone(wire)))
+    }
+
+    /// The body of the request of a stream.
+    #[must_use]
+    pub(crate) fn inflow(inflow: Inflow) -> Self {
+        if inflow.is_over() {
+            return Self::empty();
+        }
+        Self::from_source(Source::Inflow(Box::new(inflow)))
     }
 
     /// Any other body, as a layer around the proxy may make it.
@@ -139,6 +150,7 @@ impl Body for RequestBody {
         let polled = match &mut this.source {
             Source::Empty => Poll::Ready(None),
             Source::Wire(wire) => wire.poll_body(cx).map_err(|kind| BodyFault(kind).into()),
+            Source::Inflow(inflow) => inflow.poll(cx).map_err(|kind| BodyFault(kind).into()),
             Source::Other(body) => body.as_mut().poll_frame(cx),
         }
         .map_ok(without_forbidden_trailers);
@@ -152,6 +164,7 @@ impl Body for RequestBody {
         match &self.source {
             Source::Empty => true,
             Source::Wire(wire) => wire.body_is_over(),
+            Source::Inflow(inflow) => inflow.is_over(),
             Source::Other(body) => body.is_end_stream(),
         }
     }
@@ -161,6 +174,9 @@ impl Body for RequestBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Wire(wire) => wire
                 .body_length()
+                .map_or_else(SizeHint::new, SizeHint::with_exact),
+            Source::Inflow(inflow) => inflow
+                .length()
                 .map_or_else(SizeHint::new, SizeHint::with_exact),
             Source::Other(body) => body.size_hint(),
         }

@@ -39,9 +39,11 @@ pub enum Clock {
     Unwanted,
     /// The moment from which an idle connection is kept as a bare socket.
     Rest,
+    /// The age at which a connection with many requests at once is asked to end (`maxConnectionAge`).
+    Age,
 }
 
-const CLOCKS: usize = Clock::Rest as usize + 1;
+const CLOCKS: usize = Clock::Age as usize + 1;
 
 thread_local! {
     static TURN: Cell<Turn> = const { Cell::new(Turn::None) };

@@ -1,6 +1,7 @@
-//! A client's HTTP/1 connection: requests read and answers written over its wire, the limits of its listener, a graceful end.
+//! A client's connection: requests read and answers written over it, the limits of its listener, a graceful end.
 //!
-//! `task.rs` is the life of a connection, `exchange.rs` one request and its answer. While nothing is asked, all buffers are
+//! `task.rs` is the life of a connection, `exchange.rs` one request of HTTP/1 and its answer, `http2.rs` a connection that
+//! speaks HTTP/2. While nothing is asked, all buffers are
 //! given up and only the socket is kept, so that an idle connection costs little. Any tower service may be served; the
 //! proxy is one.
 
@@ -8,6 +9,7 @@ mod edge;
 mod ending;
 mod exchange;
 mod handshake;
+mod http2;
 mod panics;
 mod registry;
 mod task;

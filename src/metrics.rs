@@ -6,6 +6,7 @@
 //! `prometheus` crate's registry holds one collector, which sums the workers' counts when it is scraped. Imports
 //! nothing of the crate; what is read from a snapshot (splits, endpoints) the caller of [`Metrics::text`] gathers.
 
+mod abort;
 pub mod cells;
 pub mod families;
 mod process;
@@ -21,6 +22,7 @@ use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
+pub use abort::Abort;
 pub use cells::WorkerId;
 pub use traffic::{Handshake, ListenerTraffic, PoolTraffic, Traffic};
 

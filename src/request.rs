@@ -21,7 +21,7 @@ pub(crate) mod secured;
 mod unheard;
 
 pub use outcome::ResponseBody;
-pub(crate) use unheard::{OwnBody, answer_to_failure, refuse_unread};
+pub(crate) use unheard::{OwnBody, answer_to_failure, book_unread, refuse_unread};
 
 use std::convert::Infallible;
 use std::fmt;

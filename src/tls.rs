@@ -15,8 +15,8 @@
 //!   There is no session store. Ticket keys rotate every six hours, a ticket is good for twelve, reloads keep them.
 //! - [`Identity`] is who a client has proved to be, as routes match it and as endpoints are told.
 //!
-//! Versions are 1.2 and 1.3, with X25519MLKEM768 preferred. `http/1.1` alone is offered by ALPN; `h2` joins in
-//! `server.rs` beside it. There is no early data (RFC 8446 §8): a request could be replayed.
+//! Versions are 1.2 and 1.3, with X25519MLKEM768 preferred. What is offered by ALPN are the listener's `protocols`, `h2`
+//! first. There is no early data (RFC 8446 §8): a request could be replayed.
 //!
 //! Not here: sockets, handshakes and their limits (`connection/handshake.rs`), the stream (`wire/stream.rs`), who watches
 //! the files (`control/watch.rs`).
@@ -35,6 +35,6 @@ pub use certificate::Certificate;
 pub use client_auth::{ClientAuth, Mode};
 pub use fault::{Fault, Part};
 pub use identity::{Identity, San};
-pub use server::Server;
+pub use server::{Protocol, Server};
 pub use spec::{MinVersion, Spec};
 pub use tickets::Tickets;

@@ -1,5 +1,6 @@
 //! HTTP/1 in octets, for both sides the decoding of bodies and the writing of messages; and one connection of a client: its
-//! socket, what was read ahead of the one who wants it, and what waits to be written.
+//! socket, what was read ahead of the one who wants it, and what waits to be written. Of HTTP/2 only the body of a request
+//! is here (`inflow.rs`).
 //!
 //! The connection's task and the body of its present request both hold it; they stay on one thread. A request's head, its
 //! body and the octets behind it come out of one buffer, an answer's head and the beginning of its body go out in one
@@ -8,6 +9,7 @@
 
 mod body;
 mod head;
+mod inflow;
 mod out;
 mod stream;
 
@@ -26,6 +28,7 @@ use tokio_util::io::poll_read_buf;
 
 pub(crate) use body::{Decoded, Decoder, Faulty};
 pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
+pub(crate) use inflow::{Continue, Inflow};
 pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
 pub(crate) use stream::{Metered, Stream};
 
@@ -40,6 +43,9 @@ const BODY_ROOM: usize = 64 << 10;
 /// What a client may send ahead while its answer is awaited. What is more stays in the kernel, and its client's leaving is
 /// noticed only behind the answer.
 const AHEAD: usize = 16 << 10;
+
+/// What a client says first that speaks HTTP/2 without being asked (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -137,6 +143,13 @@ impl Wire {
             .read
             .iter()
             .all(|octet| matches!(octet, b'\r' | b'\n'))
+    }
+
+    /// Whether what was read, and is no head, begins as HTTP/2 does.
+    pub(crate) fn begins_http2(&self) -> bool {
+        let read = &self.inner.borrow().read;
+        let common = read.len().min(PREFACE.len());
+        read[..common] == PREFACE[..common]
     }
 
     /// A whole head, if one has been read; the body behind it is the connection's body from then on.

@@ -256,6 +256,52 @@ fn a_proxy_ends_when_its_program_wants_and_drains_first() {
     );
 }
 
+#[test]
+fn over_http_2_trouble_stays_with_its_stream() {
+    let house = House::start(Trouble);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let tcp = tokio::net::TcpStream::connect(house.web()).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(tcp).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let paths = [
+            ("/", 200),
+            ("/call", 500),
+            ("/poll", 500),
+            ("/held", 500),
+            ("/error", 500),
+            ("/body", 200),
+            ("/wait", 200),
+            ("/", 200),
+        ];
+        for (path, status) in paths {
+            client = client.ready().await.unwrap();
+            let uri = format!("http://test{path}");
+            let request = Request::get(uri).body(()).unwrap();
+            let (answer, _) = client.send_request(request, true).unwrap();
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            let mut body = answer.into_body();
+            let mut broken = None;
+            while let Some(piece) = body.data().await {
+                if let Err(error) = piece {
+                    broken = error.reason();
+                    break;
+                }
+            }
+            let expected = (path == "/body").then_some(h2::Reason::INTERNAL_ERROR);
+            assert_eq!(broken, expected, "{path}");
+        }
+        drop(client);
+        connection.abort();
+    });
+    assert_eq!(house.metric("fiel_panics_total"), 4.0);
+    assert_eq!(house.end().len(), 8);
+}
+
 /// A proxy on a thread of this process, in front of one endpoint.
 struct House {
     running: Running,

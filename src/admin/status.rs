@@ -63,6 +63,7 @@ struct Listener<'a> {
     bind: String,
     /// The port is another one where `bind` asks for any; null until it is bound.
     bound: Option<String>,
+    protocols: Vec<&'static str>,
     /// Those it shows, where it speaks TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificates: Option<Vec<Certificate<'a>>>,
@@ -119,6 +120,7 @@ pub(crate) fn status<'a>(
                 name: &listener.name,
                 bind: listener.bind.to_string(),
                 bound: report.bound.get(&listener.name).map(ToString::to_string),
+                protocols: listener.protocols.words(),
                 certificates: listener.tls.as_ref().map(|spec| {
                     let all = spec.certificates.iter();
                     all.map(|one| Certificate::of(one)).collect()

@@ -100,14 +100,15 @@ pub(crate) const LISTENER_LIMITS: Keys = Keys {
         "maxHeaders",
         "maxUriBytes",
         "maxBodyBytes",
+        "maxConcurrentStreams",
         "maxConnectionAge",
     ],
-    later: &[("maxConcurrentStreams", "remove it; there is no HTTP/2 yet")],
+    later: &[],
 };
 
 pub(crate) const PROTOCOLS: Words = Words {
-    works: &["http1"],
-    later: &[("http2", "write [http1]"), ("auto", "write http1")],
+    works: &["http1", "http2"],
+    later: &[],
 };
 
 pub(crate) const HALF_CLOSE: Words = Words {

@@ -89,6 +89,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Where it listens. Port 0 takes any free port, which only tests want.
     pub bind: SocketAddr,
+    /// What is spoken on it.
+    pub protocols: Protocols,
     /// What a client's FIN means while it waits for an answer.
     pub half_close: HalfClose,
     /// Peers whose `X-Forwarded-*` fields are believed.
@@ -97,6 +99,36 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// How it speaks TLS; `None` does not.
     pub tls: Option<Arc<tls::Spec>>,
+}
+
+/// What is spoken on a listener: one of them at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.0 and HTTP/1.1
+    pub http1: bool,
+    /// HTTP/2, by ALPN over TLS, by prior knowledge without.
+    pub http2: bool,
+}
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self {
+            http1: true,
+            http2: true,
+        }
+    }
+}
+
+impl Protocols {
+    /// As they are written.
+    #[must_use]
+    pub fn words(self) -> Vec<&'static str> {
+        let both = [(self.http1, "http1"), (self.http2, "http2")];
+        both.into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, word)| word)
+            .collect()
+    }
 }
 
 /// What the half-close of a client means while it waits for an answer.
@@ -129,6 +161,8 @@ pub struct ListenerLimits {
     pub max_uri_bytes: Option<usize>,
     /// Octets of a request's body. Default none.
     pub max_body_bytes: Option<u64>,
+    /// Requests of an HTTP/2 connection at once. Default 128.
+    pub max_concurrent_streams: Option<usize>,
     /// How old a connection may grow before it is asked to close. Default none.
     pub max_connection_age: Option<Duration>,
 }
@@ -381,6 +415,7 @@ impl Default for ListenerLimits {
             max_headers: Some(100),
             max_uri_bytes: Some(8 << 10),
             max_body_bytes: None,
+            max_concurrent_streams: Some(128),
             max_connection_age: None,
         }
     }

@@ -160,7 +160,7 @@ fn listener(listener: &Listener) -> Value {
     let mut shown = json!({
         "name": &*listener.name,
         "bind": listener.bind,
-        "protocols": ["http1"],
+        "protocols": listener.protocols.words(),
         "halfClose": match listener.half_close {
             HalfClose::Cancel => "cancel",
             HalfClose::Deliver => "deliver",
@@ -176,6 +176,7 @@ fn listener(listener: &Listener) -> Value {
             "maxHeaders": limits.max_headers.unwrap_or(0),
             "maxUriBytes": octets(limits.max_uri_bytes),
             "maxBodyBytes": size(limits.max_body_bytes),
+            "maxConcurrentStreams": limits.max_concurrent_streams.unwrap_or(0),
             "maxConnectionAge": duration(limits.max_connection_age),
         },
     });

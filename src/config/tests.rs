@@ -384,7 +384,8 @@ const CONTRACT: &[(&str, &str)] = &[
     ),
     ("", "metrics: { maxEndpoints: 1000 }"),
     ("listener", "protocols: [http1]"),
-    ("listener", "protocols: [http1, http2] #later"),
+    ("listener", "protocols: [http1, http2]"),
+    ("listener", "protocols: [http2]"),
     ("listener", "bind: unix:/run/fiel.sock #later"),
     ("listener", "proxyProtocol: false #later"),
     ("listener", "halfClose: cancel"),
@@ -399,7 +400,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ("listener", "limits: { maxHeaders: 100 }"),
     ("listener", "limits: { maxUriBytes: 8KiB }"),
     ("listener", "limits: { maxBodyBytes: 0 }"),
-    ("listener", "limits: { maxConcurrentStreams: 128 } #later"),
+    ("listener", "limits: { maxConcurrentStreams: 128 }"),
     ("listener", "limits: { maxConnectionAge: 0s }"),
     (
         "listener",

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::clock::{self, Clock};
-use crate::metrics::{Handshake, ListenerTraffic, WorkerId};
+use crate::metrics::{Abort, Handshake, ListenerTraffic, WorkerId};
 use crate::request::context::{Answering, Client};
 use crate::wire::{Stream, Went};
 
@@ -25,6 +25,14 @@ const AWAKE: Duration = Duration::from_millis(100);
 /// How long an old connection must have been without a request to be closed without an answer, so that a client that
 /// is just about to ask is not met by the close.
 const UNUSED: Duration = Duration::from_secs(1);
+
+/// How long a worker says nothing more of connections that are broken off, since those who provoke it come in crowds.
+const QUIET: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// When this worker spoke of one last.
+    static WARNED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// What a connection's socket and its task tell each other.
 #[derive(Debug)]
@@ -37,6 +45,8 @@ pub(crate) struct Edge {
     unflushed: Cell<bool>,
     /// A request is being served: from its head read to its response's body handed over.
     serving: Cell<bool>,
+    /// Streams of HTTP/2 that are open, or whose end is not written out yet.
+    streams: Cell<usize>,
     requests: Cell<u64>,
     opened: Instant,
 }
@@ -69,6 +79,7 @@ impl Edge {
             phase: Cell::new(Phase::Idle),
             unflushed: Cell::new(false),
             serving: Cell::new(false),
+            streams: Cell::new(0),
             requests: Cell::new(0),
             opened: Instant::now(),
         };
@@ -131,6 +142,81 @@ impl Edge {
         let limit = self.client.listener.limits.header_timeout;
         clocks.stop(Clock::Idle);
         clocks.start(Clock::Head, clock::now(), limit);
+    }
+
+    /// The client speaks HTTP/2 from now on, and its preface is to be there in time.
+    pub(super) fn begin_preface(&self) {
+        self.phase.set(Phase::Head);
+        let clocks = &self.client.clocks;
+        let limit = self.client.listener.limits.handshake_timeout;
+        clocks.stop(Clock::Idle);
+        clocks.stop(Clock::Rest);
+        clocks.start(Clock::Head, clock::now(), limit);
+    }
+
+    /// All of its preface is there.
+    pub(super) fn greeted(&self) {
+        let clocks = &self.client.clocks;
+        clocks.stop(Clock::Head);
+        let age = self.client.listener.limits.max_connection_age;
+        clocks.start(Clock::Age, self.opened, age);
+        if self.streams.get() == 0 {
+            self.rest_greeted();
+        }
+    }
+
+    /// A header block has begun, and its end is to be there in time.
+    pub(super) fn begin_block(&self) {
+        let clocks = &self.client.clocks;
+        if !clocks.runs(Clock::Head) {
+            let limit = self.client.listener.limits.header_timeout;
+            clocks.start(Clock::Head, clock::now(), limit);
+        }
+    }
+
+    /// A stream has been opened.
+    pub(super) fn begin_stream(&self) {
+        self.streams.set(self.streams.get() + 1);
+        self.phase.set(Phase::Served);
+        self.client.clocks.stop(Clock::Idle);
+    }
+
+    /// A stream is over, and written out.
+    pub(super) fn end_stream(&self) {
+        self.streams.set(self.streams.get() - 1);
+        if self.streams.get() == 0 {
+            self.unflushed.set(false);
+            self.serving.set(false);
+            self.rest_greeted();
+        }
+    }
+
+    /// A connection of HTTP/2 is kept as it is.
+    fn rest_greeted(&self) {
+        self.rest();
+        self.client.clocks.stop(Clock::Rest);
+    }
+
+    /// The connection is broken off.
+    pub(super) fn aborts(&self, abort: Abort) {
+        self.traffic.aborted(self.worker, abort);
+        let (listener, client) = (&self.client.listener.name, self.client.address);
+        tracing::debug!(%listener, %client, reason = abort.word(), "HTTP/2 connection broken off");
+        if abort.is_hostile()
+            && WARNED
+                .replace(Some(clock::now()))
+                .is_none_or(|last| last.elapsed() >= QUIET)
+        {
+            tracing::warn!(
+                %listener, %client, reason = abort.word(),
+                "HTTP/2 connection broken off; fiel_http2_aborts_total counts all",
+            );
+        }
+    }
+
+    /// Whether no request has come yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.requests.get() == 0
     }
 
     pub(super) fn begin_tunnel(&self) {

@@ -21,11 +21,16 @@ use crate::connection::edge::{Edge, EdgeIo, Phase};
 use crate::connection::ending::{linger, part, refuse};
 use crate::connection::exchange::{After, exchange};
 use crate::connection::handshake::{Handshakes, shake_hands};
+use crate::connection::http2;
 use crate::connection::registry::{Member, Registry};
 use crate::error::Kind;
+use crate::header::forwarded::Scheme;
 use crate::request::context::{Client, Voice, WorkerContext};
 use crate::tls::Server;
 use crate::wire::{Head, HeadLimits, Stream, Unreadable, Wire};
+
+/// HTTP/2, as a handshake calls it (RFC 9113 §3.2).
+const HTTP2: &[u8] = b"h2";
 
 /// A connection as it was accepted.
 pub(crate) struct Accepted {
@@ -42,7 +47,7 @@ pub(crate) async fn serve<S, B>(
     context: Rc<WorkerContext>,
     registry: Rc<Registry>,
 ) where
-    S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -66,18 +71,42 @@ pub(crate) async fn serve<S, B>(
             }
         }
     };
+    if stream.speaks(HTTP2) {
+        return Box::pin(http2::serve(
+            stream,
+            Bytes::new(),
+            member,
+            &service_of,
+            &context,
+        ))
+        .await;
+    }
     let service = service_of(&edge.client);
     while let Wake::Asked = rest(&mut stream, member).await {
         // Boxed, so that a connection at rest does not keep the room.
         let mut waking = Box::pin(wake(stream, member, &service, &context));
         match poll_fn(|cx| clock::turn(|| waking.as_mut().poll(cx))).await {
-            Some(resting) => stream = resting,
-            None => return,
+            Woken::Resting(resting) => stream = resting,
+            Woken::Http2(speaking, ahead) => {
+                drop(waking);
+                let serving = http2::serve(speaking, ahead, member, &service_of, &context);
+                return Box::pin(serving).await;
+            }
+            Woken::Over => return,
         }
     }
     if let Stream::Tls(_) = stream {
         part(stream).await;
     }
+}
+
+/// What becomes of a connection that was asked.
+enum Woken {
+    /// It rests.
+    Resting(Stream),
+    /// It speaks HTTP/2, of which so much was read.
+    Http2(Stream, Bytes),
+    Over,
 }
 
 /// Why a rest is over.
@@ -127,7 +156,7 @@ async fn wake<S, B>(
     member: &Member,
     service: &S,
     context: &Rc<WorkerContext>,
-) -> Option<Stream>
+) -> Woken
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -146,12 +175,20 @@ where
     loop {
         let head = match poll_fn(|cx| next_head(&wire, member, &limits, cx)).await {
             Next::Asked(head) => head,
-            Next::Resting => return wire.take_stream().map(|(stream, _)| stream),
+            Next::Resting => {
+                let taken = wire.take_stream();
+                return taken.map_or(Woken::Over, |(stream, _)| Woken::Resting(stream));
+            }
+            Next::Http2 => {
+                let taken = wire.take_stream();
+                return taken.map_or(Woken::Over, |(stream, ahead)| Woken::Http2(stream, ahead));
+            }
             Next::Ended => break,
             Next::Unreadable(kind) => {
-                let (stream, _) = wire.take_stream()?;
-                refuse(stream, edge, context, kind).await;
-                return None;
+                if let Some((stream, _)) = wire.take_stream() {
+                    refuse(stream, edge, context, kind).await;
+                }
+                return Woken::Over;
             }
         };
         match exchange(&wire, head, member, service.clone(), context).await {
@@ -163,17 +200,20 @@ where
             }
             After::Tunnel(tunnel) => {
                 edge.begin_tunnel();
-                let (stream, read) = wire.take_stream()?;
+                let Some((stream, read)) = wire.take_stream() else {
+                    return Woken::Over;
+                };
                 let io = EdgeIo::new(stream, Rc::clone(edge), read);
                 if let Err(error) = tunnel.run(io, Rc::clone(&edge.client.clocks)).await {
                     tracing::debug!(client = %edge.client.address, %error, "Tunnel broke off");
                 }
-                return None;
+                return Woken::Over;
             }
             After::Unread => {
-                let (stream, _) = wire.take_stream()?;
-                linger(stream).await;
-                return None;
+                if let Some((stream, _)) = wire.take_stream() {
+                    linger(stream).await;
+                }
+                return Woken::Over;
             }
             After::Over => break,
         }
@@ -181,7 +221,7 @@ where
     if let Some(session) = wire.take_session() {
         part(session).await;
     }
-    None
+    Woken::Over
 }
 
 /// Takes the wire back from the client's connection, which must not keep it.
@@ -218,6 +258,8 @@ enum Next {
     Asked(Head),
     /// Nothing has been asked for a while, or all are to end: the socket alone is enough.
     Resting,
+    /// The client speaks HTTP/2 instead.
+    Http2,
     /// The client has gone, or its time is over.
     Ended,
     Unreadable(Kind),
@@ -233,8 +275,15 @@ fn next_head(
     let clocks = &edge.client.clocks;
     loop {
         match wire.head(limits) {
-            Ok(Some(head)) => return Poll::Ready(Next::Asked(head)),
+            Ok(Some(head)) if edge.client.listener.protocols.http1 => {
+                return Poll::Ready(Next::Asked(head));
+            }
+            // A clear answer, where no other protocol could be agreed on.
+            Ok(Some(_)) => return Poll::Ready(Next::Unreadable(Kind::VersionUnknown)),
             Ok(None) => {}
+            Err(Unreadable::VersionUnknown) if may_speak_http2(edge) && wire.begins_http2() => {
+                return Poll::Ready(Next::Http2);
+            }
             Err(unreadable) => return Poll::Ready(Next::Unreadable(kind(unreadable))),
         }
         match wire.poll_head(cx, limits) {
@@ -261,6 +310,13 @@ fn next_head(
     }
     clocks.arm(cx);
     Poll::Pending
+}
+
+/// Whether a client may begin with HTTP/2 without having been offered it (RFC 9113 §3.3): as the first thing it says, and not
+/// over TLS, where it would have been offered.
+fn may_speak_http2(edge: &Edge) -> bool {
+    let client = &edge.client;
+    client.listener.protocols.http2 && edge.is_new() && client.scheme == Scheme::Http
 }
 
 fn kind(unreadable: Unreadable) -> Kind {

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::config::model::Listener;
+use crate::config::model::{Listener, Protocols};
 use crate::listener::Terms;
 use crate::metrics::Metrics;
 use crate::socket::Seat;
-use crate::tls::{Fault, Server, Spec, Tickets};
+use crate::tls::{Fault, Protocol, Server, Spec, Tickets};
 
 /// What each listener's connections are accepted by, and the keys of their tickets, which outlive it.
 #[derive(Debug, Default)]
@@ -34,11 +34,14 @@ impl Servers {
             let Some(spec) = &listener.tls else { continue };
             let seat = Seat::of(listener);
             let known = self.by_seat.get(&seat);
-            if let Some(same) = known.filter(|server| server.spec() == spec) {
+            let protocols = offered(listener.protocols);
+            let is_same =
+                |server: &&Arc<Server>| server.spec() == spec && server.protocols() == protocols;
+            if let Some(same) = known.filter(is_same) {
                 made.insert(seat, Arc::clone(same));
                 continue;
             }
-            match Server::try_new(Arc::clone(spec), &mut self.tickets) {
+            match Server::try_new(Arc::clone(spec), protocols, &mut self.tickets) {
                 Ok(server) => {
                     made.insert(seat, Arc::new(server));
                 }
@@ -59,6 +62,13 @@ impl Servers {
         self.by_seat = made;
         self.tickets.forget_unused();
     }
+}
+
+/// What is offered by ALPN, the preferred one first.
+fn offered(protocols: Protocols) -> Vec<Protocol> {
+    let http2 = protocols.http2.then_some(&b"h2"[..]);
+    let http1 = protocols.http1.then_some(&b"http/1.1"[..]);
+    http2.into_iter().chain(http1).collect()
 }
 
 /// The terms of a listener.

@@ -26,8 +26,9 @@ pub enum Framing {
 /// [`Kind::MalformedRequest`] or [`Kind::UnknownTransferCoding`].
 pub fn request(version: Version, headers: &HeaderMap, present: Present) -> Result<Framing, Kind> {
     if present.has(Present::TRANSFER_ENCODING) {
-        // RFC 9112 §6.1: an HTTP/1.0 message with a transfer coding has faulty framing (CVE-2026-2835).
-        if version == Version::HTTP_10 {
+        // RFC 9112 §6.1: an HTTP/1.0 message with a transfer coding has faulty framing (CVE-2026-2835). HTTP/2 has none at
+        // all (RFC 9113 §8.2.2).
+        if version != Version::HTTP_11 {
             return Err(Kind::MalformedRequest);
         }
         // RFC 9112 §6.3, third: both together may be an attempt to smuggle.

@@ -124,7 +124,7 @@ pub struct Target<'a> {
     pub authority: Option<Authority<'a>>,
 }
 
-/// Decides which authority an HTTP/1 request is for, or refuses it.
+/// Decides which authority a request is for, or refuses it. One of HTTP/2 has its `:authority` in `Host` by now.
 ///
 /// # Errors
 /// [`Kind::VersionUnknown`], [`Kind::MethodRefused`], [`Kind::MalformedRequest`] or [`Kind::BadHost`].
@@ -134,7 +134,8 @@ pub fn target<'a>(
     uri: &'a Uri,
     headers: &'a HeaderMap,
 ) -> Result<Target<'a>, Kind> {
-    if version != Version::HTTP_11 && version != Version::HTTP_10 {
+    let known = [Version::HTTP_11, Version::HTTP_2, Version::HTTP_10];
+    if !known.contains(&version) {
         return Err(Kind::VersionUnknown);
     }
     // RFC 9110 §9.3.6: a reverse proxy opens no tunnels on demand. §9.3.8: TRACE would show a client the fields that
@@ -168,7 +169,7 @@ fn form(method: &Method, uri: &Uri) -> Option<Form> {
     }
 }
 
-/// RFC 9112 §3.2: HTTP/1.1 has exactly one `Host`, and a valid one; HTTP/1.0 may have none.
+/// RFC 9112 §3.2, RFC 9113 §8.3.1: there is exactly one `Host`, and a valid one; HTTP/1.0 may have none.
 fn said_host(version: Version, headers: &HeaderMap) -> Result<Option<Authority<'_>>, Kind> {
     let mut lines = headers.get_all(HOST).iter();
     let Some(line) = lines.next() else {
@@ -344,7 +345,7 @@ mod tests {
     fn other_versions_are_unknown() {
         let of = |version| ask(version, &Method::GET, "/", &["a"]);
         assert_eq!(of(Version::HTTP_09), Err(Kind::VersionUnknown));
-        assert_eq!(of(Version::HTTP_2), Err(Kind::VersionUnknown));
+        assert_eq!(of(Version::HTTP_3), Err(Kind::VersionUnknown));
     }
 
     proptest! {

@@ -105,6 +105,8 @@ families! {
         "Connections of clients that are open";
     CONNECTIONS_TOTAL = Counter "fiel_connections_total" ["listener"]
         "Connections of clients that were accepted";
+    HTTP2_ABORTS = Counter "fiel_http2_aborts_total" ["listener", "reason"]
+        "HTTP/2 connections of clients that were broken off: floods, deadlines, broken rules";
     TLS_HANDSHAKES = Counter "fiel_tls_handshakes_total" ["listener", "result"]
         "TLS handshakes of clients that have ended: full, resumed or failed";
     CERTIFICATE_NOT_AFTER = Gauge "fiel_tls_certificate_not_after_timestamp_seconds" ["listener", "name"]
@@ -162,7 +164,7 @@ mod tests {
         {
             let snake = |text: &str| {
                 text.bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
             };
             assert!(snake(name), "{name}");
             assert!(

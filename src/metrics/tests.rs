@@ -151,6 +151,7 @@ fn busy() -> Arc<Metrics> {
     let listener = std::mem::ManuallyDrop::new(metrics.listener("web"));
     listener.opened(WORKER);
     listener.shook_hands(WORKER, Handshake::Full);
+    listener.aborted(WORKER, Abort::PingFlood);
     metrics
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::abort::Abort;
 use super::cells::{
     Bounds, Count, Distribution, Durations, PerWorker, RequestBounds, Tally, TunnelBounds, WorkerId,
 };
@@ -299,6 +300,8 @@ struct ListenerCell {
     bytes_out: Count,
     /// In the order of [`Handshake`].
     handshakes: [Count; Handshake::ALL.len()],
+    /// In the order of [`Abort`].
+    aborts: Box<[Count; Abort::ALL.len()]>,
 }
 
 /// What came of a TLS handshake.
@@ -347,6 +350,11 @@ impl ListenerTraffic {
         self.cells.of(worker).handshakes[result as usize].add(1);
     }
 
+    /// An HTTP/2 connection was broken off.
+    pub fn aborted(&self, worker: WorkerId, abort: Abort) {
+        self.cells.of(worker).aborts[abort as usize].add(1);
+    }
+
     /// So many octets were read from a client.
     pub fn bytes_in(&self, worker: WorkerId, bytes: u64) {
         self.cells.of(worker).bytes_in.add(bytes);
@@ -381,6 +389,14 @@ impl ListenerTraffic {
                 sheet.count(&families::TLS_HANDSHAKES, &labels, count);
             }
         }
+        for abort in Abort::ALL {
+            let of = |cell: &ListenerCell| cell.aborts[abort as usize].value();
+            let count = self.cells.iter().map(of).sum::<u64>();
+            if count > 0 {
+                let labels = [&*self.listener, abort.word()];
+                sheet.count(&families::HTTP2_ABORTS, &labels, count);
+            }
+        }
     }
 }
 
@@ -411,7 +427,7 @@ mod tests {
     fn a_cell_of_a_usual_route_is_small() {
         assert_eq!(size_of::<TrafficCell>(), 408);
         assert_eq!(size_of::<PoolCell>(), 192);
-        assert_eq!(size_of::<ListenerCell>(), 56);
+        assert_eq!(size_of::<ListenerCell>(), 64);
     }
 
     #[test]

@@ -175,7 +175,7 @@ pub(crate) struct Client {
     answering: Cell<Answering>,
     /// Its present request has come to the proxy, through whatever layers there are.
     pub(crate) reached: Cell<bool>,
-    /// In what its present request is told of failures, once it has come to the proxy.
+    /// In what its present request is told of failures, once that is known.
     pub(crate) dialect: Cell<Dialect>,
     /// How long the client may leave what is written to it unread; the route's `timeouts.idle`.
     pub(crate) write_limit: Cell<Option<Duration>>,
@@ -284,6 +284,7 @@ impl Client {
         self.answering.set(now);
         if now == Answering::Pending {
             self.reached.set(false);
+            self.dialect.set(Dialect::Http);
         } else if let Some(mut ledger) = self.given_up.take() {
             ledger.answered_by_layer(now);
         }

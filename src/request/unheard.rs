@@ -9,7 +9,7 @@ use crate::error::Kind;
 use crate::header::ids;
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outcome::{Ledger, ResponseBody, Silence};
-use crate::response::local_reply::{self, Dialect};
+use crate::response::local_reply;
 
 /// The body of an answer that the proxy gives where no [`crate::Proxy`] could.
 pub(crate) type OwnBody = ResponseBody;
@@ -28,7 +28,9 @@ pub(crate) fn answer_to_failure(
     let request_id = ids::hexadecimal(context.random());
     let mut ledger = Ledger::open(context, Instant::now());
     ledger.note_unread(client, &request_id);
-    let answer = local_reply::response(kind, &request_id, Dialect::Http);
+    let dialect = client.dialect.get();
+    ledger.speaks(dialect);
+    let answer = local_reply::response(kind, &request_id, dialect);
     ledger.refused(kind);
     ledger.settle();
     answer.map(|body| ResponseBody::new(body, ledger, client, Silence::None))
@@ -36,10 +38,15 @@ pub(crate) fn answer_to_failure(
 
 /// Books a request whose head could not be read to its end, and makes the octets of its answer.
 pub(crate) fn refuse_unread(context: &Rc<WorkerContext>, client: &Client, kind: Kind) -> Vec<u8> {
+    local_reply::octets(kind, &book_unread(context, client, kind))
+}
+
+/// Books a request of which nothing can be known that is sure; tells the id under which.
+pub(crate) fn book_unread(context: &Rc<WorkerContext>, client: &Client, kind: Kind) -> [u8; 32] {
     let request_id = ids::hexadecimal(context.random());
     let mut ledger = Ledger::open(context, Instant::now());
     ledger.note_unread(client, &request_id);
     ledger.refused(kind);
     ledger.settle();
-    local_reply::octets(kind, &request_id)
+    request_id
 }

@@ -15,9 +15,8 @@ use crate::tls::names::Names;
 use crate::tls::spec::{MinVersion, Spec};
 use crate::tls::tickets::Tickets;
 
-/// The protocols that are offered, the preferred one first. `h2` joins in front of `http/1.1` where the listener's
-/// `protocols` have it; what came of it is `alpn_protocol` of the connection.
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+/// A protocol by its name (RFC 7301 §6).
+pub type Protocol = &'static [u8];
 
 const ALL: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
@@ -27,14 +26,19 @@ pub struct Server {
     spec: Arc<Spec>,
     config: Arc<ServerConfig>,
     resolver: Arc<Resolver>,
+    protocols: Vec<Protocol>,
 }
 
 impl Server {
-    /// Makes it.
+    /// Makes it. It offers these protocols, the preferred one first.
     ///
     /// # Errors
     /// When the system gives no random numbers.
-    pub fn try_new(spec: Arc<Spec>, tickets: &mut Tickets) -> Result<Self, rustls::Error> {
+    pub fn try_new(
+        spec: Arc<Spec>,
+        protocols: Vec<Protocol>,
+        tickets: &mut Tickets,
+    ) -> Result<Self, rustls::Error> {
         let resolver = Arc::new(Resolver {
             names: Names::new(
                 spec.certificates
@@ -59,7 +63,7 @@ impl Server {
             .with_protocol_versions(versions)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::<Resolver>::clone(&resolver));
-        config.alpn_protocols = PROTOCOLS.iter().map(|name| name.to_vec()).collect();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         config.ticketer = tickets.of(auth)?;
         // Sessions are in tickets only.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -67,7 +71,14 @@ impl Server {
             config: Arc::new(config),
             resolver,
             spec,
+            protocols,
         })
+    }
+
+    /// What it offers.
+    #[must_use]
+    pub fn protocols(&self) -> &[Protocol] {
+        &self.protocols
     }
 
     /// What it was made from.

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// A client's stream.
+#[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<Metered>>),
@@ -32,6 +33,14 @@ impl Metered {
 }
 
 impl Stream {
+    /// Whether its TLS handshake has settled on this protocol.
+    pub(crate) fn speaks(&self, protocol: &[u8]) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(protocol),
+        }
+    }
+
     /// The socket below.
     pub(crate) fn socket(&self) -> &TcpStream {
         match self {
@@ -41,7 +50,7 @@ impl Stream {
     }
 
     /// Octets that have gone out of the socket of a session.
-    pub(super) fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         match self {
             Self::Plain(_) => 0,
             Self::Tls(tls) => tls.get_ref().0.sent,

@@ -21,6 +21,8 @@ mod forwarding;
 #[cfg(test)]
 mod grpc;
 #[cfg(test)]
+mod h2;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod limits;

@@ -144,7 +144,7 @@ pub(crate) fn demanded(what: &str, is_installed: bool) -> bool {
     is_installed
 }
 
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     command
         .stdin(Stdio::null())
         .output()

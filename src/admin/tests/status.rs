@@ -107,6 +107,11 @@ async fn the_status_says_what_runs_and_what_was_rejected() {
     assert_eq!(config["loadedAt"], "1970-01-01T00:00:01.500Z");
     assert_eq!(config["lastError"]["problems"], "t.yaml:3:1: wrong");
     assert_eq!(config["restartNeeded"], json!(["workers"]));
-    let web = json!({ "name": "web", "bind": "127.0.0.1:8080", "bound": "127.0.0.1:8080" });
+    let web = json!({
+        "name": "web",
+        "bind": "127.0.0.1:8080",
+        "bound": "127.0.0.1:8080",
+        "protocols": ["http1", "http2"],
+    });
     assert_eq!(status["listeners"], json!([web]));
 }

@@ -12,7 +12,7 @@ use crate::config::check::findings::{At, Findings};
 use crate::config::check::tls::tls;
 use crate::config::document::{Piece, Value};
 use crate::config::keys::{HALF_CLOSE, LISTENER, LISTENER_LIMITS, PROTOCOLS};
-use crate::config::model::{HalfClose, Listener, ListenerLimits};
+use crate::config::model::{HalfClose, Listener, ListenerLimits, Protocols};
 use crate::config::problem::quoted;
 use crate::config::source::Place;
 
@@ -85,9 +85,10 @@ fn listener(
             None
         }
     };
-    if let Some(at) = fields.get("protocols") {
-        protocols(findings, at);
-    }
+    let protocols = match fields.get("protocols") {
+        Some(at) => protocols(findings, at),
+        None => Protocols::default(),
+    };
     let half_close = match fields
         .get("halfClose")
         .map(|at| findings.word(at, &HALF_CLOSE))
@@ -110,6 +111,7 @@ fn listener(
     into.all.push(Arc::new(Listener {
         name: name?,
         bind: bind?,
+        protocols,
         half_close,
         trusted_proxies,
         limits,
@@ -152,30 +154,43 @@ pub(crate) fn unique(
     names.insert(Arc::clone(name), place);
 }
 
-fn protocols(findings: &mut Findings<'_>, at: At<'_>) {
+fn protocols(findings: &mut Findings<'_>, at: At<'_>) -> Protocols {
+    let mut protocols = Protocols {
+        http1: false,
+        http2: false,
+    };
     let Some(items) = findings.list(at) else {
-        return;
+        return protocols;
     };
     let mut count = 0;
     for item in items {
-        findings.word(item, &PROTOCOLS);
         count += 1;
-        if count == 2 && is_http1(item.piece) {
-            let message = "\"http1\" stands here twice";
-            findings.problem(item.piece.place, message, "write [http1]");
+        let place = item.piece.place;
+        let is_there = match findings.word(item, &PROTOCOLS) {
+            Some("http1") => &mut protocols.http1,
+            Some(_) => &mut protocols.http2,
+            None => continue,
+        };
+        if std::mem::replace(is_there, true) {
+            let message = format!("{} stands here twice", shown(item.piece));
+            findings.problem(place, message, "remove one of them");
         }
     }
     if count == 0 {
         findings.problem(
             at.piece.place,
             "\"protocols\" is empty",
-            "write [http1], or remove it",
+            "write [http1, http2], or remove it",
         );
     }
+    protocols
 }
 
-fn is_http1(piece: &Piece) -> bool {
-    matches!(&piece.value, Value::Scalar(scalar) if scalar.text == "http1")
+fn shown(piece: &Piece) -> String {
+    match &piece.value {
+        Value::Scalar(scalar) => quoted(&scalar.text),
+        _ => String::new(),
+    }
 }
 
 fn limits(findings: &mut Findings<'_>, at: At<'_>) -> Option<ListenerLimits> {
@@ -208,6 +223,9 @@ fn limits(findings: &mut Findings<'_>, at: At<'_>) -> Option<ListenerLimits> {
     }
     if let Some(at) = fields.get("maxBodyBytes") {
         limits.max_body_bytes = findings.size_limit(at);
+    }
+    if let Some(at) = fields.get("maxConcurrentStreams") {
+        limits.max_concurrent_streams = findings.limit(at);
     }
     if let Some(at) = fields.get("maxConnectionAge") {
         limits.max_connection_age = findings.duration_limit(at);

@@ -6,7 +6,7 @@ use crate::config::keys::{
     CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, HALF_CLOSE, LISTENER, LISTENER_LIMITS,
     LISTENER_TLS, PROTOCOLS, ROOT, TLS_VERSION,
 };
-use crate::config::model::ListenerLimits;
+use crate::config::model::{ListenerLimits, Protocols};
 use crate::config::schema::shape::{
     Shape, duration, key, list, named, octets, one, size, some, whole, with_default, word,
 };
@@ -70,9 +70,9 @@ fn listener() -> Shape {
             key("bind", "An address and a port; 0.0.0.0 and [::] take all addresses.", one("Address")),
             with_default(
                 "protocols",
-                "What is spoken on it.",
+                "What is spoken on it; http2 by ALPN over TLS, by prior knowledge without.",
                 some(word(&PROTOCOLS)),
-                json!(["http1"]),
+                json!(Protocols::default().words()),
             ),
             with_default(
                 "halfClose",
@@ -150,6 +150,12 @@ fn limits() -> Shape {
                 "Of a request's body.",
                 one("Size"),
                 size(limits.max_body_bytes),
+            ),
+            with_default(
+                "maxConcurrentStreams",
+                "Requests of an HTTP/2 connection at once.",
+                one("Limit"),
+                limits.max_concurrent_streams.unwrap_or(0),
             ),
             time(
                 "maxConnectionAge",

@@ -1,6 +1,7 @@
 //! Calls of tonic's client to tonic's server, through fiel over HTTP/2 on both sides.
 
 use std::fs;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tonic::codegen::tokio_stream::{StreamExt as _, iter};
+use tonic::metadata::AsciiMetadataKey;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status};
 
@@ -86,7 +89,7 @@ fn a_unary_call_goes_through_with_its_metadata_both_ways() {
     );
     let line = fiel.wait_for_access_log(1).remove(0);
     assert_eq!(line["grpc_status"], 0, "{line}");
-    assert_eq!(line["protocol"], "HTTP/2", "{line}");
+    assert_eq!(line["protocol"], "HTTP/2.0", "{line}");
 }
 
 #[test]
@@ -164,19 +167,43 @@ fn a_status_comes_through_with_its_words_whether_messages_came_before_it_or_not(
     Scrape::wait_for(&fiel, &[(series, 2.0)]);
 }
 
+/// Takes streams, answers none, and tells how each was reset.
+async fn be_silent(listener: TcpListener, tell: mpsc::Sender<Reason>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let tell = tell.clone();
+        tokio::spawn(async move {
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                let tell = tell.clone();
+                tokio::spawn(async move {
+                    let reason = poll_fn(|cx| respond.poll_reset(cx)).await;
+                    tell.send(reason.unwrap()).await.unwrap();
+                    drop(request);
+                });
+            }
+        });
+    }
+}
+
 #[test]
-fn a_call_past_its_deadline_is_ended_on_both_sides() {
-    let server = GrpcServer::start("a");
-    // Set by the route, so that the client's own clock does not end it first.
-    let route = ["requestHeaders: { set: { grpc-timeout: 200m } }"];
-    let fiel = before_all(&[server.address()], &route);
-    with_client(&fiel, async |client| {
-        let status = client.unary("Trickle", "x").await.unwrap_err();
-        assert_ne!(status.code(), Code::Ok, "{status:?}");
-        let status = client.unary("Hang", "x").await.unwrap_err();
-        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+fn a_call_past_its_deadline_is_told_so_and_cancelled_at_its_endpoint() {
+    runtime().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = listener.local_addr().unwrap();
+        let (tell, mut told) = mpsc::channel(1);
+        tokio::spawn(be_silent(listener, tell));
+        // Set by the route, so that the client's own clock does not end it first.
+        let route = ["requestHeaders: { set: { grpc-timeout: 200m } }"];
+        let starting = move || before_all(&[endpoint], &route);
+        let fiel = tokio::task::spawn_blocking(starting).await.unwrap();
+
+        let client = GrpcClient::connect(fiel.address("web")).await;
+        let status = client.unary("Silence", "x").await.unwrap_err();
+
+        assert_refused(&status, Code::DeadlineExceeded, "504 Gateway Timeout");
+        assert_eq!(told.recv().await, Some(Reason::CANCEL));
     });
-    server.wait_for_cancellation();
 }
 
 #[test]
@@ -277,37 +304,17 @@ fn a_call_that_its_client_gives_up_is_given_up_at_its_server() {
     Scrape::wait_for(&fiel, &[(series, 1.0)]);
 }
 
-/// A server of HTTP/2 that refuses all streams.
-async fn refusing(listener: TcpListener) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        tokio::spawn(async move {
-            let mut connection = h2::server::handshake(stream).await.unwrap();
-            while let Some(Ok((_request, mut respond))) = connection.accept().await {
-                respond.send_reset(Reason::REFUSED_STREAM);
-            }
-        });
-    }
-}
-
 #[test]
-fn a_call_that_an_endpoint_refuses_goes_to_another() {
-    let server = GrpcServer::start("good");
-    runtime().block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let refuses = listener.local_addr().unwrap();
-        tokio::spawn(refusing(listener));
-        let address = server.address();
-        let fiel = tokio::task::spawn_blocking(move || {
-            before_all(&[refuses, address], &["retry: { on: [refusedStream] }"])
-        })
-        .await
-        .unwrap();
-        let client = GrpcClient::connect(fiel.address("web")).await;
+fn a_call_whose_endpoint_is_gone_goes_to_another() {
+    let (mut gone, good) = (GrpcServer::start("gone"), GrpcServer::start("good"));
+    let fiel = before(&[&gone, &good]);
+    gone.stop();
+    with_client(&fiel, async |client| {
         for _ in 0..4 {
             assert_eq!(client.unary("Name", "x").await.unwrap(), "good");
         }
     });
+    assert_eq!(good.calls("Name").len(), 4);
 }
 
 #[test]
@@ -376,4 +383,27 @@ fn a_call_over_http_1_reaches_an_endpoint_over_http_2_and_is_booked_by_its_trail
     assert_eq!(answer.body, b"\0\0\0\0\x01a", "{answer:?}");
     let line = fiel.wait_for_access_log(1).remove(0);
     assert_eq!(line["grpc_status"], 0, "{line}");
+}
+
+#[test]
+fn a_call_with_more_metadata_than_may_be_is_told_so_as_grpc_tells_it() {
+    let server = GrpcServer::start("a");
+    let fiel = Terms {
+        listener: &["limits: { maxHeaders: 20 }"],
+        pool: &["protocol: http2"],
+        ..Terms::default()
+    }
+    .before_all(&[server.address()]);
+    with_client(&fiel, async |client| {
+        let mut request = Request::new(iter([Bytes::from_static(b"x")]));
+        for number in 0..30 {
+            let name: AsciiMetadataKey = format!("x-{number}").parse().unwrap();
+            request.metadata_mut().insert(name, "a".parse().unwrap());
+        }
+        let status = client.call("Name", request).await.unwrap_err();
+        let words = "431 Request Header Fields Too Large";
+        assert_refused(&status, Code::ResourceExhausted, words);
+    });
+    let series = "fiel_grpc_responses_total{route=\"none\",pool=\"none\",grpc_status=\"8\"}";
+    Scrape::wait_for(&fiel, &[(series, 1.0)]);
 }

@@ -43,8 +43,8 @@ fn first_lines() -> Vec<Case> {
     }));
     cases.extend([
         refused(
-            "the preface of HTTP/2",
-            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "almost the preface of HTTP/2",
+            "PRI / HTTP/2.0\r\n\r\nSM\r\n\r\n",
             505,
             "version_unknown",
             "RFC 9113 §3.4",

@@ -136,13 +136,6 @@ impl GrpcServer {
             })
     }
 
-    /// Waits until a call of `Hang` was cancelled.
-    pub(crate) fn wait_for_cancellation(&self) {
-        self.state.wait_for("a cancelled call", |state| {
-            (state.cancelled > 0).then_some(())
-        });
-    }
-
     /// How many calls of `Hang` were cancelled.
     pub(crate) fn cancelled(&self) -> usize {
         self.state.read(|state| state.cancelled)

@@ -185,11 +185,22 @@ impl TlsClient {
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
         };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self {
             config: Arc::new(config),
             shown,
         }
+    }
+
+    /// The same, offering these protocols.
+    pub(crate) fn offering(&self, protocols: &[&str]) -> Self {
+        let mut offering = self.clone();
+        let config = Arc::make_mut(&mut offering.config);
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        offering
     }
 
     /// A connection for this name; its handshake is done.
@@ -302,6 +313,10 @@ impl Secure {
     /// Whether the session is one that was made before.
     pub(crate) fn is_resumed(&self) -> bool {
         self.session().handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    pub(crate) fn into_stream(self) -> StreamOwned<ClientConnection, TcpStream> {
+        self.0.into_inner()
     }
 
     pub(crate) fn stream(&mut self) -> &mut BufReader<StreamOwned<ClientConnection, TcpStream>> {

@@ -1,0 +1,19 @@
+//! A client's HTTP/2 connection: its streams served beside each other, its limits, its graceful end (RFC 9113).
+//!
+//! `task.rs` is the life of the connection, on the `h2` crate; `stream.rs` one stream with its request and `answer.rs` what
+//! is written to it. `admit.rs` makes a request's head one that can go on over HTTP/1, or refuses it. `pipe.rs` is the
+//! socket under `h2`, where octets are counted and `watch.rs` looks at the heads of frames, for the floods that `h2` has
+//! no limit for; `outlet.rs` bounds what waits to be written.
+//!
+//! Routing, endpoints and answers are those of HTTP/1: each stream asks a service of its own. CONNECT is refused as HTTP/1's
+//! is; `:protocol` (RFC 8441) is not offered, which is why a request with it is malformed.
+
+mod admit;
+mod answer;
+mod outlet;
+mod pipe;
+mod stream;
+mod task;
+mod watch;
+
+pub(super) use task::serve;

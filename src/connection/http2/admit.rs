@@ -1,0 +1,203 @@
+//! The head of a request of HTTP/2, made into one that can go on over HTTP/1: `:authority` in `Host`, its target a path, its
+//! cookies in one line (RFC 9113 §8).
+//!
+//! What would mean another thing there is refused. `h2` has seen to the fields of connections, to names and to lengths
+//! before; what a request asks for is looked at by those who look at it over HTTP/1.
+
+use http::header::{COOKIE, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Uri};
+
+use crate::config::model::ListenerLimits;
+use crate::error::Kind;
+
+/// Octets around a field in HTTP/1: the colon, the space, the end of the line.
+const AROUND: usize = 4;
+
+/// Why a request is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It breaks the rules, and its stream is reset (RFC 9113 §8.1.1).
+    Malformed,
+    /// It is answered with a failure of this kind.
+    Answered(Kind),
+}
+
+/// Makes a head fit, or refuses it.
+pub(super) fn admit(head: &mut Parts, limits: &ListenerLimits) -> Result<(), Refusal> {
+    let mut octets = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
+    for (name, value) in &head.headers {
+        // RFC 9113 §8.2.1: no value begins or ends with white space.
+        let value = value.as_bytes();
+        let edges = [value.first(), value.last()];
+        if edges
+            .iter()
+            .flatten()
+            .any(|octet| matches!(octet, b' ' | b'\t'))
+        {
+            return Err(Refusal::Malformed);
+        }
+        octets += name.as_str().len() + value.len() + AROUND;
+    }
+    let is_too_large = limits.max_header_bytes.is_some_and(|limit| octets > limit)
+        || limits
+            .max_headers
+            .is_some_and(|limit| head.headers.len() > limit);
+    if is_too_large {
+        return Err(Refusal::Answered(Kind::HeadersTooLarge));
+    }
+    adopt_authority(head)?;
+    join_cookies(&mut head.headers);
+    Ok(())
+}
+
+/// Puts `:authority` into `Host`, where one of them must be and both must say the same (RFC 9113 §8.3.1), and leaves a
+/// target in the form in which HTTP/1 asks endpoints.
+fn adopt_authority(head: &mut Parts) -> Result<(), Refusal> {
+    if head
+        .uri
+        .scheme_str()
+        .is_some_and(|scheme| scheme != "http" && scheme != "https")
+    {
+        return Err(Refusal::Malformed);
+    }
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (host, other) = (hosts.next(), hosts.next());
+    let Some(authority) = head.uri.authority() else {
+        return match (host, other) {
+            (Some(_), None) => Ok(()),
+            (None, _) | (Some(_), Some(_)) => Err(Refusal::Malformed),
+        };
+    };
+    let says_other = host.is_some_and(|host| {
+        !host
+            .as_bytes()
+            .eq_ignore_ascii_case(authority.as_str().as_bytes())
+    });
+    if says_other || other.is_some() {
+        return Err(Refusal::Malformed);
+    }
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Refusal::Malformed)?;
+    head.headers.insert(HOST, host);
+    // CONNECT has no path, and is refused by its method.
+    if let Some(target) = head.uri.path_and_query().cloned() {
+        head.uri = Uri::from(target);
+    }
+    Ok(())
+}
+
+/// Joins cookies that came in pieces, which only HTTP/2 allows (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut whole = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        whole.extend_from_slice(b"; ");
+        whole.extend_from_slice(crumb.as_bytes());
+    }
+    // Values joined by what a value may have are one.
+    if let Ok(whole) = HeaderValue::from_maybe_shared(bytes::Bytes::from(whole)) {
+        headers.insert(COOKIE, whole);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request, Version};
+
+    use super::*;
+
+    fn limits() -> ListenerLimits {
+        ListenerLimits::default()
+    }
+
+    fn head(uri: &str, fields: &[(&'static str, &str)]) -> Parts {
+        let mut request = Request::builder().version(Version::HTTP_2).uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn admitted(uri: &str, fields: &[(&'static str, &str)]) -> Result<Parts, Refusal> {
+        let mut head = head(uri, fields);
+        admit(&mut head, &limits()).map(|()| head)
+    }
+
+    #[test]
+    fn the_authority_becomes_the_host_and_the_target_a_path() {
+        let head = admitted("https://a.example:8443/x?y=1", &[]).unwrap();
+        assert_eq!(head.headers[HOST], "a.example:8443");
+        assert_eq!(head.uri, "/x?y=1");
+        let head = admitted("http://a.example/", &[("host", "A.example")]).unwrap();
+        assert_eq!(head.headers[HOST], "a.example");
+    }
+
+    #[test]
+    fn a_host_alone_will_do() {
+        let head = admitted("/x", &[("host", "a.example")]).unwrap();
+        assert_eq!(
+            (&head.headers[HOST], head.uri.path()),
+            (&HeaderValue::from_static("a.example"), "/x")
+        );
+    }
+
+    #[test]
+    fn hosts_that_contradict_or_are_missing_are_malformed() {
+        let both = [("host", "a.example"), ("host", "a.example")];
+        for (uri, fields) in [
+            ("http://a.example/", &[("host", "b.example")][..]),
+            ("http://a.example/", &[("host", "a.example:80")]),
+            ("http://a.example/", &both),
+            ("/", &both),
+            ("/", &[]),
+            ("ftp://a.example/", &[]),
+        ] {
+            assert_eq!(
+                admitted(uri, fields).unwrap_err(),
+                Refusal::Malformed,
+                "{uri} {fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_method_without_a_path_keeps_its_target() {
+        let mut head = head("a.example:443", &[]);
+        head.method = Method::CONNECT;
+        assert_eq!(admit(&mut head, &limits()), Ok(()));
+        assert!(head.uri.path_and_query().is_none());
+    }
+
+    #[test]
+    fn cookies_in_pieces_are_joined() {
+        let fields = [
+            ("cookie", "a=b"),
+            ("x", "1"),
+            ("cookie", "c=d"),
+            ("cookie", "e=f"),
+        ];
+        let head = admitted("http://a.example/", &fields).unwrap();
+        let cookies: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=b; c=d; e=f"]);
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_malformed() {
+        for value in [" a", "a ", "\ta", "a\t"] {
+            let refused = admitted("http://a.example/", &[("x", value)]).unwrap_err();
+            assert_eq!(refused, Refusal::Malformed, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_for_http_1_is_too_large_here() {
+        let too_large = Err(Refusal::Answered(Kind::HeadersTooLarge));
+        let mut large = head("http://a.example/", &[("x", &"a".repeat(32 << 10))]);
+        assert_eq!(admit(&mut large, &limits()), too_large);
+        let mut many = head("http://a.example/", &[("x", "1"); 101]);
+        assert_eq!(admit(&mut many, &limits()), too_large);
+    }
+}

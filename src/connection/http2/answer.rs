@@ -1,0 +1,222 @@
+//! What is written to a stream: the head of an answer without what only HTTP/1 has, its body as far as the client's windows and
+//! its connection take it, its end.
+//!
+//! A body that breaks off, or is shorter than was announced, never ends its stream as a whole one does.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::SendStream;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http_body::Body;
+use hyper::ext::ReasonPhrase;
+
+use crate::clock::{self, Clock};
+use crate::connection::http2::outlet::Outlet;
+use crate::request::context::Client;
+
+/// Octets that are handed over at once, so that streams take turns.
+const PIECE: usize = 64 << 10;
+
+/// Fields that HTTP/2 has no use for (RFC 9113 §8.2.2).
+static OF_CONNECTIONS: [HeaderName; 5] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// How the writing of an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Whole,
+    /// Its body broke off.
+    Broken,
+    /// The client has reset the stream, or its connection is gone.
+    Left,
+    /// The client has let it lie for too long.
+    Unread,
+}
+
+/// A body on its way, and how much of it was announced and is to come.
+pub(super) struct Outgoing<B> {
+    body: B,
+    left: Option<u64>,
+}
+
+/// Makes the head of an answer one of HTTP/2; tells what is to follow it, if anything is.
+pub(super) fn begin<B: Body>(
+    parts: &mut Parts,
+    body: B,
+    method: &Method,
+    date: impl FnOnce() -> HeaderValue,
+) -> Option<Outgoing<B>> {
+    parts.version = Version::HTTP_2;
+    parts.extensions.remove::<ReasonPhrase>();
+    for name in &OF_CONNECTIONS {
+        parts.headers.remove(name);
+    }
+    parts.headers.entry(DATE).or_insert_with(date);
+    let status = parts.status;
+    let is_silent = *method == Method::HEAD
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED;
+    let length = body.size_hint().exact();
+    if is_silent {
+        // RFC 9110 §9.3.2: what a GET would be told of its length.
+        if let (Some(octets @ 1..), true) = (length, *method == Method::HEAD) {
+            let length = parts.headers.entry(CONTENT_LENGTH);
+            length.or_insert_with(|| HeaderValue::from(octets));
+        }
+        return None;
+    }
+    if let Some(octets) = length {
+        parts
+            .headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(octets));
+    }
+    let left = length.or_else(|| announced(&parts.headers));
+    let is_over = body.is_end_stream() && matches!(left, None | Some(0));
+    (!is_over).then_some(Outgoing { body, left })
+}
+
+fn announced(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(CONTENT_LENGTH)?;
+    std::str::from_utf8(value.as_bytes()).ok()?.parse().ok()
+}
+
+/// Writes a body to its end.
+pub(super) async fn write<B>(
+    stream: SendStream<Bytes>,
+    outgoing: Outgoing<B>,
+    client: &Client,
+    outlet: &Outlet,
+) -> Ending
+where
+    B: Body<Data = Bytes>,
+{
+    let mut body = pin!(outgoing.body);
+    let mut writing = Writing {
+        stream,
+        client,
+        outlet,
+        piece: Bytes::new(),
+        left: outgoing.left,
+    };
+    let ending = poll_fn(|cx| writing.poll(body.as_mut(), cx)).await;
+    client.clocks.stop(Clock::Write);
+    ending
+}
+
+struct Writing<'a> {
+    stream: SendStream<Bytes>,
+    client: &'a Client,
+    outlet: &'a Outlet,
+    /// What waits for room.
+    piece: Bytes,
+    /// Octets that the body still owes, where that is known.
+    left: Option<u64>,
+}
+
+impl Writing<'_> {
+    fn poll<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Ending>
+    where
+        B: Body<Data = Bytes>,
+    {
+        loop {
+            if !self.piece.is_empty() {
+                match self.hand_over(body.is_end_stream(), cx) {
+                    Poll::Ready(Some(ending)) => return Poll::Ready(ending),
+                    Poll::Ready(None) => continue,
+                    Poll::Pending => return self.stall(cx),
+                }
+            }
+            let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
+                return self.wait(cx);
+            };
+            let frame = match frame {
+                None => return Poll::Ready(self.end(None)),
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return Poll::Ready(Ending::Broken),
+            };
+            match frame.into_data() {
+                Ok(data) => {
+                    if let Some(left) = &mut self.left {
+                        let Some(rest) = left.checked_sub(data.len() as u64) else {
+                            // More than was announced.
+                            return Poll::Ready(Ending::Broken);
+                        };
+                        *left = rest;
+                    }
+                    self.piece = data;
+                }
+                Err(frame) => return Poll::Ready(self.end(frame.into_trailers().ok())),
+            }
+        }
+    }
+
+    /// Hands over as much as there is room for; tells the end, where that was all.
+    fn hand_over(&mut self, is_last: bool, cx: &mut Context<'_>) -> Poll<Option<Ending>> {
+        ready!(self.outlet.poll_room(cx));
+        self.stream.reserve_capacity(self.piece.len().min(PIECE));
+        let mut room = self.stream.capacity();
+        if room == 0 {
+            room = match ready!(self.stream.poll_capacity(cx)) {
+                Some(Ok(octets)) => octets,
+                Some(Err(_)) | None => return Poll::Ready(Some(Ending::Left)),
+            };
+        }
+        let data = self.piece.split_to(room.min(self.piece.len()));
+        let is_last = is_last && self.piece.is_empty() && self.owes_nothing();
+        self.outlet.hand(data.len());
+        self.client.clocks.stop(Clock::Write);
+        Poll::Ready(match self.stream.send_data(data, is_last) {
+            Ok(()) => is_last.then_some(Ending::Whole),
+            Err(_) => Some(Ending::Left),
+        })
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Ending {
+        if !self.owes_nothing() {
+            return Ending::Broken;
+        }
+        let ended = match trailers.filter(|trailers| !trailers.is_empty()) {
+            Some(trailers) => self.stream.send_trailers(trailers),
+            None => self.stream.send_data(Bytes::new(), true),
+        };
+        ended.map_or(Ending::Left, |()| Ending::Whole)
+    }
+
+    fn owes_nothing(&self) -> bool {
+        matches!(self.left, None | Some(0))
+    }
+
+    /// The client takes nothing.
+    fn stall(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let clocks = &self.client.clocks;
+        // Bodies look at the last two when they are asked, which they are not while nothing can be written.
+        if [Clock::Write, Clock::Total, Clock::Body]
+            .iter()
+            .any(|clock| clocks.rang(*clock))
+        {
+            return Poll::Ready(Ending::Unread);
+        }
+        if !clocks.runs(Clock::Write) {
+            clocks.start(Clock::Write, clock::now(), self.client.write_limit.get());
+        }
+        self.wait(cx)
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        if self.stream.poll_reset(cx).is_ready() {
+            return Poll::Ready(Ending::Left);
+        }
+        self.client.clocks.arm(cx);
+        Poll::Pending
+    }
+}

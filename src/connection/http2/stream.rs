@@ -1,0 +1,168 @@
+//! One stream: its request asked for, its answer written, in a task of its own.
+//!
+//! The stream is watched meanwhile: one that its client resets, or whose connection ends, drops what is under way, which cancels
+//! at the endpoint. What belongs to all streams is in `task.rs`.
+
+use std::error::Error as StdError;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use tower::Service;
+
+use crate::body::RequestBody;
+use crate::connection::edge::{Edge, Serving};
+use crate::connection::http2::admit::{Refusal, admit};
+use crate::connection::http2::answer::{self, Ending};
+use crate::connection::http2::outlet::Outlet;
+use crate::connection::panics::ask;
+use crate::error::Kind;
+use crate::header::expect::is_continue;
+use crate::header::present::Present;
+use crate::request::asked;
+use crate::request::context::{Client, Voice, WorkerContext};
+use crate::request::{CLIENT_LEFT, answer_to_failure, book_unread};
+use crate::wire::{Continue, Inflow};
+
+/// What the streams of a connection have in common.
+pub(super) struct Shared {
+    pub(super) edge: Rc<Edge>,
+    pub(super) outlet: Outlet,
+    pub(super) context: Rc<WorkerContext>,
+}
+
+/// A stream that a client has opened.
+pub(super) struct Opened {
+    pub(super) client: Rc<Client>,
+    pub(super) request: Request<RecvStream>,
+    pub(super) respond: SendResponse<Bytes>,
+    pub(super) shared: Rc<Shared>,
+}
+
+/// Serves a stream to its end.
+pub(super) async fn serve<S, B>(opened: Opened, service: S)
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let Opened {
+        client,
+        request,
+        mut respond,
+        shared,
+    } = opened;
+    if poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await {
+        // It has been taken back before anything was done for it.
+        return;
+    }
+    client.speaks_through(Voice::Kept(Vec::new()));
+    client.tells_flush.set(true);
+    let (mut head, incoming) = request.into_parts();
+    let method = head.method.clone();
+    match admit(&mut head, &client.listener.limits) {
+        Ok(()) => {}
+        Err(Refusal::Malformed) => {
+            book_unread(&shared.context, &client, Kind::MalformedRequest);
+            return respond.send_reset(Reason::PROTOCOL_ERROR);
+        }
+        Err(Refusal::Answered(kind)) => {
+            client.reached.set(false);
+            let present = Present::of(&head.headers);
+            client.dialect.set(asked::dialect(&head.headers, present));
+            let answer = answer_to_failure(&shared.context, &client, kind);
+            return finish(respond, answer, &method, &client, &shared).await;
+        }
+    }
+    let held = is_continue(&head.headers).then(Rc::<Continue>::default);
+    let length = head.headers.get(CONTENT_LENGTH).and_then(length);
+    let inflow = Inflow::new(incoming, length, held.clone());
+    let request = Request::from_parts(head, RequestBody::inflow(inflow));
+
+    let answer = {
+        let serving = Serving::begin(&shared.edge, &client);
+        let mut answering = pin!(ask(service, request, serving, &shared.context));
+        poll_fn(|cx| {
+            let polled = answering.as_mut().poll(cx);
+            speak(&client, held.as_deref(), &mut respond, cx);
+            if let Poll::Ready(answer) = polled {
+                return Poll::Ready(Some(answer));
+            }
+            if respond.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            client.clocks.arm(cx);
+            Poll::Pending
+        })
+        .await
+    };
+    match answer {
+        // Nobody is there to read it.
+        Some(answer) if answer.status() == CLIENT_LEFT => respond.send_reset(Reason::CANCEL),
+        // Nobody has asked for that, nor could.
+        Some(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+        }
+        Some(answer) => finish(respond, answer, &method, &client, &shared).await,
+        None => {}
+    }
+}
+
+/// Passes on what the endpoint has said before its answer, and the 100 that lets a body come.
+fn speak(
+    client: &Client,
+    held: Option<&Continue>,
+    respond: &mut SendResponse<Bytes>,
+    cx: &Context<'_>,
+) {
+    if held.is_some_and(|held| held.take(cx)) {
+        let mut go_on = Response::new(());
+        *go_on.status_mut() = StatusCode::CONTINUE;
+        // A stream that was reset is found out where its answer is awaited; so below.
+        respond.send_informational(go_on).ok();
+    }
+    for interim in client.take_interims() {
+        respond.send_informational(interim).ok();
+    }
+}
+
+/// Writes an answer.
+async fn finish<B>(
+    mut respond: SendResponse<Bytes>,
+    answer: Response<B>,
+    method: &Method,
+    client: &Rc<Client>,
+    shared: &Rc<Shared>,
+) where
+    B: Body<Data = Bytes>,
+{
+    // What waits for the socket is owed by all; how long a client may take for that is the last route's word.
+    let patience = client.write_limit.get();
+    shared.edge.client.write_limit.set(patience);
+    let (mut parts, body) = answer.into_parts();
+    let body = answer::begin(&mut parts, body, method, || shared.context.date());
+    let head = Response::from_parts(parts, ());
+    let Ok(stream) = respond.send_response(head, body.is_none()) else {
+        // It has been reset. What is no head for `h2` is no answer either.
+        return respond.send_reset(Reason::INTERNAL_ERROR);
+    };
+    let Some(body) = body else { return };
+    match answer::write(stream, body, client, &shared.outlet).await {
+        Ending::Whole | Ending::Left => {}
+        // Its end must not be taken for the body's.
+        Ending::Broken => respond.send_reset(Reason::INTERNAL_ERROR),
+        Ending::Unread => respond.send_reset(Reason::CANCEL),
+    }
+}
+
+fn length(value: &HeaderValue) -> Option<u64> {
+    std::str::from_utf8(value.as_bytes()).ok()?.parse().ok()
+}

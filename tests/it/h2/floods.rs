@@ -1,0 +1,313 @@
+//! Floods of every known kind: the connection is told why and closed, memory stays where it is, others go on.
+
+use crate::support::frames::{
+    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, HEADERS, PING,
+    PRIORITY, PROTOCOL_ERROR, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, ask, block, get, literal,
+};
+use crate::support::terms::before;
+use crate::support::{Behaviour, Endpoint, Fiel, Scrape};
+
+use super::{app, assert_unharmed, wait_for_aborts};
+
+/// Sends what `next` makes until the connection has ended, or so often; gives back the code of its GOAWAY.
+fn flood(raw: &mut Raw, count: u32, mut next: impl FnMut(u32) -> Vec<u8>) -> Option<u32> {
+    let mut number = 0;
+    while number < count {
+        let batch: Vec<u8> = (number..number + 50).flat_map(&mut next).collect();
+        number += 50;
+        if !raw.try_write(&batch) {
+            break;
+        }
+    }
+    raw.goaway()
+}
+
+/// The octets of a flood, by number.
+type Next = fn(u32) -> Vec<u8>;
+
+struct Flooded {
+    endpoint: Endpoint,
+    fiel: Fiel,
+    other: Raw,
+    raw: Raw,
+}
+
+impl Flooded {
+    fn start() -> Self {
+        let endpoint = Endpoint::start("app");
+        let fiel = before(&endpoint);
+        let mut other = Raw::connect(fiel.address("web"));
+        other.request(1, &get("/", &[]));
+        assert_eq!(other.outcome(1), app());
+        let raw = Raw::connect(fiel.address("web"));
+        Self {
+            endpoint,
+            fiel,
+            other,
+            raw,
+        }
+    }
+
+    fn assert_over(mut self, reason: &str) {
+        wait_for_aborts(&self.fiel, reason, 1.0);
+        assert_unharmed(&self.fiel, &mut self.other, 3);
+        let resident = Scrape::of(&self.fiel)
+            .value("process_resident_memory_bytes")
+            .unwrap();
+        assert!(resident < 150e6, "{resident}");
+    }
+}
+
+#[test]
+fn frames_that_bring_nothing() {
+    let kinds: [(&str, Next); 5] = [
+        ("ping_flood", |_| Frame::octets(PING, 0, 0, &[0; 8])),
+        ("settings_flood", |number| {
+            let window = (number % 2 * 60_000 + 5000).to_be_bytes();
+            Frame::octets(SETTINGS, 0, 0, &[&[0, 4][..], &window].concat())
+        }),
+        ("priority_flood", |number| {
+            Frame::octets(PRIORITY, 0, 2 * number + 1, &[0, 0, 0, 0, 9])
+        }),
+        ("window_flood", |_| {
+            Frame::octets(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])
+        }),
+        ("other_flood", |_| Frame::octets(0xfa, 0, 0, &[])),
+    ];
+    for (reason, next) in kinds {
+        let mut flooded = Flooded::start();
+        let code = flood(&mut flooded.raw, 20_000, next);
+        assert!(
+            matches!(code, Some(ENHANCE_YOUR_CALM) | None),
+            "{reason}: {code:?}"
+        );
+        flooded.assert_over(reason);
+    }
+}
+
+#[test]
+fn a_flood_is_told_why_it_is_cut_off() {
+    let mut flooded = Flooded::start();
+    // Just beyond what is let pass, so that nothing is left unread that could lose the answer.
+    let pings = Frame::octets(PING, 0, 0, &[0; 8]).repeat(1025);
+    flooded.raw.write(&pings);
+    assert_eq!(flooded.raw.goaway(), Some(ENHANCE_YOUR_CALM));
+    flooded.fiel.wait_for_log("ping_flood");
+    flooded.assert_over("ping_flood");
+}
+
+#[test]
+fn empty_data() {
+    let mut flooded = Flooded::start();
+    flooded.raw.begin(1, &ask("POST", "/", &[]));
+    let code = flood(&mut flooded.raw, 20_000, |_| Frame::octets(DATA, 0, 1, &[]));
+    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    let scrape = Scrape::of(&flooded.fiel);
+    assert!(
+        scrape.text().contains("fiel_http2_aborts_total{"),
+        "{}",
+        scrape.text()
+    );
+    assert_unharmed(&flooded.fiel, &mut flooded.other, 3);
+}
+
+#[test]
+fn empty_header_blocks() {
+    let mut flooded = Flooded::start();
+    let code = flood(&mut flooded.raw, 20_000, |number| {
+        Frame::octets(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &[])
+    });
+    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    let scrape = Scrape::of(&flooded.fiel);
+    assert!(
+        scrape.text().contains("fiel_http2_aborts_total{"),
+        "{}",
+        scrape.text()
+    );
+    assert_eq!(flooded.endpoint.requests().len(), 1);
+    assert_unharmed(&flooded.fiel, &mut flooded.other, 3);
+}
+
+#[test]
+fn rapid_reset() {
+    let endpoint = Endpoint::behaving("app", Behaviour::stall());
+    let fiel = before(&endpoint);
+    let mut raw = Raw::connect(fiel.address("web"));
+    let code = flood(&mut raw, 50_000, |number| {
+        let id = 2 * number + 1;
+        let open = Frame::octets(HEADERS, END_HEADERS | END_STREAM, id, &get("/", &[]));
+        [
+            open,
+            Frame::octets(RST_STREAM, 0, id, &CANCEL.to_be_bytes()),
+        ]
+        .concat()
+    });
+    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    let scrape = Scrape::of(&fiel);
+    assert!(
+        scrape.text().contains("fiel_http2_aborts_total{"),
+        "{}",
+        scrape.text()
+    );
+    // Nothing of it is left at the endpoint.
+    crate::support::wait::eventually("all to be cancelled", || {
+        (endpoint.open_connections() == 0).then_some(())
+    });
+    endpoint.behave(Behaviour::name());
+    let mut other = Raw::connect(fiel.address("web"));
+    assert_unharmed(&fiel, &mut other, 1);
+}
+
+#[test]
+fn rapid_reset_at_a_walking_pace() {
+    let endpoint = Endpoint::behaving("app", Behaviour::stall());
+    let fiel = before(&endpoint);
+    let mut raw = Raw::connect(fiel.address("web"));
+    // Each stream is looked at before it is reset: a PING comes back in between.
+    let mut resets = 0;
+    for number in 0..3000 {
+        let id = 2 * number + 1;
+        let open = Frame::octets(HEADERS, END_HEADERS | END_STREAM, id, &get("/", &[]));
+        let ping = Frame::octets(PING, 0, 0, &[0; 8]);
+        if !raw.try_write(&[open, ping].concat())
+            || raw.frame_of(|frame| frame.kind == PING).is_none()
+        {
+            break;
+        }
+        if !raw.try_write(&Frame::octets(RST_STREAM, 0, id, &CANCEL.to_be_bytes())) {
+            break;
+        }
+        resets += 1;
+    }
+    assert!(resets < 3000, "nobody minded");
+    let scrape = Scrape::of(&fiel);
+    assert!(scrape.text().contains("_flood\"} 1"), "{}", scrape.text());
+}
+
+#[test]
+fn made_you_reset() {
+    let endpoint = Endpoint::behaving("app", Behaviour::stall());
+    let fiel = before(&endpoint);
+    let mut raw = Raw::connect(fiel.address("web"));
+    // CVE-2025-8671: each stream is made to be reset by the server.
+    let code = flood(&mut raw, 20_000, |number| {
+        let id = 2 * number + 1;
+        let open = Frame::octets(HEADERS, END_HEADERS, id, &ask("POST", "/", &[]));
+        [open, Frame::octets(WINDOW_UPDATE, 0, id, &[0; 4])].concat()
+    });
+    assert!(
+        matches!(code, Some(ENHANCE_YOUR_CALM | PROTOCOL_ERROR) | None),
+        "{code:?}"
+    );
+    let scrape = Scrape::of(&fiel);
+    assert!(
+        scrape.text().contains("fiel_http2_aborts_total{"),
+        "{}",
+        scrape.text()
+    );
+    endpoint.behave(Behaviour::name());
+    let mut other = Raw::connect(fiel.address("web"));
+    assert_unharmed(&fiel, &mut other, 1);
+}
+
+#[test]
+fn continuations_without_end() {
+    let mut flooded = Flooded::start();
+    flooded.raw.send(HEADERS, END_STREAM, 1, &get("/", &[]));
+    let code = flood(&mut flooded.raw, 20_000, |_| {
+        Frame::octets(CONTINUATION, 0, 1, &literal(b"x", b"y"))
+    });
+    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    flooded.assert_over("calm");
+}
+
+#[test]
+fn a_bomb_of_references() {
+    let mut flooded = Flooded::start();
+    // A large cookie put into the table (RFC 7541 §6.2.1), and referred to by one octet each.
+    let mut bomb = block(&[
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "test"),
+        (":path", "/"),
+    ]);
+    let mut kept = literal(b"cookie", "a".repeat(3800).as_bytes());
+    kept[0] = 0x40;
+    bomb.extend(kept);
+    bomb.extend([0xbe].repeat(10_000));
+    flooded.raw.request(1, &bomb);
+    assert_eq!(flooded.raw.goaway(), Some(ENHANCE_YOUR_CALM));
+    flooded.assert_over("calm");
+}
+
+#[test]
+fn a_bomb_of_crumbs_is_too_large() {
+    let mut flooded = Flooded::start();
+    // One octet each: far more fields than octets (CVE-2026-47774).
+    let mut bomb = block(&[
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "test"),
+        (":path", "/"),
+    ]);
+    let mut kept = literal(b"cookie", b"");
+    kept[0] = 0x40;
+    bomb.extend(kept);
+    bomb.extend([0xbe].repeat(1500));
+    flooded.raw.request(1, &bomb);
+    let came = flooded.raw.outcome(1);
+    assert!(
+        matches!(came, crate::support::frames::Came::Answer(431, _)),
+        "{came:?}"
+    );
+    assert_eq!(flooded.endpoint.requests().len(), 1);
+    assert_unharmed(&flooded.fiel, &mut flooded.other, 3);
+}
+
+#[test]
+fn answers_in_windows_of_an_octet() {
+    let body = "x".repeat(100_000);
+    let mut flooded = Flooded::start();
+    flooded.endpoint.behave_at(
+        "/large",
+        Behaviour::bytes(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )),
+    );
+    let mut raw = Raw::with(flooded.fiel.address("web"), &[(4, 0)]);
+    raw.request(1, &get("/large", &[]));
+    let code = flood(&mut raw, 20_000, |_| {
+        Frame::octets(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])
+    });
+    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    wait_for_aborts(&flooded.fiel, "window_flood", 1.0);
+    assert_unharmed(&flooded.fiel, &mut flooded.other, 3);
+}
+
+#[test]
+fn a_busy_connection_does_not_starve_others() {
+    let endpoint = Endpoint::start("app");
+    let fiel = before(&endpoint);
+    let mut busy = Raw::connect(fiel.address("web"));
+    let mut other = Raw::connect(fiel.address("web"));
+    let batch: Vec<u8> = (0..2000)
+        .flat_map(|number| {
+            Frame::octets(
+                HEADERS,
+                END_HEADERS | END_STREAM,
+                2 * number + 1,
+                &get("/", &[]),
+            )
+        })
+        .collect();
+    let writer = std::thread::spawn(move || {
+        busy.try_write(&batch);
+        busy
+    });
+    for number in 0..20 {
+        other.request(2 * number + 1, &get("/", &[]));
+        assert_eq!(other.outcome(2 * number + 1), app());
+    }
+    drop(writer.join().unwrap());
+}
