@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use fiel::change::EndpointKey;
-use fiel::config::model::{Probe, ProbeAction};
+use fiel::config::model::{Probe, ProbeAction, ProbeScheme};
 use fiel::endpoint::{Endpoint, State};
 use fiel::probe::{Counts, Plan, ProbeResult, Prober, Target};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -114,7 +114,7 @@ fn target(number: u16, port: u16) -> Target {
     let address = SocketAddr::from(([127, 1, high, low], port));
     let key = EndpointKey {
         pool: "shop".into(),
-        address,
+        address: address.into(),
     };
     let endpoint = Endpoint::new(key, State::Unready, 1, SystemTime::now());
     let probe = Probe {
@@ -123,6 +123,7 @@ fn target(number: u16, port: u16) -> Target {
             port: None,
             path: "/ready".into(),
             headers: Vec::new(),
+            scheme: ProbeScheme::Http,
         },
         initial_delay: Duration::ZERO,
         period: PERIOD,
@@ -135,6 +136,8 @@ fn target(number: u16, port: u16) -> Target {
         startup: None,
         readiness: Some(Arc::new(probe)),
         liveness: None,
+        secure: None,
+        proxy_protocol: None,
     }
 }
 

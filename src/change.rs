@@ -3,11 +3,13 @@
 //! Probes, the admin address, signals and the file watcher never write what workers read. They send one of these, and
 //! `control` alone builds and publishes what follows from it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+use crate::location::Location;
 
 /// Which endpoint of which pool; stays the same over reloads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +17,7 @@ pub struct EndpointKey {
     /// The name of the pool.
     pub pool: Arc<str>,
     /// Where the endpoint answers.
-    pub address: SocketAddr,
+    pub address: Location,
 }
 
 /// A fact for `control`.

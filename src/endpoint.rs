@@ -8,12 +8,12 @@ pub mod liveness;
 pub mod load;
 pub mod state;
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::change::{EndpointKey, ProbeKind};
+use crate::location::Location;
 
 pub use load::InFlight;
 pub use state::{Health, Held, Probes, State};
@@ -82,8 +82,8 @@ impl Endpoint {
 
     /// Where it answers.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.key.address
+    pub fn address(&self) -> &Location {
+        &self.key.address
     }
 
     /// Its address as text, made once.

@@ -62,6 +62,12 @@ pub enum Kind {
     ConnectFailed,
     /// The connection was not made within `connect.timeout`.
     ConnectTimeout,
+    /// The endpoint's certificate is not one to believe.
+    TlsCertificate,
+    /// The endpoint speaks no TLS, or not as it should.
+    TlsProtocol,
+    /// The endpoint refused the TLS session and said why.
+    TlsAlert,
     /// The endpoint closed or reset the connection before any octet of a response.
     Reset,
     /// The endpoint's answer breaks the grammar of RFC 9112, or was not asked for.
@@ -166,6 +172,9 @@ impl Kind {
             | Self::ConnectRefused
             | Self::ConnectFailed
             | Self::ConnectTimeout
+            | Self::TlsCertificate
+            | Self::TlsProtocol
+            | Self::TlsAlert
             | Self::Reset
             | Self::MalformedResponse
             | Self::EndpointDead
@@ -200,6 +209,9 @@ impl Kind {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::TlsCertificate => "tls_certificate",
+            Self::TlsProtocol => "tls_protocol",
+            Self::TlsAlert => "tls_alert",
             Self::Reset => "reset",
             Self::MalformedResponse => "malformed_response",
             Self::EndpointDead => "endpoint_dead",

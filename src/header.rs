@@ -18,6 +18,7 @@ pub mod keep_alive;
 pub(crate) mod list;
 pub mod network;
 pub mod present;
+pub mod proxy_protocol;
 pub(crate) mod spare;
 pub mod trailer;
 pub mod via;

@@ -39,6 +39,7 @@ pub mod grpc;
 pub mod header;
 mod listener;
 pub mod local;
+pub mod location;
 pub mod log;
 pub mod metrics;
 pub mod phase;

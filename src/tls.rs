@@ -1,8 +1,9 @@
-//! TLS towards clients, as far as it is decided before a connection: certificates and keys, which of them a name gets, who
-//! may come in with a certificate of its own, session tickets.
+//! TLS towards clients and endpoints, as far as it is decided before a connection: certificates and keys, which of them a
+//! name gets, who may come in with a certificate of its own, session tickets; whom endpoints must prove to be.
 //!
 //! ```text
 //! files --certificate, client_auth--> Spec (part of the configuration) --server, tickets--> Server (of a listener)
+//! files --certificate, trust--> Upstream (part of the configuration, of a pool)
 //! ```
 //!
 //! - A [`Spec`] is what `listeners[].tls` says **with what the files held**: two are equal when both are. So a reload finds
@@ -13,12 +14,15 @@
 //! - [`Tickets`] has one ticketer for each client-auth policy (mode, authorities, revocations), because a resumed session
 //!   brings its client's certificate along unverified: a ticket of another policy must mean nothing here (CVE-2025-23419).
 //!   There is no session store. Ticket keys rotate every six hours, a ticket is good for twelve, reloads keep them.
+//! - An [`Upstream`] is what a pool's connections to its endpoints are secured by. It is compared as a [`Spec`] is, and
+//!   remembers sessions, so that who believes others, or shows another certificate, resumes none of them.
 //! - [`Identity`] is who a client has proved to be, as routes match it and as endpoints are told.
 //!
 //! Versions are 1.2 and 1.3, with X25519MLKEM768 preferred. What is offered by ALPN are the listener's `protocols`, `h2`
-//! first. There is no early data (RFC 8446 §8): a request could be replayed.
+//! first, and towards endpoints the pool's `protocol`. There is no early data (RFC 8446 §8): a request could be replayed.
 //!
-//! Not here: sockets, handshakes and their limits (`connection/handshake.rs`), the stream (`wire/stream.rs`), who watches
+//! Not here: sockets, handshakes and their limits (`connection/handshake.rs`, `dial.rs`), the streams (`wire/stream.rs`,
+//! `dial/stream.rs`), who watches
 //! the files (`control/watch.rs`).
 
 mod certificate;
@@ -26,15 +30,22 @@ mod client_auth;
 mod fault;
 mod identity;
 mod names;
+mod secure;
 mod server;
 mod spec;
 mod subject;
 mod tickets;
+mod trust;
+mod upstream;
+mod versions;
 
 pub use certificate::Certificate;
 pub use client_auth::{ClientAuth, Mode};
 pub use fault::{Fault, Part};
 pub use identity::{Identity, San};
+pub use secure::Secure;
 pub use server::{Protocol, Server};
 pub use spec::{MinVersion, Spec};
 pub use tickets::Tickets;
+pub use trust::{Authorities, Trust};
+pub use upstream::{Terms, Upstream, server_name};

@@ -5,9 +5,11 @@
 
 mod answer;
 mod attempt;
+mod connect;
 mod idle;
 mod io;
 mod line;
+mod opening;
 mod outbound;
 mod switched;
 

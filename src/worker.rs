@@ -20,6 +20,7 @@ use crate::body::RequestBody;
 use crate::config::model::Listener;
 use crate::connection::{Accepted, Edge, Handshakes, Registry, serve};
 use crate::header::forwarded::Scheme;
+use crate::header::proxy_protocol::Origin;
 use crate::listener::{Accepting, Handed, Place, Terms};
 use crate::metrics::{Metrics, WorkerId};
 use crate::phase::{Heartbeats, Phase, Stage};
@@ -289,6 +290,12 @@ where
         };
         let tls = tls.map(|server| (server, Rc::clone(&self.handshakes)));
         let client = Rc::new(Client::new(listener, peer, scheme));
+        if let (Ok(source), Ok(destination)) = (tcp.peer_addr(), tcp.local_addr()) {
+            client.came_by(Origin {
+                source,
+                destination,
+            });
+        }
         // One that waited at a listener that has gone meanwhile.
         let is_gone = is_gone(&client.listener, &self.context.reader.newest());
         client.closing.set(is_gone);

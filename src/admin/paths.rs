@@ -1,12 +1,11 @@
 //! Which path means what: one table for what is answered, for what a 404 names, and for the page that lists them.
 
-use std::net::SocketAddr;
-
 use http::{Method, StatusCode};
 
 use crate::admin::auth::Scope;
 use crate::admin::reply::{self, Reply};
 use crate::change::{DrainOrder, EndpointKey};
+use crate::location::Location;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +160,7 @@ fn drain(path: &str) -> Option<Result<Ask, Unfit>> {
         _ => return None,
     };
     let key = decoded(pool).zip(decoded(address)).and_then(|names| {
-        let address: SocketAddr = names.1.parse().ok()?;
+        let address: Location = names.1.parse().ok()?;
         let pool = names.0.into();
         Some(EndpointKey { pool, address })
     });
@@ -206,7 +205,7 @@ impl Unfit {
             Self::Method(allowed) => reply::wrong_method(allowed),
             Self::Address => reply::text(
                 StatusCode::NOT_FOUND,
-                "an endpoint is named by its address and port, as in 10.0.0.1:8080 or [2001:db8::1]:8080",
+                "an endpoint is named by its address and port, as in 10.0.0.1:8080, [2001:db8::1]:8080 or unix:/run/app.sock",
             ),
         }
     }

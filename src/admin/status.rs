@@ -1,17 +1,18 @@
 //! `GET /status`: the whole state as JSON, for people and for programs; its keys are those of the configuration.
 
+mod certificate;
 mod pool;
 mod print;
 mod route;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
 use crate::control::report::Report;
 use crate::phase::Stage;
 use crate::snapshot::view::Snapshot;
-use crate::tls;
+use certificate::Certificate;
 use pool::{Leaving, Pool};
 use print::time;
 use route::Route;
@@ -67,25 +68,6 @@ struct Listener<'a> {
     /// Those it shows, where it speaks TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificates: Option<Vec<Certificate<'a>>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Certificate<'a> {
-    name: &'a str,
-    names: Vec<&'a str>,
-    not_after: Option<String>,
-}
-
-impl<'a> Certificate<'a> {
-    fn of(certificate: &'a tls::Certificate) -> Self {
-        let seconds = u64::try_from(certificate.not_after).unwrap_or(0);
-        Self {
-            name: &certificate.name,
-            names: certificate.names.iter().map(|name| &**name).collect(),
-            not_after: time(UNIX_EPOCH + Duration::from_secs(seconds)),
-        }
-    }
 }
 
 /// The state of everything at this moment.

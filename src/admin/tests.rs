@@ -74,7 +74,7 @@ impl Endpoints for Fixed {
     }
 
     fn endpoint(&self, key: &EndpointKey) -> Arc<Endpoint> {
-        let state = self.states.get(&key.address).copied();
+        let state = self.states.get(&key.address.ip().unwrap()).copied();
         let mut made = self.made.lock().unwrap();
         let endpoint = made
             .entry(key.clone())

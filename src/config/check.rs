@@ -22,6 +22,7 @@ mod resolver;
 mod route;
 mod target;
 mod tls;
+mod upstream_tls;
 mod value;
 
 pub(crate) use field::names_a_secret;

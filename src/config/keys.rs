@@ -5,10 +5,12 @@
 
 mod action;
 mod kind;
+mod pool;
 mod probe;
 
 pub(crate) use action::{POOL_BY_HOST, REDIRECT, RESPOND, SCHEME, SHARE};
 pub(crate) use kind::{Keys, Words};
+pub(crate) use pool::{CONNECT, DEPLOYMENT, POOL_TLS, PROXY_VERSION};
 pub(crate) use probe::{EXEC, GRPC, HTTP_GET, PROBE, TCP_SOCKET};
 
 const REMOVE: &str = "remove it";
@@ -234,6 +236,8 @@ pub(crate) const POOL: Keys = Keys {
         "endpoints",
         "ports",
         "protocol",
+        "tls",
+        "proxyProtocol",
         "connect",
         "startupProbe",
         "readinessProbe",
@@ -242,7 +246,6 @@ pub(crate) const POOL: Keys = Keys {
         "drainTimeout",
     ],
     later: &[
-        ("tls", "remove it; endpoints are spoken to without TLS"),
         (
             "onDead",
             "remove it; watch fiel_endpoint_live in the metrics meanwhile",
@@ -262,12 +265,6 @@ pub(crate) const POOL: Keys = Keys {
             "remove it; scale by the metrics of fiel with another scaler meanwhile",
         ),
     ],
-};
-
-pub(crate) const DEPLOYMENT: Keys = Keys {
-    kind: "deployment",
-    works: &["commit", "by", "at"],
-    later: &[],
 };
 
 pub(crate) const BALANCE: Words = Words {
@@ -315,20 +312,14 @@ pub(crate) const UPSTREAM_PROTOCOL: Words = Words {
     later: &[("http2", "write http1"), ("auto", "write http1")],
 };
 
-pub(crate) const CONNECT: Keys = Keys {
-    kind: "connect",
-    works: &["timeout", "keepAlive", "maxIdlePerWorker"],
-    later: &[],
-};
-
 pub(crate) const WHEN_NONE_READY: Words = Words {
     works: &["fail", "useAll"],
     later: &[],
 };
 
 pub(crate) const PROBE_SCHEME: Words = Words {
-    works: &["HTTP"],
-    later: &[("HTTPS", "write HTTP, or probe with tcpSocket meanwhile")],
+    works: &["HTTP", "HTTPS"],
+    later: &[],
 };
 
 pub(crate) const HTTP_HEADER: Keys = Keys {
@@ -416,6 +407,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &RING_HASH,
     &HASH_ON,
     &ENDPOINT,
+    &POOL_TLS,
     &CONNECT,
     &PROBE,
     &HTTP_GET,

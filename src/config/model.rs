@@ -29,7 +29,7 @@ pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
-    ProbeAction, RingHash, WhenNoneReady, Word,
+    ProbeAction, ProbeScheme, ProxyVersion, RingHash, WhenNoneReady, Word,
 };
 pub use resolver::{Family, Resolver};
 
@@ -65,7 +65,9 @@ impl Config {
     #[must_use]
     pub fn certificate_files(&self) -> Vec<PathBuf> {
         let specs = self.listeners.iter().filter_map(|one| one.tls.as_ref());
-        let files: BTreeSet<&PathBuf> = specs.flat_map(|spec| spec.files()).collect();
+        let mut files: BTreeSet<&PathBuf> = specs.flat_map(|spec| spec.files()).collect();
+        let upstreams = self.pools.iter().filter_map(|pool| pool.tls.as_ref());
+        files.extend(upstreams.flat_map(|upstream| upstream.files()));
         files.into_iter().cloned().collect()
     }
 }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use crate::config::model::{
     Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, Listener,
-    LogFile, LogOutput, Pool, Probe, ProbeAction, Redirect, Resolver, Route, Share, WhenNoneReady,
-    Word,
+    LogFile, LogOutput, Pool, Probe, ProbeAction, ProbeScheme, ProxyVersion, Redirect, Resolver,
+    Route, Share, Word,
 };
 use crate::config::redact::matching::{LEFT_OUT, fields, matches, shown, texts};
 use crate::units::{Weight, print_duration, print_size};
@@ -287,6 +287,8 @@ fn edits(edits: &HeaderEdits) -> Value {
 }
 
 fn pool(pool: &Pool) -> Value {
+    let tls = pool.tls.as_deref().map_or(Value::Null, tls::upstream);
+    let proxy_protocol = pool.proxy_protocol.map_or("off", ProxyVersion::word);
     let connect = &pool.connect;
     object([
         ("version", json!(pool.version.as_deref())),
@@ -303,6 +305,8 @@ fn pool(pool: &Pool) -> Value {
         ("balance", balance(&pool.balance)),
         ("endpoints", pool.endpoints.iter().map(endpoint).collect()),
         ("protocol", json!("http1")),
+        ("tls", tls),
+        ("proxyProtocol", json!(proxy_protocol)),
         (
             "connect",
             json!({
@@ -314,13 +318,7 @@ fn pool(pool: &Pool) -> Value {
         ("startupProbe", probe(pool.startup_probe.as_ref())),
         ("readinessProbe", probe(pool.readiness_probe.as_ref())),
         ("livenessProbe", probe(pool.liveness_probe.as_ref())),
-        (
-            "whenNoneReady",
-            json!(match pool.when_none_ready {
-                WhenNoneReady::Fail => "fail",
-                WhenNoneReady::UseAll => "useAll",
-            }),
-        ),
+        ("whenNoneReady", json!(pool.when_none_ready.word())),
         ("drainTimeout", duration(pool.drain_timeout)),
     ])
 }
@@ -358,13 +356,15 @@ fn probe(probe: Option<&Probe>) -> Value {
             port,
             path,
             headers,
+            scheme,
         } => (
             "httpGet",
             object([
                 ("host", json!(host)),
                 ("port", json!(port)),
                 ("path", json!(&**path)),
-                ("scheme", json!("HTTP")),
+                ("scheme", json!(scheme.word())),
+                ("verify", json!(*scheme == ProbeScheme::VerifiedHttps)),
                 (
                     "httpHeaders",
                     headers

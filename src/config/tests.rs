@@ -496,14 +496,21 @@ const CONTRACT: &[(&str, &str)] = &[
     ),
     ("pool", "endpoints: [ shop.internal:8080 ]"),
     ("pool", "endpoints: [ { address: shop.internal:8080 } ]"),
-    ("pool", "endpoints: [ unix:/run/app.sock ] #later"),
+    ("pool", "endpoints: [ unix:/run/app.sock ]"),
+    (
+        "pool",
+        "endpoints: [ { address: \"unix:@app\", weight: 3 } ]",
+    ),
+    ("pool", "proxyProtocol: v1"),
+    ("pool", "proxyProtocol: v2"),
+    ("pool", "proxyProtocol: off"),
     ("pool", "ports: { http: 8080 }"),
     ("pool", "protocol: http1"),
     ("pool", "protocol: http2 #later"),
     ("pool", "protocol: auto #later"),
     (
         "pool",
-        "tls: { serverName: shop.internal, caFile: ca.crt, certFile: me.crt, keyFile: me.key } #later",
+        "tls: { serverName: shop.internal, caFile: config/tls/ca.crt, certFile: config/tls/site.crt, keyFile: config/tls/site.key }",
     ),
     (
         "pool",
@@ -523,7 +530,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ),
     (
         "pool",
-        "readinessProbe: { httpGet: { scheme: HTTPS } } #later",
+        "readinessProbe: { httpGet: { scheme: HTTPS, verify: false } }",
     ),
     ("pool", "readinessProbe: { exec: { command: [a] } }"),
     ("pool", "readinessProbe: { grpc: { port: 1, service: a } }"),

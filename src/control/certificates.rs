@@ -1,5 +1,7 @@
 //! What listeners speak TLS by: made anew where their part of the configuration, or what its files hold, has changed.
 //!
+//! What pools speak it by is a part of the configuration itself.
+//!
 //! Here it is only made; `reload.rs` and `renewal.rs` put it in force.
 
 use std::collections::HashMap;
@@ -10,7 +12,7 @@ use crate::config::model::{Listener, Protocols};
 use crate::listener::Terms;
 use crate::metrics::Metrics;
 use crate::socket::Seat;
-use crate::tls::{Fault, Protocol, Server, Spec, Tickets};
+use crate::tls::{Fault, Protocol, Server, Spec, Tickets, Upstream};
 
 /// What each listener's connections are accepted by, and the keys of their tickets, which outlive it.
 #[derive(Debug, Default)]
@@ -80,25 +82,33 @@ pub(crate) fn terms(listener: &Arc<Listener>, made: &Made, metrics: &Metrics) ->
     }
 }
 
-/// What came of reading a listener's files again.
+/// What came of reading the files of a listener or a pool again.
 pub(super) struct Renewed {
-    pub(super) seat: Seat,
-    pub(super) spec: Arc<Spec>,
+    pub(super) of: Of,
     pub(super) faults: Vec<Fault>,
 }
 
-/// Reads the files of every listener again.
+/// Whose files, and what they hold now.
+pub(super) enum Of {
+    Listener(Seat, Arc<Spec>),
+    Pool(Arc<str>, Arc<Upstream>),
+}
+
+/// Reads the files of every listener and every pool again.
 pub(super) fn read_again(config: &Config) -> Vec<Renewed> {
     let listeners = config.listeners.iter();
     let with_tls = listeners.filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
-    with_tls
-        .map(|(listener, spec)| {
-            let (spec, faults) = spec.reload();
-            Renewed {
-                seat: Seat::of(listener),
-                spec: Arc::new(spec),
-                faults,
-            }
-        })
-        .collect()
+    let listeners = with_tls.map(|(listener, spec)| {
+        let (spec, faults) = spec.reload();
+        let of = Of::Listener(Seat::of(listener), Arc::new(spec));
+        Renewed { of, faults }
+    });
+    let pools = config.pools.iter();
+    let with_tls = pools.filter_map(|pool| Some((pool, pool.tls.as_ref()?)));
+    let pools = with_tls.map(|(pool, upstream)| {
+        let (upstream, faults) = upstream.reload();
+        let of = Of::Pool(Arc::clone(&pool.name), upstream);
+        Renewed { of, faults }
+    });
+    listeners.chain(pools).collect()
 }

@@ -202,6 +202,8 @@ impl Endpoints {
                     startup: startup.clone(),
                     readiness: readiness.clone(),
                     liveness: liveness.clone(),
+                    secure: entry.secure(pool),
+                    proxy_protocol: pool.proxy_protocol,
                 });
             }
         }
@@ -427,7 +429,7 @@ impl Endpoints {
 fn key(pool: &model::Pool, entry: &Entry) -> EndpointKey {
     EndpointKey {
         pool: Arc::clone(&pool.name),
-        address: entry.address,
+        address: entry.address.clone(),
     }
 }
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::control::certificates::Renewed;
+use crate::control::certificates::{Of, Renewed};
 use crate::control::held::Control;
 use crate::control::reload::Moves;
 use crate::snapshot::build;
 use crate::socket::Seat;
-use crate::tls::{Certificate, Spec};
+use crate::tls::{Certificate, Spec, Upstream};
 
 impl Control {
     /// Acts on files that were read again.
@@ -18,26 +18,9 @@ impl Control {
         let mut config = Config::clone(&before.config);
         let mut faults = Vec::new();
         let mut told = Vec::new();
-        for Renewed {
-            seat,
-            spec,
-            faults: of_one,
-        } in renewed
-        {
-            faults.extend(of_one.iter().map(ToString::to_string));
-            let all = &mut config.listeners;
-            let Some(listener) = all.iter_mut().find(|listener| Seat::of(listener) == seat) else {
-                continue;
-            };
-            let Some(old) = listener.tls.as_ref().filter(|old| **old != spec) else {
-                continue;
-            };
-            told.push((
-                Arc::clone(&listener.name),
-                Arc::clone(old),
-                Arc::clone(&spec),
-            ));
-            Arc::make_mut(listener).tls = Some(spec);
+        for renewed in renewed {
+            faults.extend(renewed.faults.iter().map(ToString::to_string));
+            told.extend(take_up(&mut config, renewed.of));
         }
         for problem in &faults {
             tracing::error!(%problem, "Certificate cannot be taken up, the old one stays");
@@ -60,30 +43,75 @@ impl Control {
             }
         };
         self.servers.follow(made);
+        let config = Arc::new(config);
         let next = build::whole(
-            Arc::new(config),
+            Arc::clone(&config),
             &self.endpoints,
             &self.metrics,
             Some(&before),
         );
         self.store.publish(next);
+        self.prober.follow(self.endpoints.plan(&config));
         self.relocate(moves).await;
-        for (listener, old, new) in told {
-            tell(&listener, &old, &new);
+        for renewal in told {
+            renewal.tell();
         }
     }
 }
 
-fn tell(listener: &str, old: &Spec, new: &Spec) {
-    let pairs = old.certificates.iter().zip(&new.certificates);
-    for (_, certificate) in pairs.filter(|(old, new)| old != new) {
-        let Certificate {
-            name, cert_file, ..
-        } = &**certificate;
-        let file = cert_file.display();
-        tracing::info!(%listener, %name, %file, "Certificate is renewed");
+/// What has been renewed: as it was, and as it is.
+enum Renewal {
+    Listener(Arc<str>, Arc<Spec>, Arc<Spec>),
+    Pool(Arc<str>, Arc<Upstream>, Arc<Upstream>),
+}
+
+/// Puts what was read into a configuration; none where it has it already, or no such part any more.
+fn take_up(config: &mut Config, of: Of) -> Option<Renewal> {
+    match of {
+        Of::Listener(seat, spec) => {
+            let mut all = config.listeners.iter_mut();
+            let listener = all.find(|listener| Seat::of(listener) == seat)?;
+            let old = Arc::clone(listener.tls.as_ref().filter(|old| **old != spec)?);
+            Arc::make_mut(listener).tls = Some(Arc::clone(&spec));
+            Some(Renewal::Listener(Arc::clone(&listener.name), old, spec))
+        }
+        Of::Pool(name, upstream) => {
+            let pool = config.pools.iter_mut().find(|pool| pool.name == name)?;
+            let old = Arc::clone(pool.tls.as_ref().filter(|old| **old != upstream)?);
+            Arc::make_mut(pool).tls = Some(Arc::clone(&upstream));
+            Some(Renewal::Pool(name, old, upstream))
+        }
     }
-    if old.client_auth != new.client_auth {
-        tracing::info!(%listener, "Authorities for client certificates are renewed");
+}
+
+impl Renewal {
+    fn tell(&self) {
+        match self {
+            Self::Listener(listener, old, new) => {
+                let pairs = old.certificates.iter().zip(&new.certificates);
+                for (_, certificate) in pairs.filter(|(old, new)| old != new) {
+                    let Certificate {
+                        name, cert_file, ..
+                    } = &**certificate;
+                    let file = cert_file.display();
+                    tracing::info!(%listener, %name, %file, "Certificate is renewed");
+                }
+                if old.client_auth != new.client_auth {
+                    tracing::info!(%listener, "Authorities for client certificates are renewed");
+                }
+            }
+            Self::Pool(pool, old, new) => {
+                let (old, new) = (old.terms(), new.terms());
+                if let Some(certificate) = &new.certificate
+                    && old.certificate != new.certificate
+                {
+                    let (name, file) = (&certificate.name, certificate.cert_file.display());
+                    tracing::info!(%pool, %name, %file, "Certificate is renewed");
+                }
+                if old.trust != new.trust {
+                    tracing::info!(%pool, "Authorities for the certificates of endpoints are renewed");
+                }
+            }
+        }
     }
 }

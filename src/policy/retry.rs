@@ -53,6 +53,11 @@ pub fn decide(rules: &Retry, failed: &Failed) -> Decision {
         Kind::ConnectRefused | Kind::ConnectFailed | Kind::ConnectTimeout => {
             rules.on_connect_failure
         }
+        // A session may be refused when the request is on its way already.
+        Kind::TlsCertificate | Kind::TlsProtocol | Kind::TlsAlert => match failed.progress {
+            Progress::NothingSent => rules.on_connect_failure,
+            Progress::MaybeSeen | Progress::Answered => rules.on_reset,
+        },
         Kind::Reset if failed.stale => return Decision::Reconnect,
         // No octet of a response came in the time of one try: that is what `reset` stands for.
         Kind::Reset | Kind::EndpointDead | Kind::TryTimeout => rules.on_reset,

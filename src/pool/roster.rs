@@ -13,10 +13,12 @@
 //! Not here: how names are resolved (`discovery.rs`), who of the roster is ready (`pool.rs`).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::model::{self, Address, EndpointSpec};
+use crate::location::Location;
+use crate::tls::Secure;
 use crate::units::Weight;
 
 /// What the sum of a roster's weights stays at or below.
@@ -35,7 +37,7 @@ pub struct Roster {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Where it answers.
-    pub address: SocketAddr,
+    pub address: Location,
     /// Its weight, in the roster's own unit; see [`Roster::weight`].
     pub weight: u64,
     /// Where it runs.
@@ -71,11 +73,12 @@ impl Roster {
             .collect();
         let scale = scale(&parts);
         let mut entries: Vec<Entry> = Vec::with_capacity(parts.len());
-        let mut places: HashMap<SocketAddr, usize> = HashMap::with_capacity(parts.len());
+        let mut places: HashMap<Location, usize> = HashMap::with_capacity(parts.len());
         for part in &parts {
             let weight = part.weight_of_one(scale);
             let name: Option<Arc<str>> = part.name().map(Arc::from);
             for address in part.addresses() {
+                let place = places.get(&address).copied();
                 let entry = Entry {
                     address,
                     weight,
@@ -83,10 +86,10 @@ impl Roster {
                     backup: part.configured.backup,
                     names: name.iter().cloned().collect(),
                 };
-                match places.get(&address) {
-                    Some(&place) => entries[place].join(entry),
+                match place {
+                    Some(place) => entries[place].join(entry),
                     None => {
-                        places.insert(address, entries.len());
+                        places.insert(entry.address.clone(), entries.len());
                         entries.push(entry);
                     }
                 }
@@ -123,6 +126,19 @@ impl Roster {
 }
 
 impl Entry {
+    /// By what sessions with it are made, where its pool speaks TLS. Its name is the first that leads to it, without the
+    /// port.
+    #[must_use]
+    pub fn secure(&self, spec: &model::Pool) -> Option<Secure> {
+        let upstream = spec.tls.as_ref()?;
+        let name = self.names.first().and_then(|name| name.rsplit_once(':'));
+        let address = self.address.ip().map(|address| address.ip());
+        Some(Secure {
+            name: upstream.name_of(name.map(|(host, _)| host), address),
+            upstream: Arc::clone(upstream),
+        })
+    }
+
     /// Takes in another entry with the same address.
     fn join(&mut self, other: Self) {
         match (self.backup, other.backup) {
@@ -155,7 +171,7 @@ impl<'c, 'a> Part<'c, 'a> {
 
     fn count(&self) -> usize {
         match &self.configured.address {
-            Address::Ip(_) => 1,
+            Address::At(_) => 1,
             Address::Name { .. } => self.answer.len(),
         }
     }
@@ -165,12 +181,13 @@ impl<'c, 'a> Part<'c, 'a> {
         address.host().map(|_| address.to_string())
     }
 
-    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+    fn addresses(&self) -> impl Iterator<Item = Location> {
         let (own, port) = match &self.configured.address {
-            Address::Ip(address) => (Some(*address), 0),
+            Address::At(location) => (Some(location.clone()), 0),
             Address::Name { port, .. } => (None, *port),
         };
-        let named = self.answer.iter().map(move |&ip| (ip, port).into());
+        let named = self.answer.iter();
+        let named = named.map(move |&ip| Location::Ip((ip, port).into()));
         own.into_iter().chain(named)
     }
 
@@ -217,7 +234,7 @@ mod tests {
 
     fn endpoint(address: &str, thousandths: u64) -> EndpointSpec {
         let address = match address.parse() {
-            Ok(address) => Address::Ip(address),
+            Ok(location) => Address::At(location),
             Err(_) => {
                 let (host, port) = address.rsplit_once(':').unwrap();
                 Address::Name {
@@ -242,6 +259,8 @@ mod tests {
             balance: model::Balance::RoundRobin,
             endpoints,
             connect: model::Connect::default(),
+            tls: None,
+            proxy_protocol: None,
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,
@@ -431,7 +450,7 @@ mod tests {
             let got: u128 = roster.entries().iter().map(|entry| u128::from(entry.weight)).sum();
             let wanted: u64 = weights.iter().sum();
             prop_assert_eq!(got, u128::from(wanted) * u128::from(roster.scale));
-            let places: std::collections::BTreeSet<_> = roster.entries().iter().map(|one| one.address).collect();
+            let places: std::collections::BTreeSet<_> = roster.entries().iter().map(|one| &one.address).collect();
             prop_assert_eq!(places.len(), roster.entries().len());
         }
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::change::EndpointKey;
 use crate::config::model::WhenNoneReady::{self, Fail, UseAll};
+use crate::location::Location;
 use crate::metrics::Metrics;
 use crate::units::Weight;
 use State::{Dead, Draining, Ready, Starting, Unready};
@@ -31,9 +32,12 @@ impl Stage {
         balance: model::Balance,
     ) -> Self {
         let name: Arc<str> = "p".into();
-        let address = |index: usize| ([127, 0, 0, 1], u16::try_from(index + 1).unwrap()).into();
+        let address = |index: usize| {
+            let port = u16::try_from(index + 1).unwrap();
+            Location::Ip(([127, 0, 0, 1], port).into())
+        };
         let configured = |(index, &(weight, backup)): (usize, &(u64, bool))| model::EndpointSpec {
-            address: model::Address::Ip(address(index)),
+            address: model::Address::At(address(index)),
             weight: Weight::from_thousandths(weight),
             zone: None,
             backup,
@@ -52,6 +56,8 @@ impl Stage {
             balance,
             endpoints: roles.iter().enumerate().map(configured).collect(),
             connect: model::Connect::default(),
+            tls: None,
+            proxy_protocol: None,
             startup_probe: None,
             readiness_probe: None,
             liveness_probe: None,
@@ -70,8 +76,9 @@ impl Stage {
         for (endpoint, state) in self.endpoints.iter().zip(states) {
             endpoint.set_state(*state, "", SystemTime::UNIX_EPOCH);
         }
-        let endpoint =
-            |entry: &Entry| Arc::clone(&self.endpoints[usize::from(entry.address.port()) - 1]);
+        let endpoint = |entry: &Entry| {
+            Arc::clone(&self.endpoints[usize::from(entry.address.ip().unwrap().port()) - 1])
+        };
         let pool = Pool::build(
             Arc::clone(&self.spec),
             Arc::clone(&self.roster),

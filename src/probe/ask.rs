@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::model::ProbeAction;
+use crate::dial::Way;
+#[cfg(test)]
+use crate::location::Location;
 use crate::probe::answer::Answer;
 use crate::probe::exec::{self, Program, Turn};
 use crate::probe::grpc::{self, Check};
@@ -23,7 +26,7 @@ pub(crate) struct Question {
 #[derive(Debug)]
 enum Means {
     Http(Box<Get>),
-    Tcp(std::net::SocketAddr),
+    Tcp(Box<Way>),
     Grpc(Box<Check>),
     Exec(Arc<Program>),
     /// It cannot be asked at all: always a failure, for this reason.
@@ -34,22 +37,22 @@ impl Question {
     /// Makes a probe ready.
     pub(crate) fn new(aim: &Aim) -> Self {
         let means = match &aim.probe.action {
-            ProbeAction::TcpSocket { .. } => Means::Tcp(aim.to),
+            ProbeAction::TcpSocket { .. } => Means::Tcp(Box::new(aim.way())),
             ProbeAction::HttpGet { path, headers, .. } => {
-                match Get::try_new(aim.to, path, headers) {
+                match Get::try_new(aim.way(), path, headers) {
                     Ok(get) => Means::Http(Box::new(get)),
                     Err(_) => Means::None(Answer::failure(format!("path {path} is not valid"))),
                 }
             }
             ProbeAction::Grpc { service, .. } => {
-                match Check::try_new(aim.to, service, aim.probe.timeout) {
+                match Check::try_new(aim.way(), service, aim.probe.timeout) {
                     Ok(check) => Means::Grpc(Box::new(check)),
                     Err(_) => Means::None(Answer::failure(format!("{} is no authority", aim.to))),
                 }
             }
             ProbeAction::Exec { command } => {
                 let pool = aim.pool.clone().unwrap_or_default();
-                Means::Exec(Arc::new(Program::new(command, pool, aim.to)))
+                Means::Exec(Arc::new(Program::new(command, pool, &aim.to)))
             }
         };
         Self {
@@ -60,11 +63,11 @@ impl Question {
 
     /// Where it goes, if anywhere.
     #[cfg(test)]
-    pub(crate) fn to(&self) -> Option<std::net::SocketAddr> {
+    pub(crate) fn to(&self) -> Option<Location> {
         match &self.means {
-            Means::Http(get) => Some(get.to()),
-            Means::Tcp(to) => Some(*to),
-            Means::Grpc(check) => Some(check.to()),
+            Means::Http(get) => Some(get.to().clone()),
+            Means::Tcp(way) => Some(way.to.clone()),
+            Means::Grpc(check) => Some(check.to().clone()),
             Means::Exec(_) | Means::None(_) => None,
         }
     }
@@ -84,7 +87,7 @@ pub(crate) async fn ask(question: Arc<Question>) -> Answer {
     let timeout = question.timeout;
     let answer = match &question.means {
         Means::Http(get) => within(timeout, http::ask(get)).await,
-        Means::Tcp(to) => within(timeout, tcp::ask(*to)).await,
+        Means::Tcp(way) => within(timeout, tcp::ask(way)).await,
         Means::Grpc(check) => within(timeout, grpc::ask(check)).await,
         Means::Exec(program) => exec::ask(program, timeout).await,
         Means::None(answer) => Some(answer.clone()),

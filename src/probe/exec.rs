@@ -7,7 +7,6 @@
 //! of their own do it. What a result counts as is decided elsewhere.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
@@ -24,6 +23,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
 use crate::config::model::Word;
+use crate::location::Location;
 use crate::probe::answer::Answer;
 use crate::probe::within::within;
 use crate::supervisor::VARIABLES;
@@ -58,7 +58,7 @@ pub(crate) struct Program {
 
 impl Program {
     /// Makes one ready.
-    pub(crate) fn new(command: &[Word], pool: Arc<str>, endpoint: SocketAddr) -> Self {
+    pub(crate) fn new(command: &[Word], pool: Arc<str>, endpoint: &Location) -> Self {
         Self {
             command: command.to_vec(),
             pool,

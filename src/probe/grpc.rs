@@ -8,7 +8,6 @@
 mod health;
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -19,7 +18,10 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::SendRequest;
 
+use crate::dial::Way;
 use crate::grpc::{self, Code, GRPC_MESSAGE, GRPC_TIMEOUT, print_timeout};
+#[cfg(test)]
+use crate::location::Location;
 use crate::probe::answer::Answer;
 use crate::probe::tcp::{answer_to, connect};
 use health::Health;
@@ -38,22 +40,23 @@ const AGENT: &str = concat!("fiel-probe/", env!("CARGO_PKG_VERSION"));
 /// A call made ready to be sent again and again.
 #[derive(Debug)]
 pub(crate) struct Check {
-    to: SocketAddr,
+    way: Way,
     request: Request<()>,
     message: Bytes,
 }
 
 impl Check {
     /// Makes one ready: a question about this service, or with an empty name about the whole endpoint.
-    pub(crate) fn try_new(
-        to: SocketAddr,
-        service: &str,
-        timeout: Duration,
-    ) -> Result<Self, InvalidUri> {
+    pub(crate) fn try_new(way: Way, service: &str, timeout: Duration) -> Result<Self, InvalidUri> {
+        // A unix socket has no name of its own.
+        let authority = match way.to.ip() {
+            Some(address) => address.to_string(),
+            None => "localhost".to_owned(),
+        };
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = Uri::try_from(format!("http://{to}{}", health::PATH))?;
+        *request.uri_mut() = Uri::try_from(format!("http://{authority}{}", health::PATH))?;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, grpc::CONTENT_TYPE.clone());
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -62,7 +65,7 @@ impl Check {
             headers.insert(&GRPC_TIMEOUT, timeout);
         }
         Ok(Self {
-            to,
+            way,
             request,
             message: health::question(service),
         })
@@ -70,14 +73,14 @@ impl Check {
 
     /// Where it goes.
     #[cfg(test)]
-    pub(crate) fn to(&self) -> SocketAddr {
-        self.to
+    pub(crate) fn to(&self) -> &Location {
+        &self.way.to
     }
 }
 
 /// Makes the call and reads its answer.
 pub(crate) async fn ask(check: &Check) -> Answer {
-    let stream = match connect(check.to).await {
+    let stream = match connect(&check.way).await {
         Ok(stream) => stream,
         Err(answer) => return answer,
     };

@@ -6,7 +6,6 @@
 
 use std::error::Error as _;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 
 use ::http::header::{
@@ -21,6 +20,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
+use crate::dial::Way;
+use crate::location::Location;
 use crate::probe::answer::Answer;
 use crate::probe::tcp::{answer_to, connect};
 
@@ -35,14 +36,14 @@ const AGENT: &str = concat!("fiel-probe/", env!("CARGO_PKG_VERSION"));
 /// A GET made ready to be sent again and again.
 #[derive(Debug)]
 pub(crate) struct Get {
-    to: SocketAddr,
+    way: Way,
     request: Request<Empty<Bytes>>,
 }
 
 impl Get {
     /// Makes one ready. A path without a leading slash gets one.
     pub(crate) fn try_new(
-        to: SocketAddr,
+        way: Way,
         path: &str,
         fields: &[(HeaderName, HeaderValue)],
     ) -> Result<Self, InvalidUri> {
@@ -53,18 +54,18 @@ impl Get {
         };
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = Uri::from(path);
-        *request.headers_mut() = headers(to, fields);
-        Ok(Self { to, request })
+        *request.headers_mut() = headers(&way.to, fields);
+        Ok(Self { way, request })
     }
 
     /// Where it goes.
     #[cfg(test)]
-    pub(crate) fn to(&self) -> SocketAddr {
-        self.to
+    pub(crate) fn to(&self) -> &Location {
+        &self.way.to
     }
 }
 
-fn headers(to: SocketAddr, fields: &[(HeaderName, HeaderValue)]) -> HeaderMap {
+fn headers(to: &Location, fields: &[(HeaderName, HeaderValue)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         let frames = [
@@ -80,9 +81,11 @@ fn headers(to: SocketAddr, fields: &[(HeaderName, HeaderValue)]) -> HeaderMap {
         }
         headers.append(name, value.clone());
     }
-    if let Ok(host) = HeaderValue::try_from(to.to_string()) {
-        headers.entry(HOST).or_insert(host);
-    }
+    // A unix socket has no name of its own.
+    let host = to.ip().map(|address| address.to_string());
+    let host = host.and_then(|host| HeaderValue::try_from(host).ok());
+    let host = host.unwrap_or(HeaderValue::from_static("localhost"));
+    headers.entry(HOST).or_insert(host);
     headers
         .entry(USER_AGENT)
         .or_insert(HeaderValue::from_static(AGENT));
@@ -95,7 +98,7 @@ fn headers(to: SocketAddr, fields: &[(HeaderName, HeaderValue)]) -> HeaderMap {
 
 /// Sends it and reads the answer.
 pub(crate) async fn ask(get: &Get) -> Answer {
-    let stream = match connect(get.to).await {
+    let stream = match connect(&get.way).await {
         Ok(stream) => stream,
         Err(answer) => return answer,
     };

@@ -1,13 +1,19 @@
 //! What is to be probed, and which of it is the same probing.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use http::header::HOST;
+use http::uri::Authority;
 use rustc_hash::FxHashMap;
 
 use crate::change::ProbeKind;
-use crate::config::model::{Probe, ProbeAction};
+use crate::config::model::{Probe, ProbeAction, ProbeScheme, ProxyVersion};
+use crate::dial::Way;
 use crate::endpoint::Endpoint;
+use crate::header::proxy_protocol::encode;
+use crate::location::Location;
+use crate::tls::{MinVersion, Secure, Terms, Trust, Upstream};
 
 /// Everything that is to be probed.
 #[derive(Clone, Debug, Default)]
@@ -29,10 +35,18 @@ pub struct Target {
     pub readiness: Option<Arc<Probe>>,
     /// Its liveness probe.
     pub liveness: Option<Arc<Probe>>,
+    /// How its pool speaks TLS, for probes that are told to.
+    pub secure: Option<Secure>,
+    /// How its pool tells who speaks through us: probes then say that nobody does.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 impl Plan {
     /// The targets by what is the same probing, in the order of the plan.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "what changes within is the memory of sessions, which no comparison looks at"
+    )]
     pub(crate) fn grouped(&self) -> Vec<(Identity, Vec<Arc<Endpoint>>)> {
         let mut places: FxHashMap<Identity, usize> = FxHashMap::default();
         let mut groups: Vec<(Identity, Vec<Arc<Endpoint>>)> = Vec::new();
@@ -84,9 +98,25 @@ pub(crate) struct Aim {
     /// What is done, and when.
     pub(crate) probe: Arc<Probe>,
     /// Where to.
-    pub(crate) to: SocketAddr,
+    pub(crate) to: Location,
+    /// By what it is secured, if at all.
+    pub(crate) secure: Option<Secure>,
+    /// By what it says that it speaks for nobody.
+    pub(crate) proxy_protocol: Option<ProxyVersion>,
     /// The pool it is sent for, where it is told: then it is another probe for another pool.
     pub(crate) pool: Option<Arc<str>>,
+}
+
+impl Aim {
+    /// How its connections are made.
+    pub(crate) fn way(&self) -> Way {
+        let opening = self.proxy_protocol.map(|version| encode(version, None));
+        Way {
+            to: self.to.clone(),
+            opening: opening.map(Vec::into_boxed_slice),
+            secure: self.secure.clone(),
+        }
+    }
 }
 
 impl Identity {
@@ -97,6 +127,8 @@ impl Identity {
         let aim = |probe: &Option<Arc<Probe>>| {
             probe.as_ref().map(|probe| Aim {
                 to: destination(&probe.action, address),
+                secure: secure(&probe.action, target.secure.as_ref()),
+                proxy_protocol: target.proxy_protocol,
                 pool: matches!(probe.action, ProbeAction::Exec { .. }).then(|| Arc::clone(pool)),
                 probe: Arc::clone(probe),
             })
@@ -119,18 +151,56 @@ impl Identity {
 }
 
 /// Where a probe goes: the endpoint, but for what the probe puts in its place.
-fn destination(action: &ProbeAction, endpoint: SocketAddr) -> SocketAddr {
+fn destination(action: &ProbeAction, endpoint: &Location) -> Location {
     let (host, port) = match action {
         ProbeAction::HttpGet { host, port, .. } | ProbeAction::TcpSocket { host, port } => {
             (*host, port)
         }
         ProbeAction::Grpc { port, .. } => (None, port),
-        ProbeAction::Exec { .. } => return endpoint,
+        ProbeAction::Exec { .. } => return endpoint.clone(),
     };
-    SocketAddr::new(
-        host.unwrap_or(endpoint.ip()),
-        port.unwrap_or(endpoint.port()),
-    )
+    let own = endpoint.ip();
+    let host = host.or(own.map(|own| own.ip()));
+    let port = port.or(own.map(|own| own.port()));
+    match host.zip(port) {
+        Some((host, port)) => SocketAddr::new(host, port).into(),
+        // A unix socket has neither.
+        None => endpoint.clone(),
+    }
+}
+
+/// By what a probe is secured. As the kubelet does it, whoever answers is believed and is asked for the name that stands
+/// in `Host`, if there is one; unless the probe is told to do as the pool does.
+fn secure(action: &ProbeAction, of_pool: Option<&Secure>) -> Option<Secure> {
+    static ANYBODY: LazyLock<Arc<Upstream>> = LazyLock::new(|| {
+        let terms = Terms {
+            server_name: None,
+            trust: Trust::Anybody,
+            certificate: None,
+            min_version: MinVersion::V1_2,
+            protocols: &[b"http/1.1"],
+        };
+        let made = Upstream::try_new(terms);
+        Arc::new(made.expect("there is no store of authorities that could be missing"))
+    });
+    let ProbeAction::HttpGet {
+        headers, scheme, ..
+    } = action
+    else {
+        return None;
+    };
+    match scheme {
+        ProbeScheme::Http => None,
+        ProbeScheme::VerifiedHttps => of_pool.cloned(),
+        ProbeScheme::Https => {
+            let upstream = Arc::clone(&ANYBODY);
+            let host = headers.iter().find(|(name, _)| *name == HOST);
+            let host = host.and_then(|(_, value)| value.to_str().ok());
+            let host = host.and_then(|host| host.parse::<Authority>().ok());
+            let name = upstream.name_of(host.as_ref().map(Authority::host), None);
+            Some(Secure { upstream, name })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +221,8 @@ mod tests {
                 host: host.map(|host: &str| host.parse().unwrap()),
                 port,
             };
-            assert_eq!(destination(&action, endpoint), expected.parse().unwrap());
+            let found = destination(&action, &endpoint.into());
+            assert_eq!(found.to_string(), expected);
         }
     }
 }

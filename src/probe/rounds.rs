@@ -306,6 +306,10 @@ where
     }
 
     /// Takes over a plan.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "what changes within is the memory of sessions, which no comparison looks at"
+    )]
     fn follow(&mut self, plan: &Plan) {
         let now = self.counts.now();
         let known = self.known();

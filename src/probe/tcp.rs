@@ -8,30 +8,34 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::net::SocketAddr;
 
 use rustix::io::Errno;
-use tokio::net::TcpStream;
 
+use crate::dial::{self, Failure, Stream, Way};
 use crate::probe::answer::Answer;
 
 /// Connects; being accepted is all that is asked for.
-pub(crate) async fn ask(to: SocketAddr) -> Answer {
-    match connect(to).await {
+pub(crate) async fn ask(way: &Way) -> Answer {
+    match connect(way).await {
         Ok(_) => Answer::success("connected"),
         Err(answer) => answer,
     }
 }
 
 /// Connects, or says why not.
-pub(crate) async fn connect(to: SocketAddr) -> Result<TcpStream, Answer> {
-    let stream = TcpStream::connect(to)
+pub(crate) async fn connect(way: &Way) -> Result<Stream, Answer> {
+    // The probe's own timeout bounds it.
+    let stream = dial::connect(way, None)
         .await
-        .map_err(|error| answer_to(&error))?;
+        .map_err(|failure| match failure {
+            Failure::Socket(error) => answer_to(&error),
+            Failure::Handshake(error) => Answer::failure(format!("TLS: {error}")),
+            Failure::TooLate => Answer::failure("connection timed out"),
+        })?;
     // A closed port of this very host within the range of local ports may be picked as the local end too: such a
-    // connection is with itself, and nobody listens there.
-    match stream.local_addr() {
-        Ok(local) if local == to => Err(Answer::failure("connection refused")),
+    // connection is with itself, and nobody listens there. Over TLS it has failed by now.
+    match stream.local_address() {
+        Some(local) if Some(local) == way.to.ip() => Err(Answer::failure("connection refused")),
         _ => Ok(stream),
     }
 }
@@ -58,6 +62,7 @@ fn is_own_lack(errno: Errno) -> bool {
 
 fn word(error: &io::Error) -> Cow<'static, str> {
     let word = match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => "there is no such socket",
         Some(Errno::CONNREFUSED) => "connection refused",
         Some(Errno::CONNRESET | Errno::PIPE) => "connection reset",
         Some(Errno::HOSTUNREACH) => "host unreachable",

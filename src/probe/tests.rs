@@ -9,13 +9,13 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::change::{EndpointKey, Finding, ProbeKind, Verdict};
-use crate::config::model::{Probe, ProbeAction};
+use crate::config::model::{Probe, ProbeAction, ProbeScheme};
 use crate::endpoint::{Endpoint, State};
 
 fn target(pool: &str, address: SocketAddr) -> Target {
     let key = EndpointKey {
         pool: pool.into(),
-        address,
+        address: address.into(),
     };
     let probe = Probe {
         action: ProbeAction::HttpGet {
@@ -23,6 +23,7 @@ fn target(pool: &str, address: SocketAddr) -> Target {
             port: None,
             path: "/ready".into(),
             headers: Vec::new(),
+            scheme: ProbeScheme::Http,
         },
         initial_delay: Duration::ZERO,
         period: Duration::from_millis(20),
@@ -35,6 +36,8 @@ fn target(pool: &str, address: SocketAddr) -> Target {
         startup: None,
         readiness: Some(Arc::new(probe)),
         liveness: None,
+        secure: None,
+        proxy_protocol: None,
     }
 }
 

@@ -193,7 +193,8 @@ impl Attempts {
         ledger: &mut Ledger,
         now: Instant,
     ) {
-        let local = self.context.upstreams.to(endpoint, pool);
+        let origin = || self.client.origin().map(Rc::clone);
+        let local = self.context.upstreams.to(endpoint, pool, origin);
         let entry = match pool.claims() {
             true => Entry::Claimed,
             false => Entry::Counted,

@@ -15,6 +15,7 @@ use crate::clock::Clocks;
 use crate::config::model::{Listener, Timeouts};
 use crate::error::Kind;
 use crate::header::forwarded::{Peer, Scheme};
+use crate::header::proxy_protocol::Origin;
 use crate::metrics::Metrics;
 use crate::metrics::Traffic;
 use crate::metrics::cells::WorkerId;
@@ -161,6 +162,8 @@ pub(crate) struct Caller {
     pub(crate) scheme: Scheme,
     /// What is known of its TLS session, once there is one.
     secured: OnceCell<Box<Secured>>,
+    /// Both ends of its connection, where it has addresses; endpoints may be told of them.
+    origin: OnceCell<Rc<Origin>>,
     /// The next answer asks the client to close.
     pub(crate) closing: Cell<bool>,
 }
@@ -210,8 +213,20 @@ impl Caller {
             address,
             scheme,
             secured: OnceCell::new(),
+            origin: OnceCell::new(),
             closing: Cell::new(false),
         }
+    }
+
+    /// Its connection has these ends.
+    pub(crate) fn came_by(&self, origin: Origin) {
+        // A connection stays what it is.
+        self.origin.set(Rc::new(origin)).ok();
+    }
+
+    /// Both ends of its connection, for as long as that lasts.
+    pub(crate) fn origin(&self) -> Option<&Rc<Origin>> {
+        self.origin.get()
     }
 
     /// The TLS handshake has told this.

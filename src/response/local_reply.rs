@@ -72,6 +72,9 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::ConnectRefused => (502, "fiel; error=connection_refused", Stays),
         Kind::ConnectFailed => (502, "fiel; error=destination_ip_unroutable", Stays),
         Kind::ConnectTimeout => (504, "fiel; error=connection_timeout", Stays),
+        Kind::TlsCertificate => (502, "fiel; error=tls_certificate_error", Stays),
+        Kind::TlsProtocol => (502, "fiel; error=tls_protocol_error", Stays),
+        Kind::TlsAlert => (502, "fiel; error=tls_alert_received", Stays),
         Kind::Reset | Kind::EndpointDead => (502, "fiel; error=connection_terminated", Stays),
         Kind::MalformedResponse => (502, "fiel; error=http_protocol_error", Stays),
         Kind::ResponseCut => (502, "fiel; error=http_response_incomplete", Closes),
@@ -115,6 +118,9 @@ fn code_of(kind: Kind) -> Code {
         | Kind::ShuttingDown
         | Kind::Reset
         | Kind::EndpointDead
+        | Kind::TlsCertificate
+        | Kind::TlsProtocol
+        | Kind::TlsAlert
         | Kind::ResponseCut => Code::Unavailable,
     }
 }
@@ -270,7 +276,10 @@ mod tests {
                 Kind::TryTimeout => Kind::ConnectRefused,
                 Kind::ConnectRefused => Kind::ConnectFailed,
                 Kind::ConnectFailed => Kind::ConnectTimeout,
-                Kind::ConnectTimeout => Kind::Reset,
+                Kind::ConnectTimeout => Kind::TlsCertificate,
+                Kind::TlsCertificate => Kind::TlsProtocol,
+                Kind::TlsProtocol => Kind::TlsAlert,
+                Kind::TlsAlert => Kind::Reset,
                 Kind::Reset => Kind::MalformedResponse,
                 Kind::MalformedResponse => Kind::EndpointDead,
                 Kind::EndpointDead => Kind::ResponseCut,

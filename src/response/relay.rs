@@ -57,9 +57,10 @@ impl Relay {
         clocks: Rc<Clocks>,
         idle: Option<Duration>,
     ) -> Self {
+        // The last of a request may wait to be written when all of it has been read.
         let drive = match request {
-            RequestSide::Ended => Drive::Inline(line),
-            RequestSide::Flows(_) => line.detach(),
+            RequestSide::Ended if line.has_sent() => Drive::Inline(line),
+            RequestSide::Ended | RequestSide::Flows(_) => line.detach(),
         };
         Self {
             drive,

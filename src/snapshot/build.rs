@@ -145,7 +145,7 @@ fn pool(
     let endpoint = |candidate: &Candidate| {
         endpoints.endpoint(&EndpointKey {
             pool: Arc::clone(&spec.name),
-            address: candidate.address,
+            address: candidate.address.clone(),
         })
     };
     let built = Pool::build(

@@ -3,23 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use crate::tls::names::Names;
-use crate::tls::spec::{MinVersion, Spec};
+use crate::tls::spec::Spec;
 use crate::tls::tickets::Tickets;
+use crate::tls::versions::versions;
 
 /// A protocol by its name (RFC 7301 §6).
 pub type Protocol = &'static [u8];
-
-const ALL: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
-const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
 
 /// What the connections of a listener are accepted by.
 pub struct Server {
@@ -54,13 +51,9 @@ impl Server {
         let auth = spec.client_auth.as_deref();
         let verifier =
             auth.map_or_else(WebPkiClientVerifier::no_client_auth, |auth| auth.verifier());
-        let versions = match spec.min_version {
-            MinVersion::V1_2 => ALL,
-            MinVersion::V1_3 => NEW,
-        };
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)?
+            .with_protocol_versions(versions(spec.min_version))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::<Resolver>::clone(&resolver));
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();

@@ -70,7 +70,7 @@ impl Spec {
 }
 
 /// The old one where nothing new was read.
-fn kept<T: PartialEq>(old: &Arc<T>, read: Option<T>) -> Arc<T> {
+pub(super) fn kept<T: PartialEq>(old: &Arc<T>, read: Option<T>) -> Arc<T> {
     match read {
         Some(new) if new != **old => Arc::new(new),
         _ => Arc::clone(old),

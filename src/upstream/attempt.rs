@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::body::body_fault;
 use crate::clock;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
+use crate::upstream::connect;
 use crate::upstream::idle::Local;
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
@@ -163,7 +165,8 @@ impl Attempt {
             Progress::MaybeSeen
         };
         let fault = body_fault(&*cause);
-        let kind = if let Some(kind) = fault {
+        let tls = (!line.reused).then(|| tls_kind(&*cause)).flatten();
+        let kind = if let Some(kind) = fault.or(tls) {
             kind
         } else if self.local.endpoint().state() == State::Dead {
             Kind::EndpointDead
@@ -177,6 +180,13 @@ impl Attempt {
             stale: line.reused && !answered && fault.is_none(),
         }
     }
+}
+
+/// What a TLS session that broke under a request says. A client's certificate may be refused as late as that (RFC 8446
+/// §4.4.2), because nobody tells a client of TLS 1.3 when its certificate is good.
+fn tls_kind(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Kind> {
+    let cause = cause.downcast_ref::<io::Error>()?;
+    connect::tls_fault(cause)
 }
 
 fn exchange(mut line: Box<Line>, outbound: &Outbound) -> Stage {

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +11,19 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::config::model::{self, Connect};
-use crate::dial;
+use crate::config::model::Connect;
+use crate::dial::{self, Way};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
+use crate::header::proxy_protocol::Origin;
 use crate::metrics::PoolTraffic;
 use crate::metrics::cells::WorkerId;
 use crate::pool::Pool;
+use crate::tls::Secure;
+use crate::upstream::connect::{self, Trouble};
 use crate::upstream::io::Tie;
 use crate::upstream::line::Line;
+use crate::upstream::opening::{Opening, Whose};
 
 /// Taken off what an endpoint promises to keep a connection, so that a request does not cross its close on the way.
 const PROMISE_MARGIN: Duration = Duration::from_secs(1);
@@ -31,6 +34,8 @@ pub(crate) struct Upstreams {
     worker: WorkerId,
     /// By the address of the endpoint's `Arc`, which the entry itself keeps alive.
     locals: RefCell<FxHashMap<usize, Rc<Local>>>,
+    /// The same where endpoints are told who speaks to them: each connection there is one client's.
+    told: RefCell<FxHashMap<(usize, Whose), Rc<Local>>>,
     /// Set for good when unused connections are kept no longer.
     closed: Rc<Cell<bool>>,
 }
@@ -42,6 +47,10 @@ pub(crate) struct Local {
     endpoint: Arc<Endpoint>,
     traffic: Arc<PoolTraffic>,
     connect: RefCell<Connect>,
+    /// By what connections are secured, and how often that has changed.
+    secure: RefCell<Option<Secure>>,
+    terms: Cell<u64>,
+    trouble: Trouble,
     /// The pool's, which holds for what is in flight when the pool itself has left the configuration.
     drain_timeout: Cell<Option<Duration>>,
     /// The one used last is taken first, so that the others grow old and go.
@@ -50,6 +59,8 @@ pub(crate) struct Local {
     ties: RefCell<Ties>,
     died: Notify,
     drained_since: Cell<Option<Instant>>,
+    /// What its connections begin with.
+    opening: Option<Opening>,
 }
 
 #[derive(Debug, Default)]
@@ -63,45 +74,66 @@ impl Upstreams {
         Self {
             worker,
             locals: RefCell::default(),
+            told: RefCell::default(),
             closed: Rc::default(),
         }
     }
 
-    /// The connections to an endpoint of this pool.
-    pub(crate) fn to(&self, endpoint: &Arc<Endpoint>, pool: &Pool) -> Rc<Local> {
+    /// The connections to an endpoint of this pool, for a client who came this way.
+    pub(crate) fn to(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        pool: &Pool,
+        origin: impl FnOnce() -> Option<Rc<Origin>>,
+    ) -> Rc<Local> {
         let key = Arc::as_ptr(endpoint) as usize;
+        if let Some(version) = pool.spec().proxy_protocol {
+            let origin = origin();
+            let key = (key, Whose::new(version, origin.as_deref()));
+            if let Some(local) = self.told.borrow().get(&key) {
+                return Rc::clone(local);
+            }
+            let local = self.local(endpoint, pool, Some(Opening::new(version, origin.as_ref())));
+            self.told.borrow_mut().insert(key, Rc::clone(&local));
+            return local;
+        }
         if let Some(local) = self.locals.borrow().get(&key) {
             return Rc::clone(local);
         }
-        let local = Rc::new(Local {
+        let local = self.local(endpoint, pool, None);
+        self.locals.borrow_mut().insert(key, Rc::clone(&local));
+        local
+    }
+
+    fn local(&self, endpoint: &Arc<Endpoint>, pool: &Pool, opening: Option<Opening>) -> Rc<Local> {
+        Rc::new(Local {
             worker: self.worker,
             endpoint: Arc::clone(endpoint),
             traffic: Arc::clone(pool.traffic()),
             connect: RefCell::new(pool.spec().connect.clone()),
+            secure: RefCell::new(connect::secure(pool, endpoint.address())),
+            terms: Cell::new(0),
+            trouble: Trouble::default(),
             drain_timeout: Cell::new(pool.spec().drain_timeout),
             unused: RefCell::default(),
             closed: Rc::clone(&self.closed),
             ties: RefCell::default(),
             died: Notify::new(),
             drained_since: Cell::new(None),
-        });
-        self.locals.borrow_mut().insert(key, Rc::clone(&local));
-        local
+            opening,
+        })
     }
 
     /// Acts on a new snapshot: cuts what is in flight at the dead, closes the unused connections of those that drain,
     /// takes up changed settings.
     pub(crate) fn follow(&self, pools: &[Arc<Pool>]) {
-        let specs: FxHashMap<&str, &Arc<model::Pool>> = pools
+        let pools: FxHashMap<&str, &Arc<Pool>> = pools
             .iter()
-            .map(|pool| (&*pool.spec().name, pool.spec()))
+            .map(|pool| (&*pool.spec().name, pool))
             .collect();
         for local in self.all() {
-            if let Some(spec) = specs.get(&*local.endpoint.key().pool) {
-                if *local.connect.borrow() != spec.connect {
-                    local.connect.replace(spec.connect.clone());
-                }
-                local.drain_timeout.set(spec.drain_timeout);
+            if let Some(pool) = pools.get(&*local.endpoint.key().pool) {
+                local.follow(pool);
             }
             match local.endpoint.state() {
                 State::Dead => local.cut(),
@@ -132,9 +164,10 @@ impl Upstreams {
         for local in self.all() {
             local.sweep(now);
         }
-        self.locals
-            .borrow_mut()
-            .retain(|_, local| Rc::strong_count(local) > 1 || !local.unused.borrow().is_empty());
+        let is_used =
+            |local: &Rc<Local>| Rc::strong_count(local) > 1 || !local.unused.borrow().is_empty();
+        self.locals.borrow_mut().retain(|_, local| is_used(local));
+        self.told.borrow_mut().retain(|_, local| is_used(local));
     }
 
     /// Closes all unused connections, and each other one when its request is over.
@@ -146,7 +179,8 @@ impl Upstreams {
     }
 
     fn all(&self) -> Vec<Rc<Local>> {
-        self.locals.borrow().values().cloned().collect()
+        let (locals, told) = (self.locals.borrow(), self.told.borrow());
+        locals.values().chain(told.values()).cloned().collect()
     }
 }
 
@@ -222,20 +256,56 @@ impl Local {
     /// Makes a connection.
     pub(super) async fn connect(self: Rc<Self>) -> Result<Box<Line>, Error> {
         let limit = self.connect.borrow().timeout;
+        let terms = self.terms.get();
+        let way = Way {
+            to: self.endpoint.address().clone(),
+            opening: self.opening.as_ref().map(Opening::octets),
+            secure: self.secure.borrow().clone(),
+        };
         let dialled = tokio::select! {
             biased;
-            dialled = dial::connect(self.endpoint.address(), limit) => dialled,
+            dialled = dial::connect(&way, limit) => dialled,
             () = self.died.notified() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
         };
-        let tcp = dialled.map_err(|error| {
-            let kind = match error.kind() {
-                io::ErrorKind::ConnectionRefused => Kind::ConnectRefused,
-                io::ErrorKind::TimedOut => Kind::ConnectTimeout,
-                _ => Kind::ConnectFailed,
-            };
-            Error::because(kind, Progress::NothingSent, error)
-        })?;
-        Ok(Line::over(tcp, self))
+        let (pool, label) = (&self.endpoint.key().pool, self.endpoint.label());
+        match dialled {
+            Ok(stream) => {
+                self.trouble.is_over(pool, label);
+                Ok(Line::over(stream, terms, self))
+            }
+            Err(failure) => {
+                self.trouble.tell(pool, label, &failure);
+                Err(connect::called(failure))
+            }
+        }
+    }
+
+    /// Takes up changed settings. Connections that were made by others serve what they are at and nothing after it.
+    fn follow(&self, pool: &Pool) {
+        let spec = pool.spec();
+        if *self.connect.borrow() != spec.connect {
+            self.connect.replace(spec.connect.clone());
+        }
+        self.drain_timeout.set(spec.drain_timeout);
+        let version = self.opening.as_ref().map(Opening::version);
+        if spec.proxy_protocol != version {
+            // Whoever asks now is given others.
+            self.expire();
+        }
+        if spec.tls.is_none() && self.secure.borrow().is_none() {
+            return;
+        }
+        let secure = connect::secure(pool, self.endpoint.address());
+        if *self.secure.borrow() != secure {
+            self.secure.replace(secure);
+            self.expire();
+        }
+    }
+
+    /// Lets connections go on to the end of what they serve, and no further.
+    fn expire(&self) {
+        self.terms.set(self.terms.get() + 1);
+        drop(self.unused.take());
     }
 
     /// Keeps an unused connection for the next request.
@@ -243,7 +313,8 @@ impl Local {
         let state = self.endpoint.state();
         let connect = self.connect.borrow();
         let is_leaving = matches!(state, State::Dead | State::Draining);
-        if connect.max_idle_per_worker == 0 || is_leaving || self.closed.get() {
+        let is_outdated = line.terms != self.terms.get();
+        if connect.max_idle_per_worker == 0 || is_leaving || is_outdated || self.closed.get() {
             return;
         }
         let promised = line
@@ -301,6 +372,9 @@ impl Local {
 
     fn sweep(&self, now: Instant) {
         let mut unused = self.unused.take();
+        if self.opening.as_ref().is_some_and(Opening::is_orphaned) {
+            return;
+        }
         unused.retain_mut(|line| line.is_fit(now));
         // Nothing else runs on this thread meanwhile, so nothing was kept in between.
         self.unused.replace(unused);

@@ -1,4 +1,4 @@
-//! The socket of a connection to an endpoint: counts what comes, and can be cut from beside.
+//! What a connection to an endpoint is read from and written to: counts what comes, and can be cut from beside.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use crate::dial::Stream;
 
 /// Octets within which the head of an answer must come, with all interim responses before it: a single head has a
 /// bound of its own, their number has none.
@@ -83,24 +84,36 @@ impl Tie {
     }
 }
 
-/// The socket.
+/// The stream, in the clear or over TLS.
 #[derive(Debug)]
 pub(super) struct UpstreamIo {
-    tcp: TcpStream,
+    stream: Stream,
     tie: Rc<Tie>,
 }
 
 impl UpstreamIo {
-    pub(super) fn new(tcp: TcpStream, tie: Rc<Tie>) -> Self {
-        Self { tcp, tie }
+    pub(super) fn new(stream: Stream, tie: Rc<Tie>) -> Self {
+        Self { stream, tie }
     }
-}
 
-impl UpstreamIo {
-    /// Ready where something has come, or the connection was cut.
-    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Whether it has taken octets that are not out yet.
+    pub(super) fn holds_octets(&self) -> bool {
+        self.stream.holds_octets()
+    }
+
+    /// Says goodbye where the protocol below has a word for it (RFC 8446 §6.1), without waiting.
+    pub(super) fn say_goodbye(&mut self) {
+        if let Stream::Tls(session) = &mut self.stream {
+            let mut cx = Context::from_waker(Waker::noop());
+            // Who does not take it now finds the connection closed.
+            drop(Pin::new(session).poll_shutdown(&mut cx));
+        }
+    }
+
+    /// Ready where something may have come, or the connection was cut.
+    pub(super) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tie.check()?;
-        let ready = self.tcp.poll_read_ready(cx);
+        let ready = self.stream.poll_read_ready(cx);
         if ready.is_pending() {
             self.tie.remember(cx);
         }
@@ -117,7 +130,7 @@ impl AsyncRead for UpstreamIo {
         self.tie.check()?;
         self.tie.check_heads()?;
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if polled.is_pending() {
             self.tie.remember(cx);
         } else {
@@ -135,7 +148,7 @@ impl AsyncWrite for UpstreamIo {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.tie.check()?;
-        let polled = Pin::new(&mut self.tcp).poll_write(cx, octets);
+        let polled = Pin::new(&mut self.stream).poll_write(cx, octets);
         self.tie.note_sent(&polled);
         polled
     }
@@ -146,22 +159,22 @@ impl AsyncWrite for UpstreamIo {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.tie.check()?;
-        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.tie.note_sent(&polled);
         polled
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A TCP socket has no buffer of its own to flush.
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tie.check()?;
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -17,11 +17,12 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
+use crate::dial::Stream;
 use crate::upstream::answer::{self, End, Expected, Malformed};
 use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
@@ -54,9 +55,13 @@ pub(crate) struct Line {
     receiving: Receiving,
     /// Nothing has been said or seen that forbids another request.
     persists: bool,
+    /// The endpoint takes nothing more, though it may still answer.
+    is_deaf: bool,
     pub(super) tie: Rc<Tie>,
     local: Rc<Local>,
     slot: usize,
+    /// Under which of the pool's terms it was made.
+    pub(super) terms: u64,
     /// When it may no longer be taken up again; `None` is never.
     pub(super) expires: Option<Instant>,
     /// What the endpoint itself said of how long it keeps the connection.
@@ -82,12 +87,12 @@ enum Receiving {
 }
 
 impl Line {
-    /// Takes a fresh socket.
-    pub(super) fn over(tcp: TcpStream, local: Rc<Local>) -> Box<Self> {
+    /// Takes a fresh connection, made under the terms with this number.
+    pub(super) fn over(stream: Stream, terms: u64, local: Rc<Local>) -> Box<Self> {
         let tie = Rc::new(Tie::default());
         let slot = local.join(Rc::clone(&tie));
         Box::new(Self {
-            io: UpstreamIo::new(tcp, Rc::clone(&tie)),
+            io: UpstreamIo::new(stream, Rc::clone(&tie)),
             read: BytesMut::new(),
             scanned: 0,
             room: ROOM,
@@ -95,9 +100,11 @@ impl Line {
             sending: None,
             receiving: Receiving::Over,
             persists: true,
+            is_deaf: false,
             tie,
             local,
             slot,
+            terms,
             expires: None,
             promised: None,
             reused: false,
@@ -204,18 +211,37 @@ impl Line {
         loop {
             let waits = self.fill(cx)?;
             if self.out.is_empty() {
-                return Ok(());
+                break;
             }
             if self.out.write_to(Pin::new(&mut self.io), cx).is_err() {
-                self.persists = false;
-                self.sending = None;
-                self.out = Out::default();
+                self.takes_no_more();
                 return Ok(());
             }
             if waits.is_pending() || !self.out.is_empty() {
-                return Ok(());
+                break;
             }
         }
+        // A session has taken more than its socket may have.
+        if !self.has_sent()
+            && self.io.holds_octets()
+            && let Poll::Ready(Err(_)) = Pin::new(&mut self.io).poll_flush(cx)
+        {
+            self.takes_no_more();
+        }
+        Ok(())
+    }
+
+    fn takes_no_more(&mut self) {
+        self.persists = false;
+        self.is_deaf = true;
+        self.sending = None;
+        self.out = Out::default();
+    }
+
+    /// Whether all of the request is out, or nobody takes the rest.
+    pub(crate) fn has_sent(&self) -> bool {
+        let is_out = self.is_deaf || !self.io.holds_octets();
+        self.sending.is_none() && self.out.is_empty() && is_out
     }
 
     /// Takes from the request's body until enough waits to be written; pending where it has no more for now.
@@ -303,23 +329,24 @@ impl Line {
         if self.expires.is_some_and(|expires| expires <= now) {
             return false;
         }
-        self.is_quiet()
-    }
-
-    /// Whether nothing is in the way of another request.
-    fn is_quiet(&mut self) -> bool {
-        let done = self.persists && self.is_over() && self.sending.is_none();
-        if !done || !self.out.is_empty() || !self.read.is_empty() {
+        if !self.is_done() {
             return false;
         }
         let mut cx = Context::from_waker(Waker::noop());
-        self.poll_fill(&mut cx).is_pending()
+        let is_quiet = self.poll_fill(&mut cx).is_pending();
+        // What came was the session's own affair, such as a ticket.
+        self.read = BytesMut::new();
+        is_quiet
+    }
+
+    /// Whether request and answer are over, and nothing was said that forbids others.
+    fn is_done(&self) -> bool {
+        self.persists && self.is_over() && self.has_sent() && self.read.is_empty()
     }
 
     /// Gives it back for further requests, if it is good for any.
     pub(crate) fn release(mut self: Box<Self>) {
-        let done = self.persists && self.is_over() && self.sending.is_none();
-        if done && self.out.is_empty() && self.read.is_empty() {
+        if self.is_done() {
             self.read = BytesMut::new();
             let local = Rc::clone(&self.local);
             local.keep(self);
@@ -339,7 +366,7 @@ impl Line {
             let sent = poll_fn(|cx| {
                 let line = &mut **sender.borrow_mut();
                 match line.send(cx) {
-                    Ok(()) if line.sending.is_none() && line.out.is_empty() => Poll::Ready(Ok(())),
+                    Ok(()) if line.has_sent() => Poll::Ready(Ok(())),
                     Ok(()) => Poll::Pending,
                     Err(cause) => Poll::Ready(Err(cause)),
                 }
@@ -368,6 +395,9 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        if self.is_done() {
+            self.io.say_goodbye();
+        }
         self.local.leave(self.slot);
     }
 }

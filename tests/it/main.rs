@@ -17,6 +17,10 @@ mod drain;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod endpoint_tls;
+#[cfg(test)]
+mod endpoints;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod grpc;

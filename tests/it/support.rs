@@ -8,6 +8,7 @@ pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod fiel;
 pub(crate) mod frames;
+pub(crate) mod front;
 pub(crate) mod grpc;
 mod message;
 pub(crate) mod scrape;

@@ -6,11 +6,13 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::admin::status::certificate::Certificate;
 use crate::admin::status::print::{number, time, written};
-use crate::config::model::{self, WhenNoneReady};
+use crate::config::model;
 use crate::control::report::Report;
 use crate::endpoint::{Endpoint, ProbeReport};
 use crate::pool::{self, Standing};
+use crate::tls::{Trust, Upstream};
 
 /// A pool and its endpoints.
 #[derive(Serialize)]
@@ -20,6 +22,12 @@ pub(crate) struct Pool<'a> {
     version: Option<&'a str>,
     deployment: Option<Deployment<'a>>,
     balance: &'static str,
+    /// How its endpoints are spoken to over TLS; left out where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls<'a>>,
+    /// How endpoints are told who speaks to them; left out where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy_protocol: Option<&'static str>,
     standing: &'static str,
     when_none_ready: &'static str,
     /// Endpoints that fail liveness and are not declared dead, because too many others are.
@@ -35,6 +43,18 @@ struct Deployment<'a> {
     commit: Option<&'a str>,
     by: Option<&'a str>,
     at: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Tls<'a> {
+    /// Whose certificate is wanted, where that is not the endpoint's own name.
+    server_name: Option<String>,
+    /// `system`, `caFile`, or `insecureSkipVerify`.
+    verified_by: &'static str,
+    min_version: &'static str,
+    /// What is shown to endpoints.
+    certificate: Option<Certificate<'a>>,
 }
 
 /// A host name with its port, and the addresses that it stands for.
@@ -108,16 +128,15 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime
         version: spec.version.as_deref(),
         deployment: spec.deployment.as_ref().map(deployment),
         balance: spec.balance.word(),
+        tls: spec.tls.as_deref().map(tls),
+        proxy_protocol: spec.proxy_protocol.map(|version| version.word()),
         standing: match pool.standing() {
             Standing::Able => "able",
             Standing::Unjudged => "unjudged",
             Standing::LastResort => "lastResort",
             Standing::Unable => "unable",
         },
-        when_none_ready: match spec.when_none_ready {
-            WhenNoneReady::Fail => "fail",
-            WhenNoneReady::UseAll => "useAll",
-        },
+        when_none_ready: spec.when_none_ready.word(),
         liveness_held: report.held.get(&spec.name).copied().unwrap_or_default(),
         names: names(spec, report, now),
         endpoints: endpoints
@@ -131,6 +150,21 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime
                 probes: probes(&member.endpoint),
             })
             .collect(),
+    }
+}
+
+fn tls(upstream: &Upstream) -> Tls<'_> {
+    let terms = upstream.terms();
+    let server_name = terms.server_name.as_ref();
+    Tls {
+        server_name: server_name.map(|name| name.to_str().into_owned()),
+        verified_by: match terms.trust {
+            Trust::System => "system",
+            Trust::Authorities(_) => "caFile",
+            Trust::Anybody => "insecureSkipVerify",
+        },
+        min_version: terms.min_version.word(),
+        certificate: terms.certificate.as_deref().map(Certificate::of),
     }
 }
 

@@ -5,6 +5,7 @@
 //! `listener`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use ipnet::IpNet;
 
@@ -14,6 +15,7 @@ use crate::config::check::name::name;
 use crate::config::check::value::is_digits;
 use crate::config::model::Address;
 use crate::config::problem::quoted;
+use crate::location::{Location, MAX_UNIX_PATH, UNIX, UnixPath};
 
 /// What an address is for.
 #[derive(Clone, Copy)]
@@ -29,7 +31,7 @@ impl AddressUse {
         match self {
             Self::Bind => "an address and a port, such as 127.0.0.1:8080 or \"[::]:8080\"",
             Self::Endpoint => {
-                "an address and a port, such as 10.0.0.1:8080, \"[fd00::1]:8080\" or shop.internal:8080"
+                "an address and a port, such as 10.0.0.1:8080, \"[fd00::1]:8080\" or shop.internal:8080, or a unix socket, such as unix:/run/app.sock"
             }
         }
     }
@@ -46,11 +48,16 @@ impl Findings<'_> {
         None
     }
 
-    /// Where an endpoint answers: an IP address or a name, with a port.
-    pub(crate) fn endpoint_address(&mut self, at: At<'_>) -> Option<Address> {
-        let text = self.text_of_address(at, AddressUse::Endpoint)?;
+    /// Where an endpoint answers: an IP address or a name, with a port, or a unix socket. One with a relative path lies
+    /// beside the configuration.
+    pub(crate) fn endpoint_address(&mut self, at: At<'_>, base: &Path) -> Option<Address> {
+        let text = self.text(at)?;
+        if let Some(path) = text.strip_prefix(UNIX) {
+            return self.unix_socket(at, path, base).map(Address::At);
+        }
         if let Ok(address) = text.parse() {
-            return self.fits(at, address).map(Address::Ip);
+            let address = self.fits(at, address)?;
+            return Some(Address::At(Location::Ip(address)));
         }
         let fault = match name(text) {
             Some(Ok(name)) => return Some(name),
@@ -70,6 +77,28 @@ impl Findings<'_> {
             return None;
         }
         Some(text)
+    }
+
+    fn unix_socket(&mut self, at: At<'_>, path: &str, base: &Path) -> Option<Location> {
+        let full = match path.starts_with('@') || path.is_empty() {
+            true => path.to_owned(),
+            false => base.join(path).to_string_lossy().into_owned(),
+        };
+        let location = UnixPath::new(&full).map(Location::Unix);
+        if location.is_none() {
+            let (fault, remedy) = match full.len() {
+                0..=MAX_UNIX_PATH => (
+                    "names no unix socket",
+                    "write its path, such as unix:/run/app.sock",
+                ),
+                _ => (
+                    "has a path that is longer than the 107 octets that the system takes",
+                    "move the socket to a shorter path, or use an abstract name, such as unix:@app",
+                ),
+            };
+            self.no_address(at, path, (fault, remedy.to_owned()));
+        }
+        location
     }
 
     fn no_address(&mut self, at: At<'_>, text: &str, (fault, remedy): (&str, String)) {

@@ -11,12 +11,14 @@ use std::sync::Arc;
 use crate::config::check::balance::balance;
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::probe::{Surroundings, probe};
+use crate::config::check::upstream_tls::upstream_tls;
 use crate::config::document::{Entry, Value};
 use crate::config::keys::{
-    CONNECT, DEPLOYMENT, ENDPOINT, POOL, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
+    CONNECT, DEPLOYMENT, ENDPOINT, POOL, PROXY_VERSION, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
 };
 use crate::config::model::{
-    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, WhenNoneReady,
+    Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, ProxyVersion,
+    WhenNoneReady,
 };
 use crate::config::problem::quoted;
 use crate::config::source::Place;
@@ -38,7 +40,7 @@ impl Pools<'_> {
     }
 }
 
-/// Reads `pools`. Relative programs of probes lie in `base`.
+/// Reads `pools`. Relative files, and programs of probes, lie in `base`.
 pub(crate) fn pools<'n>(findings: &mut Findings<'_>, at: At<'n>, base: &Path) -> Pools<'n> {
     const REMEDY: &str = "add one, such as shop: { endpoints: [127.0.0.1:9001] }";
     let mut pools = Pools::default();
@@ -79,7 +81,7 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         .map(|at| balance(findings, at))
         .unwrap_or_default();
     let endpoints = match fields.get("endpoints") {
-        Some(at) => endpoints(findings, at),
+        Some(at) => endpoints(findings, at, base),
         None => {
             let message = format!("the pool {} has no \"endpoints\"", quoted(name));
             findings.problem(entry.place, message, "add endpoints: [127.0.0.1:9001]");
@@ -97,9 +99,25 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         .get("connect")
         .map(|at| connect(findings, at))
         .unwrap_or_default();
+    let tls = fields.get("tls").map(|at| {
+        let endpoints = endpoints.as_deref().unwrap_or_default();
+        upstream_tls(findings, at, base, endpoints)
+    });
+    let tls = tls.flatten();
+    let word = fields
+        .get("proxyProtocol")
+        .and_then(|at| findings.word(at, &PROXY_VERSION));
+    let proxy_protocol = match word {
+        Some("v1") => Some(ProxyVersion::V1),
+        Some("v2") => Some(ProxyVersion::V2),
+        _ => None,
+    };
+    let has_sockets = endpoints.iter().flatten().any(EndpointSpec::is_unix);
     let surroundings = Surroundings {
         ports: &ports,
         base,
+        has_sockets,
+        has_tls: fields.get("tls").is_some(),
     };
     let mut read_probe = |key| {
         let at = fields.get(key)?;
@@ -125,6 +143,8 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         balance,
         endpoints: endpoints?,
         connect,
+        tls,
+        proxy_protocol,
         startup_probe,
         readiness_probe,
         liveness_probe,
@@ -174,13 +194,13 @@ fn connect(findings: &mut Findings<'_>, at: At<'_>) -> Connect {
     connect
 }
 
-fn endpoints(findings: &mut Findings<'_>, at: At<'_>) -> Option<Vec<EndpointSpec>> {
+fn endpoints(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<Vec<EndpointSpec>> {
     let mut specs = Vec::new();
     let mut places: HashMap<Address, Place> = HashMap::new();
     let mut count = 0_usize;
     for item in findings.list(at)? {
         count += 1;
-        let Some((spec, place)) = endpoint(findings, item) else {
+        let Some((spec, place)) = endpoint(findings, item, base) else {
             continue;
         };
         if let Some(&first) = places.get(&spec.address) {
@@ -216,9 +236,9 @@ fn endpoints(findings: &mut Findings<'_>, at: At<'_>) -> Option<Vec<EndpointSpec
     Some(specs)
 }
 
-fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Place)> {
+fn endpoint(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<(EndpointSpec, Place)> {
     let mut spec = EndpointSpec {
-        address: Address::Ip(SocketAddr::from(([0, 0, 0, 0], 0))),
+        address: Address::At(SocketAddr::from(([0, 0, 0, 0], 0)).into()),
         weight: Weight::ONE,
         zone: None,
         backup: false,
@@ -229,7 +249,7 @@ fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Pl
         piece: at.piece,
     };
     if !matches!(at.piece.value, Value::Map(_)) {
-        spec.address = findings.endpoint_address(at)?;
+        spec.address = findings.endpoint_address(at, base)?;
         return Some((spec, at.piece.place));
     }
     let fields = findings.fields(at, &ENDPOINT)?;
@@ -245,6 +265,6 @@ fn endpoint(findings: &mut Findings<'_>, at: At<'_>) -> Option<(EndpointSpec, Pl
         findings.problem(fields.place(), message, "add address: 127.0.0.1:9001");
         return None;
     };
-    spec.address = findings.endpoint_address(at)?;
+    spec.address = findings.endpoint_address(at, base)?;
     Some((spec, at.piece.place))
 }

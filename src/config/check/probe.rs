@@ -18,7 +18,7 @@ use crate::config::document::{Piece, Scalar, Value};
 use crate::config::keys::{
     EXEC, GRPC, HTTP_GET, HTTP_HEADER, Keys, PROBE, PROBE_SCHEME, TCP_SOCKET,
 };
-use crate::config::model::{NamedPorts, Probe, ProbeAction, Word};
+use crate::config::model::{NamedPorts, Probe, ProbeAction, ProbeScheme, Word};
 use crate::config::problem::quoted;
 
 /// Between two probes at least this much.
@@ -30,6 +30,10 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) ports: &'a NamedPorts,
     /// Where relative programs lie.
     pub(crate) base: &'a Path,
+    /// Whether endpoints of its pool are unix sockets.
+    pub(crate) has_sockets: bool,
+    /// Whether its pool says how TLS is spoken.
+    pub(crate) has_tls: bool,
 }
 
 /// Reads a probe.
@@ -120,9 +124,9 @@ fn action(
         .filter_map(given)
         .collect();
     match actions.as_slice() {
-        [("httpGet", at)] => http_get(findings, *at, around.ports),
-        [("tcpSocket", at)] => tcp_socket(findings, *at, around.ports),
-        [("grpc", at)] => grpc(findings, *at, around.ports),
+        [("httpGet", at)] => http_get(findings, *at, around),
+        [("tcpSocket", at)] => tcp_socket(findings, *at, around),
+        [("grpc", at)] => grpc(findings, *at, around),
         [(_, at)] => exec(findings, *at, around.base),
         [(first, _), (second, _), ..] => {
             let place = fields.key(second).unwrap_or(fields.place());
@@ -182,12 +186,14 @@ fn is_secret(before: Option<&Word>, text: &str) -> bool {
     valued.is_some_and(|(name, _)| names(name)) || option.is_some_and(|word| names(&word.text))
 }
 
-fn http_get(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<ProbeAction> {
+fn http_get(
+    findings: &mut Findings<'_>,
+    at: At<'_>,
+    around: &Surroundings<'_>,
+) -> Option<ProbeAction> {
     let fields = findings.fields(at, &HTTP_GET)?;
-    let (host, port) = target(findings, &fields, ports);
-    if let Some(at) = fields.get("scheme") {
-        findings.word(at, &PROBE_SCHEME);
-    }
+    let (host, port) = target(findings, &fields, around);
+    let scheme = scheme(findings, &fields, around);
     let path = match fields.get("path") {
         Some(at) => probe_path(findings, at),
         None => Some(Arc::from("/")),
@@ -201,18 +207,52 @@ fn http_get(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Opti
         port,
         path: path?,
         headers,
+        scheme,
     })
 }
 
-fn tcp_socket(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<ProbeAction> {
+fn scheme(
+    findings: &mut Findings<'_>,
+    fields: &Fields<'_>,
+    around: &Surroundings<'_>,
+) -> ProbeScheme {
+    let word = fields
+        .get("scheme")
+        .and_then(|at| findings.word(at, &PROBE_SCHEME));
+    let is_https = word == Some("HTTPS");
+    let verify = fields.get("verify");
+    let Some(at) = verify.filter(|at| findings.boolean(*at)) else {
+        return match is_https {
+            true => ProbeScheme::Https,
+            false => ProbeScheme::Http,
+        };
+    };
+    let place = at.piece.place;
+    if !is_https {
+        let message = "\"verify\" means nothing without TLS";
+        findings.problem(place, message, "add scheme: HTTPS, or remove it");
+    } else if !around.has_tls {
+        let message = "\"verify\" goes by the tls of the pool, which has none";
+        let remedy =
+            "add tls: {} to the pool, or remove it to believe whoever answers, as Kubernetes does";
+        findings.problem(place, message, remedy);
+    }
+    ProbeScheme::VerifiedHttps
+}
+
+fn tcp_socket(
+    findings: &mut Findings<'_>,
+    at: At<'_>,
+    around: &Surroundings<'_>,
+) -> Option<ProbeAction> {
     let fields = own_port(findings, at, &TCP_SOCKET)?;
-    let (host, port) = target(findings, &fields, ports);
+    let (host, port) = target(findings, &fields, around);
     Some(ProbeAction::TcpSocket { host, port })
 }
 
-fn grpc(findings: &mut Findings<'_>, at: At<'_>, ports: &NamedPorts) -> Option<ProbeAction> {
+fn grpc(findings: &mut Findings<'_>, at: At<'_>, around: &Surroundings<'_>) -> Option<ProbeAction> {
     let fields = own_port(findings, at, &GRPC)?;
-    let port = fields.get("port").and_then(|at| port(findings, at, ports));
+    let (_, port) = target(findings, &fields, around);
     let service = match fields.get("service") {
         Some(at) => findings.text(at)?,
         None => "",
@@ -241,10 +281,21 @@ fn own_port<'a>(
 fn target(
     findings: &mut Findings<'_>,
     fields: &Fields<'_>,
-    ports: &NamedPorts,
+    around: &Surroundings<'_>,
 ) -> (Option<IpAddr>, Option<u16>) {
     let host = fields.get("host").and_then(|at| host(findings, at));
-    let port = fields.get("port").and_then(|at| port(findings, at, ports));
+    let port = fields
+        .get("port")
+        .and_then(|at| port(findings, at, around.ports));
+    let alone = match (fields.key("host"), fields.key("port")) {
+        (Some(place), None) | (None, Some(place)) => Some(place),
+        (Some(_), Some(_)) | (None, None) => None,
+    };
+    if let Some(place) = alone.filter(|_| around.has_sockets) {
+        let message = "an endpoint of this pool is a unix socket, which has neither host nor port";
+        let remedy = "remove it to probe the socket itself, or give both host and port";
+        findings.problem(place, message, remedy);
+    }
     (host, port)
 }
 

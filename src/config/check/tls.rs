@@ -36,13 +36,7 @@ pub(crate) fn tls(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Optio
             }
         }
     }
-    let word = fields
-        .get("minVersion")
-        .and_then(|at| findings.word(at, &TLS_VERSION));
-    let min_version = match word {
-        Some("1.3") => MinVersion::V1_3,
-        _ => MinVersion::V1_2,
-    };
+    let min_version = min_version(findings, &fields);
     let client_auth = fields
         .get("clientAuth")
         .and_then(|at| client_auth(findings, at, base))
@@ -57,18 +51,38 @@ pub(crate) fn tls(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Optio
     }))
 }
 
+/// `minVersion`
+pub(crate) fn min_version(findings: &mut Findings<'_>, fields: &Fields<'_>) -> MinVersion {
+    let word = fields
+        .get("minVersion")
+        .and_then(|at| findings.word(at, &TLS_VERSION));
+    match word {
+        Some("1.3") => MinVersion::V1_3,
+        _ => MinVersion::V1_2,
+    }
+}
+
 fn certificate(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<Certificate> {
     let what = "a certificate";
     let at = At { what, ..at };
     let fields = findings.fields(at, &CERTIFICATE)?;
-    let cert = needed(findings, &fields, "certFile", "this certificate", base);
-    let key = needed(findings, &fields, "keyFile", "this certificate", base);
+    certificate_from(findings, &fields, base)
+}
+
+/// A certificate of the files that these keys name.
+pub(crate) fn certificate_from(
+    findings: &mut Findings<'_>,
+    fields: &Fields<'_>,
+    base: &Path,
+) -> Option<Certificate> {
+    let cert = needed(findings, fields, "certFile", "this certificate", base);
+    let key = needed(findings, fields, "keyFile", "this certificate", base);
     let ocsp = fields
         .get("ocspFile")
         .map(|at| file(findings, at, base).ok_or(()));
     let ocsp = ocsp.transpose().ok()?;
     let certificate = Certificate::load(&cert?, &key?, ocsp.as_deref())
-        .map_err(|fault| told(findings, &fields, &fault))
+        .map_err(|fault| told(findings, fields, &fault))
         .ok()?;
     let place = fields.get("certFile")?.piece.place;
     time_left(findings, &certificate, place);
@@ -120,7 +134,7 @@ fn needed(
 }
 
 /// Reports a file that cannot be used, at the key that names it.
-fn told(findings: &mut Findings<'_>, fields: &Fields<'_>, fault: &Fault) {
+pub(crate) fn told(findings: &mut Findings<'_>, fields: &Fields<'_>, fault: &Fault) {
     let key = match fault.part {
         Part::Certificate => "certFile",
         Part::Key => "keyFile",

@@ -21,7 +21,7 @@ pub(crate) const PROBE: Keys = Keys {
 
 pub(crate) const HTTP_GET: Keys = Keys {
     kind: "httpGet",
-    works: &["host", "port", "path", "scheme", "httpHeaders"],
+    works: &["host", "port", "path", "scheme", "verify", "httpHeaders"],
     later: &[],
 };
 

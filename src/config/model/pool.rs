@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use crate::location::Location;
+use crate::tls;
 use crate::units::Weight;
 
 /// A pool: endpoints of one version of one service.
@@ -26,6 +28,10 @@ pub struct Pool {
     pub endpoints: Vec<EndpointSpec>,
     /// How connections to them are made and kept.
     pub connect: Connect,
+    /// What they are secured by; `None` is in the clear.
+    pub tls: Option<Arc<tls::Upstream>>,
+    /// How endpoints are told who speaks to them through us; `None` is not at all.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Holds back traffic and the other probes until it has succeeded.
     pub startup_probe: Option<Probe>,
     /// Decides whether new requests are given.
@@ -36,6 +42,26 @@ pub struct Pool {
     pub when_none_ready: WhenNoneReady,
     /// How long requests may go on at an endpoint that drains; `None` is to their end.
     pub drain_timeout: Option<Duration>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Octets.
+    V2,
+}
+
+impl ProxyVersion {
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
 }
 
 /// How requests are spread over a pool's endpoints.
@@ -123,11 +149,19 @@ pub struct EndpointSpec {
     pub backup: bool,
 }
 
+impl EndpointSpec {
+    /// Whether it is a unix socket.
+    #[must_use]
+    pub fn is_unix(&self) -> bool {
+        matches!(self.address, Address::At(Location::Unix(_)))
+    }
+}
+
 /// Where an endpoint answers, as written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// An IP address with its port.
-    Ip(SocketAddr),
+    /// What it is already.
+    At(Location),
     /// A host name with its port.
     Name {
         /// Lower-case. With a dot at its end it is absolute, else the search list of the system applies.
@@ -143,7 +177,7 @@ impl Address {
     pub fn host(&self) -> Option<&Arc<str>> {
         match self {
             Self::Name { host, .. } => Some(host),
-            Self::Ip(_) => None,
+            Self::At(_) => None,
         }
     }
 }
@@ -151,7 +185,7 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ip(address) => address.fmt(f),
+            Self::At(location) => location.fmt(f),
             Self::Name { host, port } => write!(f, "{host}:{port}"),
         }
     }
@@ -175,6 +209,17 @@ pub enum WhenNoneReady {
     Fail,
     /// After that, its unready endpoints are tried.
     UseAll,
+}
+
+impl WhenNoneReady {
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::UseAll => "useAll",
+        }
+    }
 }
 
 /// A probe, with the fields and defaults of Kubernetes.
@@ -207,6 +252,8 @@ pub enum ProbeAction {
         path: Arc<str>,
         /// Fields sent, in order; `Host` among them takes the place of the usual one.
         headers: Vec<(HeaderName, HeaderValue)>,
+        /// Over what.
+        scheme: ProbeScheme,
     },
     /// A connection; being accepted is success.
     TcpSocket {
@@ -227,6 +274,29 @@ pub enum ProbeAction {
         /// The program, looked for in `PATH` where it has no slash, and its arguments; never empty.
         command: Vec<Word>,
     },
+}
+
+/// Over what a probe speaks HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ProbeScheme {
+    /// In the clear.
+    #[default]
+    Http,
+    /// Over TLS, whoever answers.
+    Https,
+    /// Over TLS as the pool speaks it.
+    VerifiedHttps,
+}
+
+impl ProbeScheme {
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Https | Self::VerifiedHttps => "HTTPS",
+        }
+    }
 }
 
 /// A word of a command line.

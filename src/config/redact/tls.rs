@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::model::ClientCert;
-use crate::tls::{Mode, Spec};
+use crate::tls::{Mode, Spec, Trust, Upstream};
 
 pub(super) fn tls(spec: &Spec) -> Value {
     let certificates = spec.certificates.iter().map(|one| {
@@ -26,6 +26,25 @@ pub(super) fn tls(spec: &Spec) -> Value {
         if let Some(file) = &auth.crl_file {
             shown["clientAuth"]["crlFile"] = json!(file);
         }
+    }
+    shown
+}
+
+pub(super) fn upstream(upstream: &Upstream) -> Value {
+    let terms = upstream.terms();
+    let mut shown = json!({
+        "minVersion": terms.min_version.word(),
+        "insecureSkipVerify": terms.trust == Trust::Anybody,
+    });
+    if let Some(name) = &terms.server_name {
+        shown["serverName"] = json!(name.to_str());
+    }
+    if let Trust::Authorities(authorities) = &terms.trust {
+        shown["caFile"] = json!(authorities.ca_file);
+    }
+    if let Some(certificate) = &terms.certificate {
+        shown["certFile"] = json!(certificate.cert_file);
+        shown["keyFile"] = json!(certificate.key_file);
     }
     shown
 }

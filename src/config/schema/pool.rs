@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::config::keys::{
-    BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, HASH_ON, HASH_ON_WORD, POOL, RING_HASH,
-    UPSTREAM_PROTOCOL, WHEN_NONE_READY,
+    BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, HASH_ON, HASH_ON_WORD, POOL, POOL_TLS,
+    PROXY_VERSION, RING_HASH, TLS_VERSION, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
 };
 use crate::config::model::{Balance, Connect};
 use crate::config::schema::shape::{Shape, duration, key, named, one, some, with_default, word};
@@ -12,7 +12,7 @@ use crate::config::schema::shape::{Shape, duration, key, named, one, some, with_
 pub(super) fn shapes() -> Vec<Shape> {
     let mut shapes = vec![pool(), deployment()];
     shapes.extend(balance());
-    shapes.extend([endpoint(), connect()]);
+    shapes.extend([endpoint(), tls(), connect()]);
     shapes
 }
 
@@ -33,11 +33,18 @@ fn pool() -> Shape {
             ),
             key(
                 "endpoints",
-                "IP:PORT, NAME:PORT, or a mapping with address, weight, zone and backup.",
+                "IP:PORT, NAME:PORT, unix:PATH, or a mapping with address, weight, zone and backup.",
                 some(json!({ "anyOf": [ one("EndpointAddress"), one("Endpoint") ] })),
             ),
             key("ports", "Names of ports, for probes.", named(one("Port"))),
             with_default("protocol", "What its endpoints speak.", word(&UPSTREAM_PROTOCOL), "http1"),
+            key("tls", "They are spoken to over TLS.", one("PoolTls")),
+            with_default(
+                "proxyProtocol",
+                "Tells endpoints who speaks to them through fiel, before anything else on a connection.",
+                word(&PROXY_VERSION),
+                "off",
+            ),
             key("connect", "How connections to its endpoints are made and kept.", one("Connect")),
             probe("startupProbe", "The other probes and all requests wait until it has succeeded."),
             probe("readinessProbe", "While it fails there are no new requests."),
@@ -149,6 +156,52 @@ fn endpoint() -> Shape {
     )
     .needs(json!({ "required": ["address"] }))
     .item()
+}
+
+fn tls() -> Shape {
+    let mut versions = word(&TLS_VERSION);
+    // As numbers they are as good.
+    versions["anyOf"][0]["enum"] = json!(["1.2", "1.3", 1.2, 1.3]);
+    Shape::new(
+        "PoolTls",
+        &POOL_TLS,
+        "How endpoints are spoken to over TLS; an empty mapping believes the system's authorities.",
+        vec![
+            key(
+                "serverName",
+                "Whose certificate is wanted, in place of the endpoint's own name.",
+                one("Text"),
+            ),
+            key(
+                "caFile",
+                "The authorities to believe instead of the system's, in PEM.",
+                one("Text"),
+            ),
+            key(
+                "certFile",
+                "The certificate that is shown to them, and behind it its chain, in PEM.",
+                one("Text"),
+            ),
+            key(
+                "keyFile",
+                "Its key in PEM: PKCS#8, PKCS#1 or SEC1.",
+                one("Text"),
+            ),
+            with_default(
+                "minVersion",
+                "The least version that is spoken.",
+                versions,
+                "1.2",
+            ),
+            with_default(
+                "insecureSkipVerify",
+                "Believe whoever answers.",
+                one("Boolean"),
+                false,
+            ),
+        ],
+    )
+    .needs(json!({ "dependentRequired": { "certFile": ["keyFile"], "keyFile": ["certFile"] } }))
 }
 
 fn connect() -> Shape {

@@ -82,7 +82,18 @@ fn http_get() -> Shape {
             ),
             key("port", PORT, port()),
             with_default("path", "The path with its query.", one("PathAndQuery"), "/"),
-            with_default("scheme", "HTTP.", word(&PROBE_SCHEME), "HTTP"),
+            with_default(
+                "scheme",
+                "Over what; HTTPS believes whoever answers, as Kubernetes does.",
+                word(&PROBE_SCHEME),
+                "HTTP",
+            ),
+            with_default(
+                "verify",
+                "With HTTPS: speak TLS as the pool does, and verify who answers.",
+                one("Boolean"),
+                false,
+            ),
             with_default(
                 "httpHeaders",
                 "Headers sent, in order; Host among them takes the place of the usual one.",

@@ -83,8 +83,8 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         (
             "EndpointAddress",
             either(
-                r"^([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]):[0-9]+$",
-                "An IP address or a name, and a port, such as 10.0.0.1:8080 or shop.internal:8080.",
+                r"^(([0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]):[0-9]+|unix:.+)$",
+                "An IP address or a name, and a port, such as 10.0.0.1:8080 or shop.internal:8080; or a unix socket, such as unix:/run/app.sock.",
             ),
         ),
         (

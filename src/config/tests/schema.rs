@@ -49,6 +49,7 @@ fn its_keys_are_those_that_work_mapping_by_mapping() {
     let tables = [
         include_str!("../keys.rs"),
         include_str!("../keys/action.rs"),
+        include_str!("../keys/pool.rs"),
         include_str!("../keys/probe.rs"),
     ];
     let count = tables.map(|table| table.matches(": Keys = Keys {").count());
@@ -239,6 +240,7 @@ routes:
 pools:
   app:
     endpoints: [ { address: 127.0.0.1:9001 } ]
+    tls: { caFile: config/tls/ca.crt }
     startupProbe: { httpGet: {} }
     readinessProbe: { exec: { command: [cat] } }
     livenessProbe: { tcpSocket: {} }

@@ -18,7 +18,7 @@ fn program(command: &[&str]) -> Arc<Program> {
         })
         .collect();
     let endpoint = "127.0.0.1:8080".parse().unwrap();
-    Arc::new(Program::new(&words, "shop".into(), endpoint))
+    Arc::new(Program::new(&words, "shop".into(), &endpoint))
 }
 
 fn sh(script: &str) -> Arc<Program> {

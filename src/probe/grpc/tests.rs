@@ -1,5 +1,6 @@
 //! Probes against small servers of HTTP/2 on real sockets, each of which answers in its own way.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -21,8 +22,10 @@ const SERVING: &[u8] = b"\0\0\0\0\x02\x08\x01";
 
 async fn asked(to: SocketAddr, service: &str, timeout: Duration) -> (ProbeResult, String) {
     let question = Question::new(&Aim {
-        to,
+        to: to.into(),
         pool: None,
+        secure: None,
+        proxy_protocol: None,
         probe: Arc::new(Probe {
             action: ProbeAction::Grpc {
                 port: None,

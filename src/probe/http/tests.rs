@@ -1,5 +1,6 @@
 //! Probes against small endpoints on real sockets, each of which answers in its own way.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::model::{Probe, ProbeAction};
+use crate::config::model::{Probe, ProbeAction, ProbeScheme};
 use crate::probe::ask::Question;
 use crate::probe::counts::ProbeResult::{self, Failure, Success};
 use crate::probe::plan::Aim;
@@ -46,12 +47,13 @@ fn get() -> ProbeAction {
         port: None,
         path: "/ready?deep=1".into(),
         headers: Vec::new(),
+        scheme: ProbeScheme::Http,
     }
 }
 
 async fn asked(to: SocketAddr, action: ProbeAction, timeout: Duration) -> (ProbeResult, String) {
     let question = Question::new(&Aim {
-        to,
+        to: to.into(),
         pool: None,
         probe: Arc::new(Probe {
             action,
@@ -61,6 +63,8 @@ async fn asked(to: SocketAddr, action: ProbeAction, timeout: Duration) -> (Probe
             success_threshold: NonZeroU32::MIN,
             failure_threshold: NonZeroU32::MIN,
         }),
+        secure: None,
+        proxy_protocol: None,
     });
     let answer = crate::probe::ask::ask(Arc::new(question)).await;
     (answer.result, answer.detail.into_owned())
@@ -230,7 +234,7 @@ fn configured_fields_take_the_place_of_the_usual_ones_but_for_those_that_frame()
         let name = HeaderName::from_static(name);
         (name, HeaderValue::from_static(value))
     });
-    let headers = headers("[::1]:80".parse().unwrap(), &fields);
+    let headers = headers(&"[::1]:80".parse().unwrap(), &fields);
     let all = |name: &str| -> Vec<_> { headers.get_all(name).into_iter().cloned().collect() };
     assert_eq!(all("host"), ["shop"]);
     assert_eq!(all("user-agent"), ["mine"]);
@@ -242,9 +246,13 @@ fn configured_fields_take_the_place_of_the_usual_ones_but_for_those_that_frame()
 
 #[test]
 fn the_path_gets_its_leading_slash_and_an_impossible_one_is_refused() {
-    let to = "[::1]:80".parse().unwrap();
-    let get = Get::try_new(to, "healthz", &[]).unwrap();
+    let way = Way {
+        to: "[::1]:80".parse().unwrap(),
+        opening: None,
+        secure: None,
+    };
+    let get = Get::try_new(way.clone(), "healthz", &[]).unwrap();
     assert_eq!(get.request.uri().path(), "/healthz");
     assert_eq!(get.request.headers()[HOST], "[::1]:80");
-    assert!(Get::try_new(to, "/a b", &[]).is_err());
+    assert!(Get::try_new(way, "/a b", &[]).is_err());
 }

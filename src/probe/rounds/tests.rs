@@ -51,7 +51,7 @@ fn ip(number: u16) -> IpAddr {
 fn endpoint(pool: &str, number: u16) -> Arc<Endpoint> {
     let key = EndpointKey {
         pool: pool.into(),
-        address: SocketAddr::new(ip(number), 80),
+        address: SocketAddr::new(ip(number), 80).into(),
     };
     Arc::new(Endpoint::new(
         key,
@@ -74,6 +74,8 @@ fn target(endpoint: &Arc<Endpoint>, probes: &[Probe]) -> Target {
         startup: find(STARTUP),
         readiness: find(READINESS),
         liveness: find(LIVENESS),
+        secure: None,
+        proxy_protocol: None,
     }
 }
 
@@ -99,7 +101,7 @@ impl House {
             let (counts, answers, sent) =
                 (Arc::clone(&counts), Arc::clone(&answers), Arc::clone(&sent));
             move |question: Arc<Question>| {
-                let to = question.to().unwrap();
+                let to = question.to().and_then(|to| to.ip()).unwrap();
                 let answer = answers.lock().unwrap().get(&to).copied();
                 let at = counts.now();
                 let sent: &Mutex<Vec<(Duration, SocketAddr)>> = &sent;
@@ -603,8 +605,8 @@ async fn after_any_story_the_states_come_to_agree_with_the_answers() {
         }
         for endpoint in &endpoints {
             let health = &healths[endpoint.key()];
-            let number = usize::from(endpoint.address().ip() == ip(1))
-                + 2 * usize::from(endpoint.address().ip() == ip(2));
+            let number = usize::from(endpoint.address().ip().unwrap().ip() == ip(1))
+                + 2 * usize::from(endpoint.address().ip().unwrap().ip() == ip(2));
             let [starts, ready, lives] = truths[number];
             let has = |kind| health.probes().has(kind);
             let state = health.state(Held::Free);

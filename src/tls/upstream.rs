@@ -1,0 +1,154 @@
+//! What a pool's connections to its endpoints are secured by.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
+
+use crate::tls::certificate::Certificate;
+use crate::tls::fault::Fault;
+use crate::tls::spec::{MinVersion, kept};
+use crate::tls::trust::{Authorities, Trust};
+use crate::tls::versions::versions;
+
+/// Names of endpoints for which sessions are remembered, the least lately used ones forgotten first.
+const SESSIONS: usize = 256;
+
+/// What `tls` of a pool says, with what its files held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Whose certificate is wanted, in place of the endpoint's own name.
+    pub server_name: Option<ServerName<'static>>,
+    /// Whose certificates are good.
+    pub trust: Trust,
+    /// What is shown to endpoints that ask for a certificate.
+    pub certificate: Option<Arc<Certificate>>,
+    /// The least version that is spoken.
+    pub min_version: MinVersion,
+    /// The protocols that are offered (ALPN), the preferred one first.
+    pub protocols: &'static [&'static [u8]],
+}
+
+/// What a pool's connections to its endpoints are secured by. Sessions are resumed within one of it and never by
+/// another: who showed another certificate, or believed others, begins anew.
+pub struct Upstream {
+    terms: Terms,
+    config: Arc<ClientConfig>,
+}
+
+impl Upstream {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// Why the system's authorities cannot be used, where these are asked for.
+    pub fn try_new(terms: Terms) -> Result<Self, String> {
+        let verifier = terms.trust.verifier()?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions(terms.min_version))
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &terms.certificate {
+            None => builder.with_no_client_auth(),
+            Some(certificate) => {
+                let key = (**certificate.key()).clone();
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+            }
+        };
+        config.alpn_protocols = terms.protocols.iter().map(|name| name.to_vec()).collect();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Ok(Self {
+            terms,
+            config: Arc::new(config),
+        })
+    }
+
+    /// What it was made from.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// What a handshake goes by.
+    #[must_use]
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
+    /// Whose certificate is wanted of an endpoint: what the configuration says, else the name that leads to it, else its
+    /// address, which is verified as one and never sent (RFC 6066 §3).
+    #[must_use]
+    pub fn name_of(&self, host: Option<&str>, address: Option<IpAddr>) -> ServerName<'static> {
+        let configured = self.terms.server_name.clone();
+        let own = || host.and_then(server_name);
+        configured.or_else(own).unwrap_or_else(|| {
+            // A unix socket without a name of its own is not verified.
+            let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            ServerName::IpAddress(address.into())
+        })
+    }
+
+    /// The same from the same files, as they are now: what can be used of them, the rest as it was. Tells what could not.
+    #[must_use]
+    pub fn reload(self: &Arc<Self>) -> (Arc<Self>, Vec<Fault>) {
+        let mut faults = Vec::new();
+        let mut terms = self.terms.clone();
+        if let Trust::Authorities(old) = &self.terms.trust {
+            let read = Authorities::load(&old.ca_file).map_err(|fault| faults.push(fault));
+            terms.trust = Trust::Authorities(kept(old, read.ok()));
+        }
+        terms.certificate = self.terms.certificate.as_ref().map(|old| {
+            let read = old.reload().map_err(|fault| faults.push(fault));
+            kept(old, read.ok())
+        });
+        if terms == self.terms {
+            return (Arc::clone(self), faults);
+        }
+        // The system's authorities were good when this was made, and are not read again.
+        let made = Self::try_new(terms).map(Arc::new);
+        (made.unwrap_or_else(|_| Arc::clone(self)), faults)
+    }
+
+    /// Every file that it comes from.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let authorities = match &self.terms.trust {
+            Trust::Authorities(authorities) => Some(&authorities.ca_file),
+            Trust::System | Trust::Anybody => None,
+        };
+        let certificate = self.terms.certificate.iter();
+        authorities
+            .into_iter()
+            .chain(certificate.flat_map(|one| one.files()))
+    }
+}
+
+/// The name or the address that a certificate can be for; none where it can be for no such thing.
+#[must_use]
+pub fn server_name(text: &str) -> Option<ServerName<'static>> {
+    // RFC 6066 §3: without the dot that makes it absolute.
+    let text = text.strip_suffix('.').unwrap_or(text);
+    ServerName::try_from(text.to_owned()).ok()
+}
+
+impl PartialEq for Upstream {
+    fn eq(&self, other: &Self) -> bool {
+        self.terms == other.terms
+    }
+}
+
+impl Eq for Upstream {}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
+}
