@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use divan::Bencher;
-use fiel::config::model::HeaderEdits;
+use fiel::config::model::{Claims, HeaderEdits};
 use fiel::header::forwarded::{Peer, Scheme};
 use fiel::header::present::Present;
 use fiel::header::{
@@ -56,20 +56,26 @@ fn answer() -> HeaderMap {
 }
 
 /// All that happens to a request's fields on its way, in its order.
-fn whole_request(headers: &mut HeaderMap, uri: &Uri, peer: &Peer, edits: &HeaderEdits) {
+fn whole_request(
+    headers: &mut HeaderMap,
+    uri: &Uri,
+    (peer, claims): (&Peer, &Claims),
+    edits: &HeaderEdits,
+) {
     let version = Version::HTTP_11;
     black_box(host::target(version, &Method::GET, uri, headers)).expect("the request is sound");
     let present = Present::of(headers);
     let framing = framing::request(version, headers, present).expect("the request is sound");
     black_box(ids::request_id(headers, black_box(7)));
     black_box(ids::trace_id(headers));
-    black_box(forwarded::client(headers, peer, &[]));
+    black_box(forwarded::client(headers, peer, claims));
     let upgrade = hop::upgrade(headers, present, &Method::GET, version, framing);
     forward_request(
         headers,
         &Forwarding {
             version,
             peer,
+            claims,
             scheme: Scheme::Http,
             identity: None,
             host: None,
@@ -82,10 +88,11 @@ fn whole_request(headers: &mut HeaderMap, uri: &Uri, peer: &Peer, edits: &Header
 #[divan::bench]
 fn request(bencher: Bencher<'_, '_>) {
     let (fields, uri, edits) = (browser(), Uri::from_static("/cart"), HeaderEdits::default());
-    let peer = Peer::new(IpAddr::from([1, 2, 3, 4]), &[]);
+    let claims = Claims::default();
+    let peer = Peer::new(Some(IpAddr::from([1, 2, 3, 4])), &claims);
     bencher
         .with_inputs(|| fields.clone())
-        .bench_local_refs(|headers| whole_request(headers, &uri, &peer, &edits));
+        .bench_local_refs(|headers| whole_request(headers, &uri, (&peer, &claims), &edits));
 }
 
 #[divan::bench]
@@ -93,11 +100,12 @@ fn request_from_a_trusted_proxy(bencher: Bencher<'_, '_>) {
     let (mut fields, uri, edits) = (browser(), Uri::from_static("/cart"), HeaderEdits::default());
     fields.insert("x-forwarded-for", HeaderValue::from_static("1.2.3.4"));
     fields.insert("x-request-id", HeaderValue::from_static("abc"));
-    let trusted = ["10.0.0.0/8".parse().expect("a network")];
-    let peer = Peer::new(IpAddr::from([10, 0, 0, 1]), &trusted);
+    let mut claims = Claims::default();
+    claims.trusted.networks = vec!["10.0.0.0/8".parse().expect("a network")];
+    let peer = Peer::new(Some(IpAddr::from([10, 0, 0, 1])), &claims);
     bencher
         .with_inputs(|| fields.clone())
-        .bench_local_refs(|headers| whole_request(headers, &uri, &peer, &edits));
+        .bench_local_refs(|headers| whole_request(headers, &uri, (&peer, &claims), &edits));
 }
 
 #[divan::bench]

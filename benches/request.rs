@@ -104,7 +104,7 @@ pools: {{ app: {{ endpoints: [ \"{}\" ] }} }}\n",
         let thread = thread::spawn(move || {
             let tell = |running: &fiel::run::Running| {
                 ready
-                    .send(running.listeners[0].1)
+                    .send(running.listeners[0].1.tcp().expect("it is an address"))
                     .expect("the bench waits for it");
             };
             let until = async move { drop(ended.await) };

@@ -74,7 +74,7 @@ fn find_each(bencher: Bencher<'_, '_>, routes: &[Arc<Route>], requests: &[(Strin
                 let found = table.find(&Facts {
                     listener: "web",
                     host: black_box(host),
-                    client: IpAddr::from([10, 0, 0, 1]),
+                    client: Some(IpAddr::from([10, 0, 0, 1])),
                     identity: None,
                     path: black_box(path),
                     method: &Method::GET,

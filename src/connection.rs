@@ -5,6 +5,7 @@
 //! given up and only the socket is kept, so that an idle connection costs little. Any tower service may be served; the
 //! proxy is one.
 
+mod arrival;
 mod edge;
 mod ending;
 mod exchange;

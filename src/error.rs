@@ -36,6 +36,8 @@ pub enum Kind {
     BodyTooSlow,
     /// The client closed its connection before it was answered.
     ClientGone,
+    /// A request in the clear where TLS is spoken.
+    Plaintext,
     /// An HTTP version other than 1.0 and 1.1.
     VersionUnknown,
     /// A method that a proxy must not pass on: CONNECT, or TRACE.
@@ -159,6 +161,7 @@ impl Kind {
             | Self::BodyTooLarge
             | Self::BodyTooSlow
             | Self::ClientGone
+            | Self::Plaintext
             | Self::VersionUnknown
             | Self::MethodRefused
             | Self::Misdirected => Side::Client,
@@ -196,6 +199,7 @@ impl Kind {
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTooSlow => "body_too_slow",
             Self::ClientGone => "client_gone",
+            Self::Plaintext => "plaintext",
             Self::VersionUnknown => "version_unknown",
             Self::MethodRefused => "method_refused",
             Self::Misdirected => "misdirected",

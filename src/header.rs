@@ -26,7 +26,7 @@ pub mod via;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Version};
 
-use crate::config::model::HeaderEdits;
+use crate::config::model::{Claims, HeaderEdits};
 use forwarded::{Peer, Scheme};
 
 /// What is needed to make a client's fields into those that are forwarded.
@@ -36,6 +36,8 @@ pub struct Forwarding<'a> {
     pub version: Version,
     /// Who sent the request.
     pub peer: &'a Peer,
+    /// What is believed of what it says, and which fields tell it.
+    pub claims: &'a Claims,
     /// How it came.
     pub scheme: Scheme,
     /// What endpoints are told of the client's certificate, where it was verified.
@@ -52,7 +54,12 @@ pub struct Forwarding<'a> {
 /// connection to the endpoint comes after, by [`hop::announce`].
 pub fn forward_request(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
     hop::strip_request(headers);
-    forwarded::set(headers, forwarding.peer, forwarding.scheme);
+    forwarded::set(
+        headers,
+        forwarding.peer,
+        forwarding.scheme,
+        forwarding.claims,
+    );
     if let Some(identity) = forwarding.identity {
         forwarded::set_identity(headers, identity);
     }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod desk;
+pub(crate) mod proxy_protocol;
 mod terms;
 
 pub(crate) use accept::{Accepting, Acceptor, Bound};

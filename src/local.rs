@@ -132,7 +132,7 @@ impl Local {
             self.tended.set(now);
             self.context.upstreams.sweep(now);
         }
-        let client = Client::new(Arc::clone(&self.listener), client, Scheme::Http);
+        let client = Client::new(Arc::clone(&self.listener), Some(client), Scheme::Http);
         Proxy::new(Rc::clone(&self.context), Rc::new(client))
     }
 

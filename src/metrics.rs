@@ -24,7 +24,7 @@ use prometheus::proto::MetricFamily;
 
 pub use abort::Abort;
 pub use cells::WorkerId;
-pub use traffic::{Handshake, ListenerTraffic, PoolTraffic, Traffic};
+pub use traffic::{Handshake, ListenerTraffic, PoolTraffic, Refusal, Traffic};
 
 use process::Process;
 use text::Sheet;

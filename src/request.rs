@@ -44,7 +44,7 @@ use crate::config::model::{self, Action};
 use crate::error::Kind;
 use crate::header::framing::Framing;
 use crate::header::present::Present;
-use crate::header::{self, hop};
+use crate::header::{self, forwarded, hop};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
@@ -266,6 +266,7 @@ fn walk(
     let asked = asked::read(client, &told.request_id, &head, settled.as_ref().ok());
     ledger.note(client, &head, &asked);
     let mut shape = settled?;
+    forwarded::check(&head.headers, client.peer(), &client.listener.claims)?;
     if shape.framing == Framing::Empty && !body.is_end_stream() {
         // A body that a layer made, or that came by another protocol, knows its end without a length in the head.
         shape.framing = Framing::Chunked;

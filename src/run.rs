@@ -22,7 +22,7 @@ use crate::access_log::{AccessLog, Closed};
 use crate::admin::{self, Access, Admin, Rules};
 use crate::body::RequestBody;
 use crate::change::Change;
-use crate::config::model::Shutdown;
+use crate::config::model::{Bind, Shutdown};
 use crate::config::{self, Config, Loaded, Problems};
 use crate::control::certificates::{Made, Servers, terms};
 use crate::control::report::{Board, Report, Settled};
@@ -54,7 +54,7 @@ pub enum RunError {
     #[error("could not bind {address}: {source}")]
     Bind {
         /// The address.
-        address: SocketAddr,
+        address: Bind,
         /// The kernel's word.
         source: io::Error,
     },
@@ -72,7 +72,7 @@ pub enum RunError {
 #[derive(Clone, Debug)]
 pub struct Running {
     /// The listeners' addresses, by name, in the order of the configuration.
-    pub listeners: Vec<(Arc<str>, SocketAddr)>,
+    pub listeners: Vec<(Arc<str>, Bind)>,
     /// The admin address.
     pub admin: SocketAddr,
 }
@@ -180,9 +180,9 @@ impl House {
         servers.follow(made);
         let admin_socket = bind_admin(config.admin.bind)?;
         let read_socket = config.admin.read_bind.map(bind_admin).transpose()?;
-        let addresses: Vec<(Arc<str>, SocketAddr)> = bound
+        let addresses: Vec<(Arc<str>, Bind)> = bound
             .iter()
-            .map(|(bound, address)| (Arc::clone(&bound.terms.listener.name), *address))
+            .map(|(bound, address)| (Arc::clone(&bound.terms.listener.name), address.clone()))
             .collect();
         metrics.configured(now);
         let access_log = AccessLog::start(&config.access_log, Arc::clone(&metrics))
@@ -414,13 +414,13 @@ fn bind_all(
     config: &Config,
     made: &Made,
     metrics: &Metrics,
-) -> Result<Vec<(Bound, SocketAddr)>, RunError> {
+) -> Result<Vec<(Bound, Bind)>, RunError> {
     config
         .listeners
         .iter()
         .map(|listener| {
             reload::bind(terms(listener, made, metrics)).map_err(|source| RunError::Bind {
-                address: listener.bind,
+                address: listener.bind.clone(),
                 source,
             })
         })
@@ -430,7 +430,10 @@ fn bind_all(
 fn bind_admin(address: SocketAddr) -> Result<TcpListener, RunError> {
     socket::listen(address)
         .and_then(TcpListener::from_std)
-        .map_err(|source| RunError::Bind { address, source })
+        .map_err(|source| RunError::Bind {
+            address: Bind::Tcp(address),
+            source,
+        })
 }
 
 /// As configured, or the cores that this process may use: the scheduler's mask and the cgroup's quota both count.

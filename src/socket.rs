@@ -1,16 +1,22 @@
 //! Listening sockets: bound with the options that a proxy wants, and taken from without waiting; and how many sockets
 //! there may be at all.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+mod unix;
 
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
 use rustix::net::{SocketFlags, acceptfrom_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::model::Listener;
+use crate::config::model::{Bind, Listener};
+use unix::Claim;
+
+pub(crate) use unix::grant;
 
 /// Connections that the kernel may hold before they are accepted: as many as the system allows, which is `somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -19,14 +25,15 @@ const BACKLOG: i32 = 65_535;
 /// chooses the port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Seat {
-    bind: SocketAddr,
+    bind: Bind,
     name: Option<Arc<str>>,
 }
 
 impl Seat {
     pub(crate) fn of(listener: &Listener) -> Self {
-        let bind = listener.bind;
-        let name = (bind.port() == 0).then(|| Arc::clone(&listener.name));
+        let bind = listener.bind.clone();
+        let is_any = bind.tcp().is_some_and(|address| address.port() == 0);
+        let name = is_any.then(|| Arc::clone(&listener.name));
         Self { bind, name }
     }
 }
@@ -55,13 +62,97 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Takes the next waiting connection, non-blocking and closed on exec in the same call.
-///
-/// # Errors
-/// [`io::ErrorKind::WouldBlock`] when none waits, or the kernel's.
-pub fn accept(listener: &TcpListener) -> io::Result<(TcpStream, Option<SocketAddr>)> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let (socket, peer) = acceptfrom_with(listener, flags)?;
+/// A socket that is listened on.
+#[derive(Debug)]
+pub(crate) enum Listening {
+    Tcp(TcpListener),
+    /// With its file, where it has one.
+    Unix(UnixListener, Option<Claim>),
+}
+
+/// A connection that was taken.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listening {
+    /// Binds and listens as a listener wants it.
+    ///
+    /// # Errors
+    /// The kernel's, as when the address is in use.
+    pub(crate) fn bind(listener: &Listener) -> io::Result<Self> {
+        match &listener.bind {
+            Bind::Tcp(address) => listen(*address).map(Self::Tcp),
+            Bind::Unix(path) => {
+                let rights = listener.rights.clone().unwrap_or_default();
+                let (socket, claim) = unix::listen(path, &rights, BACKLOG)?;
+                Ok(Self::Unix(socket, Some(claim)))
+            }
+            Bind::Abstract(name) => Ok(Self::Unix(unix::listen_abstract(name, BACKLOG)?, None)),
+        }
+    }
+
+    /// Where it listens: what was asked for, with the port that the kernel chose.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn bound(&self, asked: &Bind) -> io::Result<Bind> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map(Bind::Tcp),
+            Self::Unix(..) => Ok(asked.clone()),
+        }
+    }
+
+    /// Takes the file away, so that nobody new finds the socket; those who wait at it can be taken still.
+    pub(crate) fn withdraw(&mut self) {
+        if let Self::Unix(_, claim) = self {
+            drop(claim.take());
+        }
+    }
+
+    /// Takes the next waiting connection, non-blocking and closed on exec in the same call, with its client's address where
+    /// it has one.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when none waits, or the kernel's.
+    pub(crate) fn accept(&self) -> io::Result<(Taken, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(socket) => {
+                let (tcp, peer) = accept(socket)?;
+                // It has gone already where the kernel does not know it any more.
+                let unknown = || (Ipv4Addr::UNSPECIFIED, 0).into();
+                Ok((Taken::Tcp(tcp), Some(peer.unwrap_or_else(unknown))))
+            }
+            Self::Unix(socket, _) => {
+                let (unix, _) = acceptfrom_with(socket, FLAGS)?;
+                Ok((Taken::Unix(unix.into()), None))
+            }
+        }
+    }
+}
+
+impl AsFd for Listening {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket, _) => socket.as_fd(),
+        }
+    }
+}
+
+impl AsRawFd for Listening {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+/// What accepted sockets are from the beginning.
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+fn accept(listener: &TcpListener) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+    let (socket, peer) = acceptfrom_with(listener, FLAGS)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
     Ok((socket.into(), peer))
 }

@@ -11,6 +11,7 @@ mod body;
 mod head;
 mod inflow;
 mod out;
+mod socket;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -23,13 +24,14 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body::Frame;
-use tokio::io::{AsyncWrite as _, Interest};
+use tokio::io::AsyncWrite as _;
 use tokio_util::io::poll_read_buf;
 
 pub(crate) use body::{Decoded, Decoder, Faulty};
 pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
 pub(crate) use inflow::{Continue, Inflow};
 pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
+pub(crate) use socket::Socket;
 pub(crate) use stream::{Metered, Stream};
 
 use crate::error::Kind;
@@ -258,15 +260,9 @@ impl Wire {
         if inner.ended {
             // Behind a FIN only a reset can tell more; the socket stays readable, so that looking costs a call only when
             // something else woke the task.
-            let reset = socket.try_io(Interest::ERROR, || {
-                match socket2::SockRef::from(socket).take_error()? {
-                    Some(_) => Ok(()),
-                    None => Err(io::ErrorKind::WouldBlock.into()),
-                }
-            });
-            return match reset {
-                Ok(()) => Poll::Ready(Present::Gone),
-                Err(_) => Poll::Pending,
+            return match socket.is_reset() {
+                true => Poll::Ready(Present::Gone),
+                false => Poll::Pending,
             };
         }
         if inner.read.len() >= AHEAD || !inner.decoder.is_done() {
@@ -361,8 +357,8 @@ impl Inner {
                 false => Err(io::ErrorKind::NotConnected.into()),
             };
         };
-        if let Stream::Plain(tcp) = stream {
-            let octets = self.out.write_to(Pin::new(tcp), cx)?;
+        if let Stream::Plain(socket) = stream {
+            let octets = self.out.write_to(Pin::new(socket), cx)?;
             let moved = octets > 0;
             return Ok((Went { octets, moved }, self.is_out()));
         }

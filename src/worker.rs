@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -17,7 +18,7 @@ use tower::{Layer, Service};
 
 use crate::access_log::Logger;
 use crate::body::RequestBody;
-use crate::config::model::Listener;
+use crate::config::model::{Bind, Listener};
 use crate::connection::{Accepted, Edge, Handshakes, Registry, serve};
 use crate::header::forwarded::Scheme;
 use crate::header::proxy_protocol::Origin;
@@ -27,6 +28,8 @@ use crate::phase::{Heartbeats, Phase, Stage};
 use crate::request::Proxy;
 use crate::request::context::{Client, WorkerContext};
 use crate::snapshot::{Store, View};
+use crate::socket::Taken;
+use crate::wire::Socket;
 
 /// How often a worker looks after its unused connections and says that it is alive.
 const TICK: Duration = Duration::from_secs(1);
@@ -205,6 +208,14 @@ fn is_gone(listener: &Listener, view: &View) -> bool {
     !present.any(|one| one.name == listener.name && one.bind == listener.bind)
 }
 
+/// Gives a connection to this thread's runtime.
+fn taken_up(taken: Taken) -> io::Result<Socket> {
+    match taken {
+        Taken::Tcp(tcp) => TcpStream::from_std(tcp).map(Socket::Tcp),
+        Taken::Unix(unix) => UnixStream::from_std(unix).map(Socket::Unix),
+    }
+}
+
 /// Does what concerns one connection or all: a panic in it, of a layer or of our own, must not end the worker.
 fn guard(metrics: &Metrics, work: impl FnOnce()) {
     // What is borrowed is given back by the panic; a table that misses an entry means a connection made anew.
@@ -271,10 +282,23 @@ where
         });
     }
 
+    /// The address of ours by which a connection came. The kernel is asked only where it alone knows and some endpoint is
+    /// told.
+    fn reached(&self, taken: &Taken, bind: &Bind) -> Option<SocketAddr> {
+        let (Taken::Tcp(tcp), Some(bound)) = (taken, bind.tcp()) else {
+            return None;
+        };
+        let is_vague = bound.ip().is_unspecified() || bound.port() == 0;
+        if is_vague && self.context.tells_origins.get() {
+            return Some(tcp.local_addr().unwrap_or(bound));
+        }
+        Some(bound)
+    }
+
     /// Serves a connection, with the layer around the proxy of each of its exchanges that may go on beside others.
     fn serve(&self, handed: Handed) -> impl Future<Output = ()> + use<L, B> {
         let Handed {
-            tcp,
+            taken,
             peer,
             terms:
                 Terms {
@@ -289,13 +313,14 @@ where
             None => Scheme::Http,
         };
         let tls = tls.map(|server| (server, Rc::clone(&self.handshakes)));
-        let client = Rc::new(Client::new(listener, peer, scheme));
-        if let (Ok(source), Ok(destination)) = (tcp.peer_addr(), tcp.local_addr()) {
-            client.came_by(Origin {
-                source,
-                destination,
-            });
-        }
+        let address = peer.map(|peer| peer.ip());
+        let client = Rc::new(Client::new(listener, address, scheme));
+        let destination = self.reached(&taken, &client.listener.bind);
+        let ends = peer.zip(destination);
+        client.came_by(ends.map(|(source, destination)| Origin {
+            source,
+            destination,
+        }));
         // One that waited at a listener that has gone meanwhile.
         let is_gone = is_gone(&client.listener, &self.context.reader.newest());
         client.closing.set(is_gone);
@@ -309,9 +334,9 @@ where
         async move {
             // Held to the end, whatever that is.
             let (_place, _guest): (Place, Guest) = (place, guest);
-            match TcpStream::from_std(tcp) {
-                Ok(tcp) => {
-                    let accepted = Accepted { tcp, tls };
+            match taken_up(taken) {
+                Ok(socket) => {
+                    let accepted = Accepted { socket, tls };
                     serve(accepted, edge, service_of, context, registry).await;
                 }
                 Err(error) => tracing::warn!(%error, "Connection could not be taken up"),

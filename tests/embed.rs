@@ -40,7 +40,9 @@ pools: {{ app: {{ endpoints: [\"{}\"] }} }}
     let layer = ApiKeyLayer::new(HeaderValue::from_static("secret"));
     let proxy = thread::spawn(move || {
         fiel::run::run_with(&file, layer, |running| {
-            ready.send(running.listeners[0].1).unwrap();
+            ready
+                .send(running.listeners[0].1.tcp().expect("it is an address"))
+                .unwrap();
         })
     });
     let address = address.recv_timeout(NET).unwrap();

@@ -362,7 +362,7 @@ pools: {{ app: {{ endpoints: [\"{}\"] }} }}
     }
 
     fn web(&self) -> SocketAddr {
-        self.running.listeners[0].1
+        self.running.listeners[0].1.tcp().expect("it is an address")
     }
 
     /// The sample that begins so.

@@ -39,7 +39,12 @@ impl Proxy {
         let thread = thread::spawn(move || {
             let tell = |running: &fiel::run::Running| {
                 // Nobody listens any more only when this example has given up.
-                ready.send((running.listeners[0].1, running.admin)).ok();
+                ready
+                    .send((
+                        running.listeners[0].1.tcp().expect("it is an address"),
+                        running.admin,
+                    ))
+                    .ok();
             };
             run_until(&path, Identity::new(), tell, async {
                 ended.await.ok();

@@ -8,6 +8,8 @@ use std::io::Write as _;
 
 use jiff::Timestamp;
 
+use crate::header::network::shown;
+
 use super::query::{Query, protocol};
 use super::record::{Record, Text};
 
@@ -33,7 +35,7 @@ pub(super) fn write_combined(record: &Record, query: Query, out: &mut Vec<u8>) {
 
 fn write_head(record: &Record, query: Query, out: &mut Vec<u8>) {
     // The client's identity and its user are never known here.
-    print(out, format_args!("{} - - [", record.client));
+    print(out, format_args!("{} - - [", shown(record.client)));
     match Timestamp::try_from(record.time) {
         Ok(time) => print(
             out,

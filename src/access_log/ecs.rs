@@ -56,9 +56,11 @@ pub(super) fn write_line(record: &Record, query: Query, out: &mut Vec<u8>) {
         url.text("query", query.of(record));
     });
     line.object("network", |network| network.text("protocol", b"http"));
-    line.object("source", |source| {
-        source.printed("ip", format_args!("\"{}\"", record.client));
-    });
+    if let Some(client) = record.client {
+        line.object("source", |source| {
+            source.printed("ip", format_args!("\"{client}\""));
+        });
+    }
     line.object("user_agent", |agent| {
         agent.text("original", record.text(Text::UserAgent));
     });

@@ -4,6 +4,8 @@
 
 use jiff::Timestamp;
 
+use crate::header::network::shown;
+
 use super::line::Line;
 use super::query::{Query, protocol};
 use super::record::{Record, Text};
@@ -16,7 +18,7 @@ pub(super) fn write_line(record: &Record, query: Query, out: &mut Vec<u8>) {
     }
     line.text("request_id", record.text(Text::RequestId));
     line.text("trace_id", record.text(Text::TraceId));
-    line.printed("client", format_args!("\"{}\"", record.client));
+    line.printed("client", format_args!("\"{}\"", shown(record.client)));
     line.text("listener", record.text(Text::Listener));
     line.text("method", record.method.as_str().as_bytes());
     line.text("host", record.text(Text::Host));
@@ -127,7 +129,7 @@ mod tests {
     fn bare() -> Record {
         Record::new(
             UNIX_EPOCH + Duration::new(1_795_174_162, 123_456),
-            Ipv4Addr::new(192, 0, 2, 7).into(),
+            Some(Ipv4Addr::new(192, 0, 2, 7).into()),
             Method::GET,
             Version::HTTP_11,
         )

@@ -16,8 +16,8 @@ use crate::grpc::Code;
 pub struct Record {
     /// When the request's head had been read.
     pub time: SystemTime,
-    /// The client, behind trusted proxies.
-    pub client: IpAddr,
+    /// The client, behind trusted proxies; none on a socket of this host.
+    pub client: Option<IpAddr>,
     /// The method.
     pub method: Method,
     /// The protocol spoken with the client.
@@ -92,7 +92,12 @@ const USUAL_TEXT_BYTES: usize = 256;
 impl Record {
     /// A record of a request of which only this is known. Its texts come with [`Record::put`], the rest is assigned.
     #[must_use]
-    pub fn new(time: SystemTime, client: IpAddr, method: Method, protocol: Version) -> Self {
+    pub fn new(
+        time: SystemTime,
+        client: Option<IpAddr>,
+        method: Method,
+        protocol: Version,
+    ) -> Self {
         Self {
             time,
             client,
@@ -148,7 +153,7 @@ mod tests {
     fn the_last_text_put_counts() {
         let mut record = Record::new(
             SystemTime::UNIX_EPOCH,
-            Ipv4Addr::LOCALHOST.into(),
+            Some(Ipv4Addr::LOCALHOST.into()),
             Method::GET,
             Version::HTTP_11,
         );

@@ -345,7 +345,7 @@ fn to(path: &Path) -> model::AccessLog {
 fn record(path: &str) -> Record {
     let mut record = Record::new(
         SystemTime::UNIX_EPOCH,
-        Ipv4Addr::LOCALHOST.into(),
+        Some(Ipv4Addr::LOCALHOST.into()),
         Method::GET,
         Version::HTTP_11,
     );

@@ -23,7 +23,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::change::{Found, ProbeKind, ReloadCause, ReloadOutcome};
 use crate::config;
-use crate::config::model;
+use crate::config::model::{self, Bind};
 use crate::control::report::{Rejected, Report, Settled};
 use crate::endpoint::{Endpoint, ProbeReport, State};
 use crate::metrics::cells::WorkerId;
@@ -120,7 +120,7 @@ fn house_with(endpoints: &Fixed, tell: impl FnOnce(&mut Report)) -> House {
         last_error: None,
         certificate_faults: Vec::new(),
         restart_needed: Vec::new(),
-        bound: BTreeMap::from([("web".into(), "127.0.0.1:8080".parse().unwrap())]),
+        bound: BTreeMap::from([("web".into(), Bind::Tcp("127.0.0.1:8080".parse().unwrap()))]),
         leaving: Vec::new(),
         held: BTreeMap::new(),
         names: Arc::default(),

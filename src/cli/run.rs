@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::cli::check;
 use crate::cli::failure::Failure;
+use crate::config::model::Bind;
 use crate::run::{self, RunError, Running};
 use crate::socket::raise_descriptor_limit;
 
@@ -20,10 +21,7 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Wrong`] with every problem of the configuration; [`Failure::Start`] with what could not be bound.
-pub(crate) fn serve(
-    config: &Path,
-    ready: impl FnOnce(SocketAddr, SocketAddr),
-) -> Result<(), Failure> {
+pub(crate) fn serve(config: &Path, ready: impl FnOnce(&Bind, SocketAddr)) -> Result<(), Failure> {
     check::find(config)?;
     crate::log::start();
     if let Err(error) = raise_descriptor_limit() {
@@ -31,7 +29,7 @@ pub(crate) fn serve(
     }
     let tell = |running: &Running| {
         if let Some((_, first)) = running.listeners.first() {
-            ready(*first, running.admin);
+            ready(first, running.admin);
         }
     };
     run::run(config, tell).map_err(|error| match error {

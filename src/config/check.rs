@@ -8,6 +8,7 @@ mod address;
 mod admin;
 mod balance;
 mod by_host;
+mod edge;
 mod field;
 mod file;
 mod findings;

@@ -4,11 +4,13 @@
 //! `works` in the commit that makes it work.
 
 mod action;
+mod edge;
 mod kind;
 mod pool;
 mod probe;
 
 pub(crate) use action::{POOL_BY_HOST, REDIRECT, RESPOND, SCHEME, SHARE};
+pub(crate) use edge::{FORWARDED, HALF_CLOSE, PROXY_PROTOCOL, SOCKET_RIGHTS};
 pub(crate) use kind::{Keys, Words};
 pub(crate) use pool::{CONNECT, DEPLOYMENT, POOL_TLS, PROXY_VERSION};
 pub(crate) use probe::{EXEC, GRPC, HTTP_GET, PROBE, TCP_SOCKET};
@@ -50,16 +52,17 @@ pub(crate) const LISTENER: Keys = Keys {
     works: &[
         "name",
         "bind",
+        "unix",
         "protocols",
+        "proxyProtocol",
         "halfClose",
         "trustedProxies",
+        "trustedHops",
+        "forwarded",
         "limits",
         "tls",
     ],
-    later: &[(
-        "proxyProtocol",
-        "remove it; give the client's address in X-Forwarded-For and list the sender in trustedProxies meanwhile",
-    )],
+    later: &[],
 };
 
 pub(crate) const LISTENER_TLS: Keys = Keys {
@@ -110,11 +113,6 @@ pub(crate) const LISTENER_LIMITS: Keys = Keys {
 
 pub(crate) const PROTOCOLS: Words = Words {
     works: &["http1", "http2"],
-    later: &[],
-};
-
-pub(crate) const HALF_CLOSE: Words = Words {
-    works: &["cancel", "deliver"],
     later: &[],
 };
 
@@ -385,6 +383,8 @@ pub(crate) const ALL: &[&Keys] = &[
     &ROOT,
     &SHUTDOWN,
     &LISTENER,
+    &SOCKET_RIGHTS,
+    &PROXY_PROTOCOL,
     &LISTENER_LIMITS,
     &LISTENER_TLS,
     &CERTIFICATE,

@@ -5,9 +5,11 @@
 //! tell what stayed the same.
 
 mod by_host;
+mod edge;
 mod id;
 mod log;
 mod pool;
+mod protocols;
 mod resolver;
 
 use std::collections::BTreeSet;
@@ -25,12 +27,14 @@ use crate::tls;
 use crate::units::Weight;
 
 pub use by_host::PoolByHost;
+pub use edge::{Bind, Claims, Dialect, Peers, ProxyProtocol, SocketRights};
 pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
     ProbeAction, ProbeScheme, ProxyVersion, RingHash, WhenNoneReady, Word,
 };
+pub use protocols::Protocols;
 pub use resolver::{Family, Resolver};
 
 /// A whole, checked configuration.
@@ -89,48 +93,22 @@ pub struct Shutdown {
 pub struct Listener {
     /// Its name, unique.
     pub name: Arc<str>,
-    /// Where it listens. Port 0 takes any free port, which only tests want.
-    pub bind: SocketAddr,
+    /// Where it listens.
+    pub bind: Bind,
+    /// Who may connect to its socket, where that has a file.
+    pub rights: Option<SocketRights>,
+    /// Whose connections begin with who their client is.
+    pub proxy_protocol: ProxyProtocol,
     /// What is spoken on it.
     pub protocols: Protocols,
     /// What a client's FIN means while it waits for an answer.
     pub half_close: HalfClose,
-    /// Peers whose `X-Forwarded-*` fields are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// What is believed of the fields that say who the client is.
+    pub claims: Claims,
     /// The limits on its connections.
     pub limits: ListenerLimits,
     /// How it speaks TLS; `None` does not.
     pub tls: Option<Arc<tls::Spec>>,
-}
-
-/// What is spoken on a listener: one of them at least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocols {
-    /// HTTP/1.0 and HTTP/1.1
-    pub http1: bool,
-    /// HTTP/2, by ALPN over TLS, by prior knowledge without.
-    pub http2: bool,
-}
-
-impl Default for Protocols {
-    fn default() -> Self {
-        Self {
-            http1: true,
-            http2: true,
-        }
-    }
-}
-
-impl Protocols {
-    /// As they are written.
-    #[must_use]
-    pub fn words(self) -> Vec<&'static str> {
-        let both = [(self.http1, "http1"), (self.http2, "http2")];
-        both.into_iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, word)| word)
-            .collect()
-    }
 }
 
 /// What the half-close of a client means while it waits for an answer.

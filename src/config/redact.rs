@@ -4,6 +4,7 @@
 //! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
 //! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`, `x-api-key`).
 
+mod edge;
 mod matching;
 mod tls;
 
@@ -159,13 +160,12 @@ fn listener(listener: &Listener) -> Value {
     let limits = &listener.limits;
     let mut shown = json!({
         "name": &*listener.name,
-        "bind": listener.bind,
+        "bind": listener.bind.to_string(),
         "protocols": listener.protocols.words(),
         "halfClose": match listener.half_close {
             HalfClose::Cancel => "cancel",
             HalfClose::Deliver => "deliver",
         },
-        "trustedProxies": listener.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "limits": {
             "maxConnections": limits.max_connections.map_or(0, usize::from),
             "handshakeTimeout": duration(limits.handshake_timeout),
@@ -180,6 +180,7 @@ fn listener(listener: &Listener) -> Value {
             "maxConnectionAge": duration(limits.max_connection_age),
         },
     });
+    edge::put(&mut shown, listener);
     if let Some(spec) = &listener.tls {
         shown["tls"] = tls::tls(spec);
     }

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::clock::{self, Clock};
-use crate::metrics::{Abort, Handshake, ListenerTraffic, WorkerId};
+use crate::header::network;
+use crate::metrics::{Abort, Handshake, ListenerTraffic, Refusal, WorkerId};
 use crate::request::context::{Answering, Client};
 use crate::wire::{Stream, Went};
 
@@ -121,11 +122,27 @@ impl Edge {
         self.client.clocks.start(Clock::Head, self.opened, limit);
     }
 
+    /// What came before the TLS handshake or the first request is over.
+    pub(super) fn has_arrived(&self) {
+        self.client.clocks.stop(Clock::Head);
+        self.rest();
+    }
+
+    /// A connection is turned away. The first of its kind is told, all are counted.
+    pub(super) fn refuses(&self, refusal: Refusal) {
+        let (client, why) = (network::shown(self.client.address()), refusal.word());
+        let listener = &self.client.listener.name;
+        if self.traffic.refused(self.worker, refusal) {
+            tracing::warn!(%listener, %client, why, "Connection refused; further ones are only counted");
+        } else {
+            tracing::debug!(%listener, %client, why, "Connection refused");
+        }
+    }
+
     /// The TLS handshake is over.
     pub(super) fn end_handshake(&self, result: Handshake) {
         self.traffic.shook_hands(self.worker, result);
-        self.client.clocks.stop(Clock::Head);
-        self.rest();
+        self.has_arrived();
     }
 
     /// Something has come that may be nothing of a request, so that the connection may have to rest again.
@@ -200,7 +217,8 @@ impl Edge {
     /// The connection is broken off.
     pub(super) fn aborts(&self, abort: Abort) {
         self.traffic.aborted(self.worker, abort);
-        let (listener, client) = (&self.client.listener.name, self.client.address);
+        let client = network::shown(self.client.address());
+        let listener = &self.client.listener.name;
         tracing::debug!(%listener, %client, reason = abort.word(), "HTTP/2 connection broken off");
         if abort.is_hostile()
             && WARNED

@@ -17,18 +17,21 @@ use std::task::{Poll, Waker};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::{HandshakeKind, ServerConfig};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::clock::Clock;
+use crate::connection::arrival::in_time;
+use crate::connection::ending::refuse;
 use crate::connection::registry::Member;
-use crate::metrics::Handshake;
+use crate::error::Kind;
+use crate::header::network;
+use crate::metrics::{Handshake, Refusal};
+use crate::request::context::WorkerContext;
 use crate::request::secured::Secured;
 use crate::tls::{Identity, Server};
-use crate::wire::{Metered, Stream};
+use crate::wire::{Metered, Socket, Stream};
 
 /// Handshakes under way on a worker at once, some kilobytes each.
 const UNDER_WAY: usize = 1024;
@@ -98,27 +101,28 @@ impl Drop for Place<'_> {
 
 /// Brings a handshake to its end; none where there is no connection then.
 pub(super) async fn shake_hands(
-    tcp: TcpStream,
+    socket: Socket,
     server: Arc<Server>,
     member: &Member,
     handshakes: &Handshakes,
+    context: &Rc<WorkerContext>,
 ) -> Option<Stream> {
     let edge = &member.edge;
-    let clocks = &edge.client.clocks;
     edge.begin_handshake();
-    let mut work = pin!(shake(tcp, Arc::clone(server.config()), handshakes));
-    let done = poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
-            return Poll::Ready(done);
-        }
-        let is_over = member.ending.get() && !member.may_bring_a_first_request();
-        if is_over || clocks.rang(Clock::Head) {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        clocks.arm(cx);
-        Poll::Pending
-    })
-    .await;
+    let mut first = [0];
+    let came = in_time(member, socket.peek(&mut first)).await;
+    if came.is_ok() && first[0].is_ascii_uppercase() {
+        // A record of TLS begins with a small number, a request with the letters of its method.
+        edge.end_handshake(Handshake::Failed);
+        edge.refuses(Refusal::Plaintext);
+        refuse(Stream::Plain(socket), edge, context, Kind::Plaintext).await;
+        return None;
+    }
+    let work = shake(socket, Arc::clone(server.config()), handshakes);
+    let done = match came {
+        Ok(_) => in_time(member, work).await,
+        Err(error) => Err(error),
+    };
     let done = done.and_then(|stream| {
         let secured = secured(&stream, server)?;
         Ok((stream, secured))
@@ -135,23 +139,23 @@ pub(super) async fn shake_hands(
         }
         Err(error) => {
             edge.end_handshake(Handshake::Failed);
-            tracing::debug!(client = %edge.client.address, %error, "Handshake failed");
+            let client = network::shown(edge.client.address());
+            tracing::debug!(%client, %error, "Handshake failed");
             None
         }
     }
 }
 
 async fn shake(
-    tcp: TcpStream,
+    socket: Socket,
     config: Arc<ServerConfig>,
     handshakes: &Handshakes,
 ) -> io::Result<TlsStream<Metered>> {
     let closed = |_| io::Error::from(io::ErrorKind::NotConnected);
-    tcp.readable().await?;
     let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let place = handshakes.sit_down(task);
     let acceptor = TlsAcceptor::from(config);
-    let mut accept = pin!(acceptor.accept(Metered::new(tcp)));
+    let mut accept = pin!(acceptor.accept(Metered::new(socket)));
     loop {
         let turn = handshakes.turn.acquire().await.map_err(closed)?;
         // Everybody else, and whatever has come meanwhile.

@@ -11,12 +11,12 @@ use http::{Request, Response};
 use http_body::Body;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use tokio::net::TcpStream;
 use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::{self, Clock};
 use crate::config::model::HalfClose;
+use crate::connection::arrival::{announced, is_expected};
 use crate::connection::edge::{Edge, EdgeIo, Phase};
 use crate::connection::ending::{linger, part, refuse};
 use crate::connection::exchange::{After, exchange};
@@ -25,16 +25,21 @@ use crate::connection::http2;
 use crate::connection::registry::{Member, Registry};
 use crate::error::Kind;
 use crate::header::forwarded::Scheme;
+use crate::header::network;
+use crate::metrics::Refusal;
 use crate::request::context::{Client, Voice, WorkerContext};
 use crate::tls::Server;
-use crate::wire::{Head, HeadLimits, Stream, Unreadable, Wire};
+use crate::wire::{Head, HeadLimits, Socket, Stream, Unreadable, Wire};
+
+/// How a TLS handshake begins: a record of its kind, of whichever version.
+const TLS_RECORD: &[u8] = &[0x16, 3];
 
 /// HTTP/2, as a handshake calls it (RFC 9113 §3.2).
 const HTTP2: &[u8] = b"h2";
 
 /// A connection as it was accepted.
 pub(crate) struct Accepted {
-    pub(crate) tcp: TcpStream,
+    pub(crate) socket: Socket,
     /// What its TLS handshake goes by, where it speaks TLS.
     pub(crate) tls: Option<(Arc<Server>, Rc<Handshakes>)>,
 }
@@ -59,12 +64,16 @@ pub(crate) async fn serve<S, B>(
         Poll::Ready(())
     })
     .await;
-    let Accepted { tcp, tls } = accepted;
+    let Accepted { socket, tls } = accepted;
+    // Boxed, so that no connection keeps the room.
+    if is_expected(&edge) && Box::pin(announced(&socket, member)).await.is_none() {
+        return;
+    }
     let mut stream = match tls {
-        None => Stream::Plain(tcp),
+        None => Stream::Plain(socket),
         Some((server, handshakes)) => {
-            // Boxed, so that no connection keeps the room.
-            let shaking = Box::pin(shake_hands(tcp, server, member, &handshakes));
+            let shaking = shake_hands(socket, server, member, &handshakes, &context);
+            let shaking = Box::pin(shaking);
             match shaking.await {
                 Some(stream) => stream,
                 None => return,
@@ -141,9 +150,9 @@ async fn rest(stream: &mut Stream, member: &Member) -> Wake {
 
 /// Whether a connection that is to end has a request on the way that can be known of. The runtime may not have told
 /// yet of octets that are here; closing with those unread would reset the connection.
-fn may_still_ask(tcp: &TcpStream, member: &Member) -> bool {
+fn may_still_ask(socket: &Socket, member: &Member) -> bool {
     let mut octet = [0_u8; 1];
-    match rustix::net::recv(tcp, &mut octet, RecvFlags::PEEK) {
+    match rustix::net::recv(socket, &mut octet, RecvFlags::PEEK) {
         Ok((received, _)) => received > 0,
         Err(Errno::WOULDBLOCK) => member.may_bring_a_first_request(),
         Err(_) => false,
@@ -185,7 +194,10 @@ where
             }
             Next::Ended => break,
             Next::Unreadable(kind) => {
-                if let Some((stream, _)) = wire.take_stream() {
+                if let Some((stream, read)) = wire.take_stream() {
+                    if matches!(stream, Stream::Plain(_)) && read.starts_with(TLS_RECORD) {
+                        edge.refuses(Refusal::Tls);
+                    }
                     refuse(stream, edge, context, kind).await;
                 }
                 return Woken::Over;
@@ -205,7 +217,8 @@ where
                 };
                 let io = EdgeIo::new(stream, Rc::clone(edge), read);
                 if let Err(error) = tunnel.run(io, Rc::clone(&edge.client.clocks)).await {
-                    tracing::debug!(client = %edge.client.address, %error, "Tunnel broke off");
+                    let client = network::shown(edge.client.address());
+                    tracing::debug!(%client, %error, "Tunnel broke off");
                 }
                 return Woken::Over;
             }

@@ -4,14 +4,13 @@
 //! sockets, opening the access log. After the swap old sockets are closed, once those who wait there have been taken.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
 use crate::change::{ReloadCause, ReloadOutcome};
-use crate::config::model::Listener;
+use crate::config::model::{Bind, Listener};
 use crate::config::{self, Config, Loaded};
 use crate::control::certificates::{Made, read_again, terms};
 use crate::control::held::{Asked, Control, Read, Reading};
@@ -19,7 +18,7 @@ use crate::control::report::Rejected;
 use crate::listener::{Bound, Terms};
 use crate::metrics::{Metrics, Reload};
 use crate::snapshot::build;
-use crate::socket::{self, Seat};
+use crate::socket::{self, Listening, Seat};
 
 /// How much a thread that reads a configuration gives way to those that serve requests.
 const NICENESS: i32 = 10;
@@ -185,7 +184,7 @@ impl Control {
     }
 
     /// Carries out what listeners have to do, and tells where the new ones are bound.
-    pub(super) async fn relocate(&self, moves: Moves) -> Vec<(Arc<str>, SocketAddr)> {
+    pub(super) async fn relocate(&self, moves: Moves) -> Vec<(Arc<str>, Bind)> {
         let mut addresses = Vec::new();
         let Some(acceptor) = &self.acceptor else {
             return addresses;
@@ -209,7 +208,7 @@ impl Control {
 
 /// What a reload has listeners do.
 pub(super) struct Moves {
-    opened: Vec<(Bound, SocketAddr)>,
+    opened: Vec<(Bound, Bind)>,
     renewed: Vec<Terms>,
     closed: Vec<Arc<Listener>>,
 }
@@ -247,6 +246,19 @@ impl Moves {
             }
         }
         moves.closed = known.into_values().map(Arc::clone).collect();
+        // Last, because it cannot be taken back.
+        for renewed in moves.renewed.iter().filter(|_| problems.is_empty()) {
+            let listener = &renewed.listener;
+            if let (Bind::Unix(path), Some(rights)) = (&listener.bind, &listener.rights)
+                && let Err(error) = socket::grant(path, rights)
+            {
+                problems.push_str(&format!(
+                    "error: listener \"{}\": could not give {} its rights: {error}\n",
+                    listener.name, listener.bind
+                ));
+                break;
+            }
+        }
         if problems.is_empty() {
             Ok(moves)
         } else {
@@ -259,9 +271,9 @@ impl Moves {
 ///
 /// # Errors
 /// The kernel's.
-pub(crate) fn bind(terms: Terms) -> std::io::Result<(Bound, SocketAddr)> {
-    let socket = socket::listen(terms.listener.bind)?;
-    let address = socket.local_addr()?;
+pub(crate) fn bind(terms: Terms) -> std::io::Result<(Bound, Bind)> {
+    let socket = Listening::bind(&terms.listener)?;
+    let address = socket.bound(&terms.listener.bind)?;
     Ok((Bound { socket, terms }, address))
 }
 

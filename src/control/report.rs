@@ -1,10 +1,11 @@
 //! What `control` tells about itself: for the admin address, the status and the metrics. No request reads it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::config::model::Bind;
 use crate::endpoint::Endpoint;
 
 /// The present standing of the control side, shared with whoever shows it.
@@ -27,7 +28,7 @@ pub struct Report {
     /// Keys whose new values wait for a restart.
     pub restart_needed: Vec<String>,
     /// The addresses on which listeners are bound, by the listener's name.
-    pub bound: BTreeMap<Arc<str>, SocketAddr>,
+    pub bound: BTreeMap<Arc<str>, Bind>,
     /// Endpoints that have left the configuration and still have requests in flight.
     pub leaving: Vec<Arc<Endpoint>>,
     /// How many endpoints of a pool fail liveness and are held as unready, by the pool's name; zeros are left out.

@@ -3,9 +3,12 @@
 //! IPv4 addresses come as such or mapped into IPv6 (`::ffff:10.0.0.1`), from dual-stack sockets or in the
 //! configuration; both mean the same, and `::/0` does not mean IPv4.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+
+use crate::config::model::Peers;
 
 /// The length of the longest of these networks that holds the address; `None` where none does.
 #[must_use]
@@ -15,6 +18,32 @@ pub fn longest(networks: &[IpNet], address: IpAddr) -> Option<u8> {
         .iter()
         .filter_map(|network| length_if_inside(network, address))
         .max()
+}
+
+/// A client as it is logged; one on a socket of this host has no address.
+#[must_use]
+pub fn shown(client: Option<IpAddr>) -> impl fmt::Display {
+    Shown(client)
+}
+
+struct Shown(Option<IpAddr>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unix:"),
+        }
+    }
+}
+
+/// Whether these hold a peer; one without an address is on a socket of this host.
+#[must_use]
+pub fn holds(peers: &Peers, address: Option<IpAddr>) -> bool {
+    match address {
+        Some(address) => longest(&peers.networks, address).is_some(),
+        None => peers.unix,
+    }
 }
 
 fn length_if_inside(network: &IpNet, address: IpAddr) -> Option<u8> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::{Forwarding, forward_request, forward_response};
-use crate::config::model::HeaderEdits;
+use crate::config::model::{Claims, HeaderEdits};
 use crate::header::forwarded::{Peer, Scheme};
 
 /// Fields in this order, a name as often as it is given.
@@ -20,13 +20,15 @@ pub(super) fn fields(lines: &[(&str, &str)]) -> HeaderMap {
 
 fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
     let mut headers = fields(lines);
-    let peer = Peer::new(IpAddr::from([1, 2, 3, 4]), &[]);
+    let claims = Claims::default();
+    let peer = Peer::new(Some(IpAddr::from([1, 2, 3, 4])), &claims);
     let host = HeaderValue::from_static("inner.example");
     forward_request(
         &mut headers,
         &Forwarding {
             version: Version::HTTP_11,
             peer: &peer,
+            claims: &claims,
             scheme: Scheme::Http,
             identity: None,
             host: Some(&host),

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,7 +14,7 @@ use tokio::task::JoinHandle as Task;
 use crate::config::model::Listener;
 use crate::listener::desk::{Desk, Handed, Hands, Here, Place, Room};
 use crate::listener::terms::Terms;
-use crate::socket::{self, Seat};
+use crate::socket::{Listening, Seat};
 
 /// The name of the thread.
 const THREAD: &str = "fiel-accept";
@@ -32,7 +31,7 @@ const ORDERS: usize = 64;
 /// A socket that is bound, and what it is for.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: Listening,
     pub(crate) terms: Terms,
 }
 
@@ -187,7 +186,7 @@ async fn obey(mut orders: mpsc::Receiver<Order>, hands: Rc<impl Hands + 'static>
 }
 
 async fn accept(
-    socket: TcpListener,
+    socket: Listening,
     terms: watch::Receiver<Terms>,
     mut end: oneshot::Receiver<()>,
     hands: Rc<impl Hands>,
@@ -196,7 +195,7 @@ async fn accept(
         deprecated,
         reason = "its successor is unsafe; a listener owns its descriptor, which is what is asked for"
     )]
-    let socket = match AsyncFd::new(socket) {
+    let mut socket = match AsyncFd::new(socket) {
         Ok(socket) => socket,
         Err(error) => {
             tracing::error!(%error, "Listening socket cannot be waited on");
@@ -229,6 +228,7 @@ async fn accept(
             }
             continue;
         }
+        socket.get_mut().withdraw();
         // The last ones: whoever waits in the queue is taken before the socket goes.
         if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands).await {
             return;
@@ -250,17 +250,17 @@ enum Turn {
 }
 
 async fn take(
-    socket: &TcpListener,
+    socket: &Listening,
     terms: &watch::Receiver<Terms>,
     room: &Arc<Room>,
     hands: &impl Hands,
 ) -> Turn {
     for _ in 0..BATCH {
-        match socket::accept(socket) {
-            Ok((tcp, peer)) => {
+        match socket.accept() {
+            Ok((taken, peer)) => {
                 let handed = Handed {
-                    tcp,
-                    peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()),
+                    taken,
+                    peer,
                     terms: terms.borrow().clone(),
                     place: Place::at(room),
                 };

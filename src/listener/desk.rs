@@ -1,12 +1,13 @@
 //! Who takes the next connection: the worker that has the fewest, in turn where several have as few.
 
-use std::net::{IpAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::listener::terms::Terms;
+use crate::socket::Taken;
 
 /// Connections handed to a worker that it has not taken up yet.
 const INBOX: usize = 1024;
@@ -14,8 +15,9 @@ const INBOX: usize = 1024;
 /// A connection on its way to a worker.
 #[derive(Debug)]
 pub(crate) struct Handed {
-    pub(crate) tcp: TcpStream,
-    pub(crate) peer: IpAddr,
+    pub(crate) taken: Taken,
+    /// Its client's address; none on a socket of this host.
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) terms: Terms,
     /// Its places in the counts; given up when it is closed.
     pub(crate) place: Place,

@@ -152,6 +152,7 @@ fn busy() -> Arc<Metrics> {
     listener.opened(WORKER);
     listener.shook_hands(WORKER, Handshake::Full);
     listener.aborted(WORKER, Abort::PingFlood);
+    listener.refused(WORKER, Refusal::Tls);
     metrics
 }
 

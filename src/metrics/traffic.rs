@@ -302,6 +302,45 @@ struct ListenerCell {
     handshakes: [Count; Handshake::ALL.len()],
     /// In the order of [`Abort`].
     aborts: Box<[Count; Abort::ALL.len()]>,
+    /// In the order of [`Refusal`].
+    refusals: [Count; Refusal::ALL.len()],
+}
+
+/// Why a connection was turned away before it could ask anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It does not begin with a header of the PROXY protocol, as it must.
+    NoProxyHeader,
+    /// It begins with one that is none.
+    BadProxyHeader,
+    /// Its header did not come in time.
+    SlowProxyHeader,
+    /// It speaks in the clear where TLS is spoken.
+    Plaintext,
+    /// It speaks TLS where none is spoken.
+    Tls,
+}
+
+impl Refusal {
+    const ALL: [Self; 5] = [
+        Self::NoProxyHeader,
+        Self::BadProxyHeader,
+        Self::SlowProxyHeader,
+        Self::Plaintext,
+        Self::Tls,
+    ];
+
+    /// Why, as logs and metrics name it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NoProxyHeader => "proxy_header_missing",
+            Self::BadProxyHeader => "proxy_header_malformed",
+            Self::SlowProxyHeader => "proxy_header_too_slow",
+            Self::Plaintext => "plaintext",
+            Self::Tls => "tls",
+        }
+    }
 }
 
 /// What came of a TLS handshake.
@@ -355,6 +394,17 @@ impl ListenerTraffic {
         self.cells.of(worker).aborts[abort as usize].add(1);
     }
 
+    /// A connection was turned away. Whether it is the first for this reason.
+    pub fn refused(&self, worker: WorkerId, why: Refusal) -> bool {
+        let count = &self.cells.of(worker).refusals[why as usize];
+        count.add(1);
+        self.sum(|cell| &cell.refusals[why as usize]) == 1
+    }
+
+    fn sum<'c>(&'c self, which: impl Fn(&'c ListenerCell) -> &'c Count) -> u64 {
+        self.cells.iter().map(|cell| which(cell).value()).sum()
+    }
+
     /// So many octets were read from a client.
     pub fn bytes_in(&self, worker: WorkerId, bytes: u64) {
         self.cells.of(worker).bytes_in.add(bytes);
@@ -366,21 +416,18 @@ impl ListenerTraffic {
     }
 
     pub(crate) fn gather(&self, sheet: &mut Sheet) {
-        let sum = |which: fn(&ListenerCell) -> &Count| -> u64 {
-            self.cells.iter().map(|cell| which(cell).value()).sum()
-        };
-        let closed = sum(|cell| &cell.closed);
-        let opened = sum(|cell| &cell.opened);
+        let closed = self.sum(|cell| &cell.closed);
+        let opened = self.sum(|cell| &cell.opened);
         let labels = [&*self.listener];
         sheet.level(&families::CONNECTIONS, &labels, opened, closed);
         sheet.count(&families::CONNECTIONS_TOTAL, &labels, opened);
-        let bytes_in = sum(|cell| &cell.bytes_in);
+        let bytes_in = self.sum(|cell| &cell.bytes_in);
         sheet.count(&families::BYTES, &[&self.listener, "in"], bytes_in);
-        let bytes_out = sum(|cell| &cell.bytes_out);
+        let bytes_out = self.sum(|cell| &cell.bytes_out);
         sheet.count(&families::BYTES, &[&self.listener, "out"], bytes_out);
         let handshakes = Handshake::ALL.map(|result| {
-            let of = |cell: &ListenerCell| cell.handshakes[result as usize].value();
-            (result, self.cells.iter().map(of).sum::<u64>())
+            let count = self.sum(|cell| &cell.handshakes[result as usize]);
+            (result, count)
         });
         // Without TLS there are none, and no series.
         if handshakes.iter().any(|(_, count)| *count > 0) {
@@ -395,6 +442,13 @@ impl ListenerTraffic {
             if count > 0 {
                 let labels = [&*self.listener, abort.word()];
                 sheet.count(&families::HTTP2_ABORTS, &labels, count);
+            }
+        }
+        for why in Refusal::ALL {
+            let count = self.sum(|cell| &cell.refusals[why as usize]);
+            if count > 0 {
+                let labels = [&*self.listener, why.word()];
+                sheet.count(&families::CONNECTIONS_REFUSED, &labels, count);
             }
         }
     }
@@ -427,7 +481,7 @@ mod tests {
     fn a_cell_of_a_usual_route_is_small() {
         assert_eq!(size_of::<TrafficCell>(), 408);
         assert_eq!(size_of::<PoolCell>(), 192);
-        assert_eq!(size_of::<ListenerCell>(), 64);
+        assert_eq!(size_of::<ListenerCell>(), 96);
     }
 
     #[test]

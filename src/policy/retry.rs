@@ -62,6 +62,7 @@ pub fn decide(rules: &Retry, failed: &Failed) -> Decision {
         // No octet of a response came in the time of one try: that is what `reset` stands for.
         Kind::Reset | Kind::EndpointDead | Kind::TryTimeout => rules.on_reset,
         Kind::MalformedRequest
+        | Kind::Plaintext
         | Kind::BadHost
         | Kind::UnknownTransferCoding
         | Kind::HeadersTooSlow

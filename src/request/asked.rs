@@ -26,8 +26,8 @@ use crate::route::Facts;
 pub(crate) struct Asked<'a> {
     /// The id by which client, log and endpoint know the request.
     pub(crate) request_id: &'a HeaderValue,
-    /// The client's address, behind trusted proxies.
-    pub(crate) client: IpAddr,
+    /// The client's address, behind trusted proxies; none on a socket of this host.
+    pub(crate) client: Option<IpAddr>,
     /// The host, without its port; empty where HTTP/1.0 names none.
     pub(crate) host: &'a str,
     /// The port that the client named.
@@ -117,11 +117,7 @@ pub(crate) fn read<'a>(
     };
     Asked {
         request_id,
-        client: forwarded::client(
-            &head.headers,
-            &client.peer,
-            &client.listener.trusted_proxies,
-        ),
+        client: forwarded::client(&head.headers, client.peer(), &client.listener.claims),
         host: authority.map_or("", |authority| authority.host),
         port: authority.and_then(|authority| authority.port),
         path: canonical(head.uri.path()),

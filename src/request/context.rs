@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use rustc_hash::FxHashMap;
 
 use crate::access_log::Logger;
@@ -46,6 +46,8 @@ pub(crate) struct WorkerContext {
     pub(crate) closing: Cell<bool>,
     /// What is still under way is being cut, because the process ends.
     pub(crate) cutting: Cell<bool>,
+    /// Some endpoints are told by which address of ours their clients came.
+    pub(crate) tells_origins: Cell<bool>,
 }
 
 /// What a request is booked on: its counters, and its names for the log. One a worker, so that booking a request
@@ -78,6 +80,7 @@ impl WorkerContext {
             accounts: RefCell::default(),
             closing: Cell::new(false),
             cutting: Cell::new(false),
+            tells_origins: Cell::new(false),
         }
     }
 
@@ -132,6 +135,9 @@ impl WorkerContext {
         let view = self.reader.newest();
         self.accounts.borrow_mut().clear();
         self.upstreams.follow(&view.pools);
+        let pools = &view.config.pools;
+        let tells = pools.iter().any(|pool| pool.proxy_protocol.is_some());
+        self.tells_origins.set(tells);
         self.store.acknowledge(self.worker, view.generation);
     }
 }
@@ -157,12 +163,14 @@ pub(crate) enum Answering {
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) listener: Arc<Listener>,
-    pub(crate) address: IpAddr,
-    pub(crate) peer: Peer,
+    peer: Peer,
+    /// Who it is by the words of a proxy that passes its octets on.
+    announced: OnceCell<Box<Peer>>,
     pub(crate) scheme: Scheme,
     /// What is known of its TLS session, once there is one.
     secured: OnceCell<Box<Secured>>,
     /// Both ends of its connection, where it has addresses; endpoints may be told of them.
+    ends: Cell<Option<Origin>>,
     origin: OnceCell<Rc<Origin>>,
     /// The next answer asks the client to close.
     pub(crate) closing: Cell<bool>,
@@ -206,27 +214,49 @@ pub(crate) enum Voice {
 }
 
 impl Caller {
-    fn new(listener: Arc<Listener>, address: IpAddr, scheme: Scheme) -> Self {
+    fn new(listener: Arc<Listener>, address: Option<IpAddr>, scheme: Scheme) -> Self {
         Self {
-            peer: Peer::new(address, &listener.trusted_proxies),
+            peer: Peer::new(address, &listener.claims),
+            announced: OnceCell::new(),
             listener,
-            address,
             scheme,
             secured: OnceCell::new(),
+            ends: Cell::new(None),
             origin: OnceCell::new(),
             closing: Cell::new(false),
         }
     }
 
     /// Its connection has these ends.
-    pub(crate) fn came_by(&self, origin: Origin) {
-        // A connection stays what it is.
-        self.origin.set(Rc::new(origin)).ok();
+    pub(crate) fn came_by(&self, ends: Option<Origin>) {
+        self.ends.set(ends);
     }
 
-    /// Both ends of its connection, for as long as that lasts.
+    /// Both ends of its connection, for as long as that lasts; made for the first endpoint that wants to know.
     pub(crate) fn origin(&self) -> Option<&Rc<Origin>> {
-        self.origin.get()
+        let ends = self.ends.get()?;
+        Some(self.origin.get_or_init(|| Rc::new(ends)))
+    }
+
+    /// Who it is: who connected, or whom the header of the PROXY protocol names.
+    pub(crate) fn peer(&self) -> &Peer {
+        self.announced
+            .get()
+            .map_or(&self.peer, |announced| announced)
+    }
+
+    /// The address of that; none on a socket of this host.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.peer().address()
+    }
+
+    /// The header of the PROXY protocol has told this.
+    pub(crate) fn is_announced(&self, ends: Option<Origin>) {
+        self.ends.set(ends);
+        let address = ends.map(|ends| ends.source.ip());
+        let peer = Peer::new(address, &self.listener.claims);
+        // There is one header.
+        self.announced.set(Box::new(peer)).ok();
     }
 
     /// The TLS handshake has told this.
@@ -256,7 +286,7 @@ impl Deref for Client {
 }
 
 impl Client {
-    pub(crate) fn new(listener: Arc<Listener>, address: IpAddr, scheme: Scheme) -> Self {
+    pub(crate) fn new(listener: Arc<Listener>, address: Option<IpAddr>, scheme: Scheme) -> Self {
         Self::of(Rc::new(Caller::new(listener, address, scheme)))
     }
 
@@ -344,6 +374,14 @@ impl Client {
                 interim.headers_mut().clone_from(headers);
                 kept.push(interim);
             }
+        }
+    }
+
+    /// The protocol that it speaks, where no head tells.
+    pub(super) fn speaks(&self) -> Version {
+        match &*self.voice.borrow() {
+            Voice::None | Voice::Wire(_) => Version::HTTP_11,
+            Voice::Kept(_) => Version::HTTP_2,
         }
     }
 

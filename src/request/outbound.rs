@@ -88,7 +88,8 @@ pub(super) fn assemble(
         &mut headers,
         &Forwarding {
             version,
-            peer: &client.peer,
+            peer: client.peer(),
+            claims: &client.listener.claims,
             scheme: client.scheme,
             identity: client.identity().map(Identity::told),
             host: route.rewrite.host.as_ref(),

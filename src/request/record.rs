@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
+use http::Method;
 use http::header::{HeaderValue, REFERER, USER_AGENT};
 use http::request::Parts;
-use http::{Method, Version};
 
 use crate::access_log::{Logger, Record, Text};
 use crate::header::ids;
@@ -55,9 +55,9 @@ pub(super) fn of_nothing(
     }
     let mut record = Record::new(
         SystemTime::now(),
-        client.address,
+        client.address(),
         Method::default(),
-        Version::HTTP_11,
+        client.speaks(),
     );
     record.put(Text::RequestId, request_id);
     record.put(Text::Listener, client.listener.name.as_bytes());

@@ -23,7 +23,8 @@ pub(super) fn redirect(
     asked: &Asked<'_>,
     client: &Client,
 ) -> Result<Response<Body>, Kind> {
-    let scheme = forwarded::scheme(&head.headers, &client.peer, client.scheme);
+    let claims = &client.listener.claims;
+    let scheme = forwarded::scheme(&head.headers, client.peer(), client.scheme, claims);
     let location = rewrite::location(
         rule,
         &Redirected {

@@ -50,7 +50,9 @@ pub(crate) enum Connection {
 pub(crate) fn reply_to(kind: Kind) -> Reply {
     use Connection::{Closes, Stays};
     let (status, proxy_status, connection) = match kind {
-        Kind::MalformedRequest | Kind::BadHost => (400, "fiel; error=http_request_error", Closes),
+        Kind::MalformedRequest | Kind::BadHost | Kind::Plaintext => {
+            (400, "fiel; error=http_request_error", Closes)
+        }
         Kind::UnknownTransferCoding => (501, "fiel; error=http_request_error", Closes),
         Kind::HeadersTooSlow | Kind::BodyTooSlow => (408, "fiel; error=http_request_error", Closes),
         Kind::HeadersTooLarge => (431, "fiel; error=http_request_error", Closes),
@@ -93,6 +95,7 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
 fn code_of(kind: Kind) -> Code {
     match kind {
         Kind::MalformedRequest
+        | Kind::Plaintext
         | Kind::BadHost
         | Kind::TargetTooLong
         | Kind::VersionUnknown
@@ -129,7 +132,7 @@ fn code_of(kind: Kind) -> Code {
 pub(crate) fn response(kind: Kind, request_id: &[u8], dialect: Dialect) -> Response<Body> {
     let reply = reply_to(kind);
     let mut response = match dialect {
-        Dialect::Http => in_http(reply, request_id),
+        Dialect::Http => in_http(kind, reply, request_id),
         Dialect::Grpc => in_grpc(reply, request_id),
     };
     let headers = response.headers_mut();
@@ -140,8 +143,8 @@ pub(crate) fn response(kind: Kind, request_id: &[u8], dialect: Dialect) -> Respo
     response
 }
 
-fn in_http(reply: Reply, request_id: &[u8]) -> Response<Body> {
-    let mut response = Response::new(Body::full(text(reply.status, request_id)));
+fn in_http(kind: Kind, reply: Reply, request_id: &[u8]) -> Response<Body> {
+    let mut response = Response::new(Body::full(text(kind, reply.status, request_id)));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, TEXT);
@@ -173,7 +176,7 @@ fn in_grpc(reply: Reply, request_id: &[u8]) -> Response<Body> {
 /// The same answer as octets, for a message that could not be read to its head's end.
 pub(crate) fn octets(kind: Kind, request_id: &[u8]) -> Vec<u8> {
     let reply = reply_to(kind);
-    let body = text(reply.status, request_id);
+    let body = text(kind, reply.status, request_id);
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let head = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: text/plain; charset=utf-8\r\nproxy-status: {}\r\nconnection: close\r\n\
@@ -188,11 +191,17 @@ pub(crate) fn octets(kind: Kind, request_id: &[u8]) -> Vec<u8> {
     octets
 }
 
-fn text(status: StatusCode, request_id: &[u8]) -> Bytes {
+fn text(kind: Kind, status: StatusCode, request_id: &[u8]) -> Bytes {
     let mut text = Vec::with_capacity(96);
     text.extend_from_slice(status.as_str().as_bytes());
     text.push(b' ');
     text.extend_from_slice(words(status).as_bytes());
+    if kind == Kind::Plaintext {
+        // Nothing else tells a person at a browser what to do.
+        text.extend_from_slice(
+            b"\nthis was a request in the clear to a port that speaks TLS: use https",
+        );
+    }
     text.extend_from_slice(b"\nrequest id: ");
     text.extend_from_slice(request_id);
     text.push(b'\n');
@@ -216,7 +225,7 @@ mod tests {
             "fiel; error=connection_refused"
         );
         assert_eq!(
-            text(response.status(), b"0af7"),
+            text(Kind::ConnectRefused, response.status(), b"0af7"),
             "502 Bad Gateway\nrequest id: 0af7\n"
         );
     }
@@ -263,7 +272,8 @@ mod tests {
                 Kind::TargetTooLong => Kind::BodyTooLarge,
                 Kind::BodyTooLarge => Kind::BodyTooSlow,
                 Kind::BodyTooSlow => Kind::ClientGone,
-                Kind::ClientGone => Kind::VersionUnknown,
+                Kind::ClientGone => Kind::Plaintext,
+                Kind::Plaintext => Kind::VersionUnknown,
                 Kind::VersionUnknown => Kind::MethodRefused,
                 Kind::MethodRefused => Kind::Misdirected,
                 Kind::Misdirected => Kind::NoRoute,

@@ -22,7 +22,7 @@ pub struct Facts<'a> {
     /// Its host without the port, in any case; empty where there is none (HTTP/1.0).
     pub host: &'a str,
     /// The client's address, from behind trusted proxies where there are some.
-    pub client: IpAddr,
+    pub client: Option<IpAddr>,
     /// Who the client has proved to be on this connection.
     pub identity: Option<&'a Identity>,
     /// Its canonical path, without the query; `*` for `OPTIONS *`.
@@ -70,7 +70,7 @@ pub fn rank(matches: &Match, facts: &Facts<'_>) -> Option<ConditionRank> {
     }
     let client = match matches.clients.as_slice() {
         [] => None,
-        networks => Some(network::longest(networks, facts.client)?),
+        networks => Some(network::longest(networks, facts.client?)?),
     };
     let holds = matches.headers.iter().all(|(name, value)| {
         let mut lines = facts.headers.get_all(name).iter();

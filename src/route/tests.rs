@@ -87,7 +87,7 @@ impl Asked {
         Facts {
             listener: self.listener,
             host: self.host,
-            client: self.client,
+            client: Some(self.client),
             identity: None,
             path: self.path,
             method: &self.method,

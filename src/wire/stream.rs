@@ -1,6 +1,6 @@
 //! A client's stream: its bare socket, or a TLS session over it.
 //!
-//! Plain is a `TcpStream` and nothing else. A session lies behind a pointer, so that a connection without one does not keep
+//! Plain is a socket and nothing else. A session lies behind a pointer, so that a connection without one does not keep
 //! the room. Ends by FIN and by `close_notify` are told apart only where it matters: whose end is not said may be cut.
 
 use std::io::{self, BufRead as _, IoSlice};
@@ -8,13 +8,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::wire::socket::Socket;
 
 /// A client's stream.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Plain(TcpStream),
+    Plain(Socket),
     Tls(Box<TlsStream<Metered>>),
 }
 
@@ -22,13 +23,13 @@ pub(crate) enum Stream {
 /// socket took shows that a client still reads.
 #[derive(Debug)]
 pub(crate) struct Metered {
-    tcp: TcpStream,
+    socket: Socket,
     sent: u64,
 }
 
 impl Metered {
-    pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, sent: 0 }
+    pub(crate) fn new(socket: Socket) -> Self {
+        Self { socket, sent: 0 }
     }
 }
 
@@ -42,10 +43,10 @@ impl Stream {
     }
 
     /// The socket below.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &Socket {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => &tls.get_ref().0.tcp,
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => &tls.get_ref().0.socket,
         }
     }
 
@@ -60,13 +61,13 @@ impl Stream {
     /// Waits until there may be something to read.
     pub(crate) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(tcp) => tcp.poll_read_ready(cx),
+            Self::Plain(socket) => socket.poll_read_ready(cx),
             Self::Tls(tls) => {
                 let (socket, session) = tls.get_mut();
                 // What was decrypted and not taken yet gives no notice.
                 match session.reader().fill_buf() {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        socket.tcp.poll_read_ready(cx)
+                        socket.socket.poll_read_ready(cx)
                     }
                     Ok(_) | Err(_) => Poll::Ready(Ok(())),
                 }
@@ -82,7 +83,7 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
         }
     }
@@ -95,7 +96,7 @@ impl AsyncWrite for Stream {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, octets),
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, octets),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, octets),
         }
     }
@@ -106,7 +107,7 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
         }
     }
@@ -117,14 +118,14 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
@@ -136,7 +137,7 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
     }
 }
 
@@ -146,7 +147,7 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.tcp).poll_write(cx, octets);
+        let polled = Pin::new(&mut self.socket).poll_write(cx, octets);
         self.count(&polled);
         polled
     }
@@ -156,7 +157,7 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
         self.count(&polled);
         polled
     }
@@ -166,11 +167,11 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 

@@ -21,6 +21,8 @@ mod endpoint_tls;
 #[cfg(test)]
 mod endpoints;
 #[cfg(test)]
+mod forwarded;
+#[cfg(test)]
 mod forwarding;
 #[cfg(test)]
 mod grpc;
@@ -39,6 +41,8 @@ mod packaging;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod proxy_protocol;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod reload;
@@ -54,3 +58,5 @@ mod supervised;
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod unix_listener;

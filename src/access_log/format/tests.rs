@@ -20,7 +20,7 @@ const FORMATS: [LogFormat; 4] = [
 fn bare() -> Record {
     Record::new(
         UNIX_EPOCH + Duration::new(1_795_174_162, 123_456),
-        IpAddr::from([192, 0, 2, 7]),
+        Some(IpAddr::from([192, 0, 2, 7])),
         Method::GET,
         Version::HTTP_11,
     )

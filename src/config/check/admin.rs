@@ -13,7 +13,7 @@ use crate::config::check::value::is_digits;
 use crate::config::document::{Scalar, Value};
 use crate::config::keys::{ACCESS_LOG, ADMIN, LOG_FILE, LOG_FORMAT, LOG_OUTPUT, METRICS, SHUTDOWN};
 use crate::config::model::{
-    AccessLog, Admin, LogFile, LogFormat, LogOutput, MAX_ENDPOINT_SERIES, Shutdown,
+    AccessLog, Admin, Bind, LogFile, LogFormat, LogOutput, MAX_ENDPOINT_SERIES, Shutdown,
 };
 use crate::config::problem::quoted;
 use crate::config::source::{Place, secret_fault};
@@ -75,7 +75,7 @@ pub(crate) fn admin(
     if let Some(at) = get("readBind") {
         admin.read_bind = findings.bind(at);
         binds.extend(admin.read_bind.map(|address| Bound {
-            address,
+            address: Bind::Tcp(address),
             place: at.piece.place,
             who: "admin.readBind".to_owned(),
         }));
@@ -92,7 +92,7 @@ pub(crate) fn admin(
     binds.insert(
         at_front,
         Bound {
-            address: admin.bind,
+            address: Bind::Tcp(admin.bind),
             place,
             who,
         },

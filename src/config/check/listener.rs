@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::config::check::edge;
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::tls::tls;
 use crate::config::document::{Piece, Value};
 use crate::config::keys::{HALF_CLOSE, LISTENER, LISTENER_LIMITS, PROTOCOLS};
-use crate::config::model::{HalfClose, Listener, ListenerLimits, Protocols};
+use crate::config::model::{Bind, HalfClose, Listener, ListenerLimits, Protocols};
 use crate::config::problem::quoted;
 use crate::config::source::Place;
 
@@ -27,7 +28,7 @@ pub(crate) struct Listeners {
 
 /// An address that will be bound.
 pub(crate) struct Bound {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Bind,
     pub(crate) place: Place,
     /// As in `{who} already binds it`.
     pub(crate) who: String,
@@ -68,9 +69,9 @@ fn listener(
         unique(findings, &mut into.names, name, at.piece.place, "listener");
     }
     let bind = match fields.get("bind") {
-        Some(at) => findings.bind(at).inspect(|&address| {
+        Some(at) => findings.listen_at(at, base).inspect(|address| {
             into.binds.push(Bound {
-                address,
+                address: address.clone(),
                 place: at.piece.place,
                 who: format!("the listener {}", quoted(name.as_deref().unwrap_or(""))),
             });
@@ -96,13 +97,10 @@ fn listener(
         Some(Some("deliver")) => HalfClose::Deliver,
         _ => HalfClose::Cancel,
     };
-    let mut trusted_proxies = Vec::new();
-    if let Some(items) = fields
-        .get("trustedProxies")
-        .and_then(|at| findings.list(at))
-    {
-        trusted_proxies.extend(items.filter_map(|at| findings.network(at)));
-    }
+    let proxy_protocol = fields.get("proxyProtocol");
+    let proxy_protocol = proxy_protocol.map(|at| edge::proxy_protocol(findings, at));
+    let claims = edge::claims(findings, &fields);
+    let rights = edge::rights(findings, &fields, bind.as_ref());
     let limits = match fields.get("limits") {
         Some(at) => limits(findings, at)?,
         None => ListenerLimits::default(),
@@ -112,8 +110,10 @@ fn listener(
         name: name?,
         bind: bind?,
         protocols,
+        rights,
+        proxy_protocol: proxy_protocol.unwrap_or_default(),
         half_close,
-        trusted_proxies,
+        claims,
         limits,
         tls,
     }));
@@ -238,31 +238,34 @@ fn limits(findings: &mut Findings<'_>, at: At<'_>) -> Option<ListenerLimits> {
 /// An address of all (`0.0.0.0`, `[::]`) takes each single one of its port, and `[::]` those of IPv4 too: whether the
 /// kernel would allow both depends on its settings, and who got a connection would be no one's decision.
 pub(crate) fn distinct(findings: &mut Findings<'_>, binds: &[Bound]) {
-    let mut by_port: HashMap<u16, Vec<&Bound>> = HashMap::new();
-    for bound in binds.iter().filter(|bound| bound.address.port() != 0) {
-        let earlier = by_port.entry(bound.address.port()).or_default();
-        if let Some(taker) = earlier
-            .iter()
-            .find(|other| overlap(other.address, bound.address))
-        {
-            let message = if taker.address == bound.address {
-                format!("{} already binds {}", taker.who, bound.address)
-            } else if bound.address.ip().is_unspecified() {
-                format!(
-                    "{} takes {} too, which {} binds",
-                    bound.address, taker.address, taker.who
-                )
+    let mut by_port: HashMap<u16, Vec<(&Bound, SocketAddr)>> = HashMap::new();
+    let mut files: HashMap<&Bind, &Bound> = HashMap::new();
+    for bound in binds {
+        let Some(address) = bound.address.tcp() else {
+            if let Some(taker) = files.get(&bound.address) {
+                let message = format!("{} already binds {}", taker.who, bound.address);
+                findings.problem(bound.place, message, "give one of them another path");
+            }
+            files.entry(&bound.address).or_insert(bound);
+            continue;
+        };
+        if address.port() == 0 {
+            continue;
+        }
+        let earlier = by_port.entry(address.port()).or_default();
+        if let Some((taker, taken)) = earlier.iter().find(|(_, other)| overlap(*other, address)) {
+            let message = if *taken == address {
+                format!("{} already binds {address}", taker.who)
+            } else if address.ip().is_unspecified() {
+                format!("{address} takes {taken} too, which {} binds", taker.who)
             } else {
-                format!(
-                    "{} binds {}, which takes {} too",
-                    taker.who, taker.address, bound.address
-                )
+                format!("{} binds {taken}, which takes {address} too", taker.who)
             };
             findings.problem(bound.place, message, "give one of them another port");
         }
         // Many listeners on one port are checked against the first few only; those differ or were told already.
         if earlier.len() < MAX_COMPARED {
-            earlier.push(bound);
+            earlier.push((bound, address));
         }
     }
 }

@@ -173,7 +173,11 @@ fn comes_back(matches: &Match, redirect: &Redirect, listeners: &Listeners) -> bo
             Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
             _ => (&**host, None),
         };
-        let is_ours = |port: u16| listeners.binds.iter().any(|b| b.address.port() == port);
+        let own = listeners
+            .binds
+            .iter()
+            .filter_map(|bound| bound.address.tcp());
+        let is_ours = |port: u16| own.clone().any(|address| address.port() == port);
         if !port.is_none_or(is_ours) || !matches.hosts.iter().any(|h| takes_host(h, name)) {
             return false;
         }

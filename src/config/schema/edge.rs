@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::config::keys::{
-    CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, HALF_CLOSE, LISTENER, LISTENER_LIMITS,
-    LISTENER_TLS, PROTOCOLS, ROOT, TLS_VERSION,
+    CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, FORWARDED, HALF_CLOSE, LISTENER, LISTENER_LIMITS,
+    LISTENER_TLS, PROTOCOLS, PROXY_PROTOCOL, ROOT, SOCKET_RIGHTS, TLS_VERSION,
 };
-use crate::config::model::{ListenerLimits, Protocols};
+use crate::config::model::{ListenerLimits, Protocols, SocketRights};
 use crate::config::schema::shape::{
     Shape, duration, key, list, named, octets, one, size, some, whole, with_default, word,
 };
@@ -15,6 +15,8 @@ pub(super) fn shapes() -> Vec<Shape> {
     vec![
         configuration(),
         listener(),
+        socket_rights(),
+        proxy_protocol(),
         limits(),
         tls(),
         certificate(),
@@ -67,12 +69,23 @@ fn listener() -> Shape {
         "A listening address.",
         vec![
             key("name", "Its name, a label of metrics.", one("Name")),
-            key("bind", "An address and a port; 0.0.0.0 and [::] take all addresses.", one("Address")),
+            key(
+                "bind",
+                "An address and a port, where 0.0.0.0 and [::] take all addresses; or a unix socket, such as unix:/run/fiel.sock.",
+                one("ListenAddress"),
+            ),
+            key("unix", "Who may connect to its unix socket.", one("SocketRights")),
             with_default(
                 "protocols",
                 "What is spoken on it; http2 by ALPN over TLS, by prior knowledge without.",
                 some(word(&PROTOCOLS)),
                 json!(Protocols::default().words()),
+            ),
+            with_default(
+                "proxyProtocol",
+                "Whether connections begin with a header of the PROXY protocol, v1 or v2: those of everybody, or from some.",
+                json!({ "anyOf": [ one("Boolean"), one("ProxyProtocol") ] }),
+                json!(false),
             ),
             with_default(
                 "halfClose",
@@ -82,15 +95,64 @@ fn listener() -> Shape {
             ),
             with_default(
                 "trustedProxies",
-                "Networks whose X-Forwarded-* is believed; from others it is replaced.",
-                list(one("Network")),
+                "Networks whose X-Forwarded-* or Forwarded is believed, unix for sockets of this host; from others it is replaced.",
+                list(one("Peer")),
                 json!([]),
+            ),
+            key(
+                "trustedHops",
+                "How many proxies are in front, where their addresses are not known: so many of the last entries are believed.",
+                json!({ "anyOf": [ whole(1, 100), one("Variable") ] }),
+            ),
+            with_default(
+                "forwarded",
+                "In which fields it is read and written who the client is: X-Forwarded-*, Forwarded (RFC 7239), or both.",
+                word(&FORWARDED),
+                "xForwarded",
             ),
             key("limits", "The limits of its connections.", one("ListenerLimits")),
             key("tls", "It speaks TLS, with these certificates.", one("ListenerTls")),
         ],
     )
     .needs(json!({ "required": ["name", "bind"] }))
+    .item()
+}
+
+fn socket_rights() -> Shape {
+    let rights = SocketRights::default();
+    Shape::new(
+        "SocketRights",
+        &SOCKET_RIGHTS,
+        "The rights on a unix socket.",
+        vec![
+            with_default(
+                "mode",
+                "Its permissions, in octal digits.",
+                one("Permissions"),
+                format!("{:04o}", rights.mode),
+            ),
+            key("owner", "Whose it is, a name or a number.", one("Text")),
+            key(
+                "group",
+                "Which group's it is, a name or a number.",
+                one("Text"),
+            ),
+        ],
+    )
+}
+
+fn proxy_protocol() -> Shape {
+    Shape::new(
+        "ProxyProtocol",
+        &PROXY_PROTOCOL,
+        "Whose connections begin with a header of the PROXY protocol.",
+        vec![key(
+            "from",
+            "Networks, or unix; everybody else speaks without one.",
+            some(one("Peer")),
+        )],
+    )
+    .needs(json!({ "required": ["from"] }))
     .item()
 }
 
@@ -111,7 +173,7 @@ fn limits() -> Shape {
             ),
             time(
                 "handshakeTimeout",
-                "For a TLS handshake.",
+                "For a TLS handshake, with the header of the PROXY protocol before it.",
                 limits.handshake_timeout,
             ),
             time(

@@ -80,6 +80,21 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
             json!({ "anyOf": [ { "type": "integer", "minimum": 1, "maximum": 65_535 }, one("Variable") ] }),
         ),
         ("Address", address()),
+        ("ListenAddress", listen_address()),
+        (
+            "Permissions",
+            json!({
+                "anyOf": [ pattern("^0?[0-7]{3}$"), { "type": "integer" }, one("Variable") ],
+                "description": "Octal digits, such as \"0660\".",
+            }),
+        ),
+        (
+            "Peer",
+            either(
+                r"^(unix|[0-9A-Fa-f:.]+(/[0-9]{1,3})?)$",
+                "An address, a network such as 10.0.0.0/8 or fd00::/8, or unix for sockets of this host.",
+            ),
+        ),
         (
             "EndpointAddress",
             either(
@@ -170,6 +185,13 @@ fn address() -> Value {
     either(
         r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]):[0-9]+$",
         "An IP address and a port, such as 127.0.0.1:8080 or \"[::1]:8080\".",
+    )
+}
+
+fn listen_address() -> Value {
+    either(
+        r"^(([0-9]{1,3}(\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]):[0-9]+|unix:.+)$",
+        "An IP address and a port, such as 127.0.0.1:8080 or \"[::1]:8080\", or a unix socket, such as unix:/run/fiel.sock.",
     )
 }
 

@@ -49,6 +49,7 @@ fn its_keys_are_those_that_work_mapping_by_mapping() {
     let tables = [
         include_str!("../keys.rs"),
         include_str!("../keys/action.rs"),
+        include_str!("../keys/edge.rs"),
         include_str!("../keys/pool.rs"),
         include_str!("../keys/probe.rs"),
     ];
@@ -230,6 +231,7 @@ fn its_defaults_are_those_in_force() {
     let text = "
 listeners:
   - { name: web, bind: 127.0.0.1:8080 }
+  - { name: local, bind: unix:a.sock }
   - name: secure
     bind: 127.0.0.1:8443
     tls: { certificates: [ { certFile: config/tls/site.crt, keyFile: config/tls/site.key } ] }

@@ -27,6 +27,7 @@ use crate::connection::http2::outlet::Outlet;
 use crate::connection::http2::pipe::{Pipe, PipeIo};
 use crate::connection::http2::stream::{self, Opened, Shared};
 use crate::connection::registry::Member;
+use crate::header::network;
 use crate::metrics::Abort;
 use crate::request::context::{Client, WorkerContext};
 use crate::wire::Stream;
@@ -109,7 +110,7 @@ async fn greet(pipe: &Rc<Pipe>, member: &Member) -> Option<Connection<PipeIo, By
             return Poll::Ready(match greeted {
                 Ok(connection) => Some(connection),
                 Err(error) => {
-                    tracing::debug!(client = %edge.client.address, %error, "No HTTP/2 preface");
+                    tracing::debug!(client = %network::shown(edge.client.address()), %error, "No HTTP/2 preface");
                     None
                 }
             });
@@ -411,7 +412,7 @@ impl Task<'_> {
     /// `h2` has ended the connection, and told the client why.
     fn failed(&mut self, error: &h2::Error) {
         let edge = &self.member.edge;
-        tracing::debug!(client = %edge.client.address, %error, "HTTP/2 connection failed");
+        tracing::debug!(client = %network::shown(edge.client.address()), %error, "HTTP/2 connection failed");
         if self.parting != Parting::Cut && error.is_library() && error.is_go_away() {
             edge.aborts(match error.reason() {
                 Some(Reason::ENHANCE_YOUR_CALM) => Abort::Calm,

@@ -47,7 +47,7 @@ pools: {{ app: {{ endpoints: [ \"{}\", \"{}\" ] }} }}\n",
     ));
     let client = Rc::new(Client::new(
         listener,
-        Ipv4Addr::LOCALHOST.into(),
+        Some(Ipv4Addr::LOCALHOST.into()),
         Scheme::Http,
     ));
     let now = Instant::now();

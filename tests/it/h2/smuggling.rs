@@ -296,6 +296,7 @@ fn what_is_malformed_for_the_proxy_alone_is_booked() {
     raw.request(3, &crate::support::frames::get("/", &[]));
     assert_eq!(raw.outcome(3), app());
     let line = &fiel.wait_for_access_log(2)[0];
+    assert_eq!(line["protocol"], "HTTP/2.0");
     assert_eq!(
         (&line["status"], &line["reason"]),
         (&400.into(), &"malformed_request".into())

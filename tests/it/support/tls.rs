@@ -209,6 +209,11 @@ impl TlsClient {
         tcp.set_read_timeout(Some(DEADLINE)).unwrap();
         tcp.set_write_timeout(Some(DEADLINE)).unwrap();
         tcp.set_nodelay(true).unwrap();
+        self.try_connect_over(tcp, name)
+    }
+
+    /// The same over a connection that there is.
+    pub(crate) fn try_connect_over(&self, tcp: TcpStream, name: &str) -> Result<Secure, String> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let session = ClientConnection::new(Arc::clone(&self.config), name).unwrap();
         let mut stream = StreamOwned::new(session, tcp);

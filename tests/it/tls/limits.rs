@@ -6,9 +6,10 @@ use std::net::TcpStream;
 use rustix::process::Signal;
 
 use super::{Site, certificates, secure};
+use crate::support::terms::before;
 use crate::support::tls::{Authority, TlsClient};
 use crate::support::wait::DEADLINE;
-use crate::support::{Endpoint, Fiel};
+use crate::support::{Endpoint, Fiel, Scrape, client};
 
 /// The beginning of a record of a handshake of 512 octets.
 const BEGUN: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252];
@@ -54,15 +55,20 @@ fn handshakes_that_stand_still_hold_nobody_up() {
 }
 
 #[test]
-fn what_is_no_tls_is_refused_and_the_next_one_is_served() {
+fn a_request_in_the_clear_is_told_so_and_the_next_one_is_served() {
     let site = Site::start();
     let mut tcp = silent(&site.fiel);
     tcp.write_all(b"GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
         .unwrap();
-    let mut alert = Vec::new();
-    // It may come with a reset behind it.
-    drop(tcp.read_to_end(&mut alert));
-    assert!(alert.is_empty() || alert[0] == 21, "{alert:?}");
+    let mut told = Vec::new();
+    tcp.read_to_end(&mut told).unwrap();
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 400 "), "{told}");
+    assert!(told.contains("use https"), "{told}");
+    let refused = "fiel_connections_refused_total{listener=\"web\",reason=\"plaintext\"}";
+    Scrape::wait_for(&site.fiel, &[(refused, 1.0)]);
+    site.fiel.wait_for_log("why=\"plaintext\"");
+    assert_eq!(site.fiel.wait_for_access_log(1)[0]["reason"], "plaintext");
     let answer = TlsClient::new().try_get(site.address(), "site.example");
     assert_eq!(answer.unwrap().text(), "app");
 }
@@ -81,4 +87,31 @@ fn an_orderly_end_waits_for_no_handshake_and_says_good_bye_to_sessions() {
     rested.stream().read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"");
     assert!(site.fiel.wait_exit().success());
+}
+
+#[test]
+fn tls_where_none_is_spoken_is_refused_told_once_and_counted() {
+    let endpoint = Endpoint::start("app");
+    let fiel = before(&endpoint);
+    for _ in 0..2 {
+        let answer = TlsClient::new().try_connect(fiel.address("web"), "site.example");
+        assert!(answer.is_err());
+    }
+    let refused = "fiel_connections_refused_total{listener=\"web\",reason=\"tls\"}";
+    Scrape::wait_for(&fiel, &[(refused, 2.0)]);
+    let told = |line: &&String| line.contains("Connection refused");
+    assert_eq!(fiel.log().iter().filter(told).count(), 1);
+    assert_eq!(client::get(fiel.address("web"), "/").status, 200);
+}
+
+#[test]
+fn a_protocol_that_nobody_knows_is_refused_by_an_alert() {
+    let site = Site::start();
+    let refused = TlsClient::new()
+        .offering(&["gopher"])
+        .try_connect(site.address(), "site.example");
+    let error = refused.err().expect("nobody speaks it");
+    assert!(error.contains("NoApplicationProtocol"), "{error}");
+    let answer = TlsClient::new().try_get(site.address(), "site.example");
+    assert_eq!(answer.unwrap().text(), "app");
 }

@@ -1,0 +1,194 @@
+//! What a listener has towards its clients: where it listens, whom it believes what about them.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::check::findings::{At, Fields, Findings};
+use crate::config::document::{Scalar, Value};
+use crate::config::keys::{FORWARDED, PROXY_PROTOCOL, SOCKET_RIGHTS};
+use crate::config::model::{Bind, Claims, Dialect, Peers, ProxyProtocol, SocketRights};
+use crate::config::problem::quoted;
+
+/// The longest path of a socket, and the longest name of one without a file: what the kernel has room for.
+const LONGEST_PATH: usize = 107;
+
+/// More proxies one behind the other than anybody has.
+const MOST_HOPS: u64 = 100;
+
+impl Findings<'_> {
+    /// Where a listener listens: an address with its port, or a socket in the file system. A relative path lies in `base`.
+    pub(crate) fn listen_at(&mut self, at: At<'_>, base: &Path) -> Option<Bind> {
+        let Value::Scalar(Scalar { text, .. }) = &at.piece.value else {
+            return self.bind(at).map(Bind::Tcp);
+        };
+        let Some(path) = text.strip_prefix("unix:") else {
+            return self.bind(at).map(Bind::Tcp);
+        };
+        let place = at.piece.place;
+        let (name, is_abstract) = match path.strip_prefix('@') {
+            Some(name) => (name, true),
+            None => (path, false),
+        };
+        if name.is_empty() || name.contains('\0') {
+            let message = format!("{} names no socket", quoted(text));
+            self.problem(
+                place,
+                message,
+                "write its path, such as unix:/run/fiel.sock",
+            );
+            return None;
+        }
+        let path = base.join(path);
+        let octets = match is_abstract {
+            true => name.len(),
+            false => path.as_os_str().len(),
+        };
+        if octets > LONGEST_PATH {
+            let message = format!(
+                "the path of this socket has {octets} octets, and the system takes {LONGEST_PATH}"
+            );
+            self.problem(
+                place,
+                message,
+                "put it into a folder with a shorter path, such as /run",
+            );
+            return None;
+        }
+        Some(match is_abstract {
+            true => Bind::Abstract(name.into()),
+            false => Bind::Unix(path.into()),
+        })
+    }
+
+    /// A network, or `unix` for sockets of this host.
+    fn peer(&mut self, at: At<'_>, into: &mut Peers) {
+        if let Value::Scalar(Scalar { text, .. }) = &at.piece.value
+            && text == "unix"
+        {
+            into.unix = true;
+            return;
+        }
+        into.networks.extend(self.network(at));
+    }
+
+    fn peers(&mut self, at: At<'_>) -> Peers {
+        let mut peers = Peers::default();
+        for item in self.list(at).into_iter().flatten() {
+            self.peer(item, &mut peers);
+        }
+        peers
+    }
+}
+
+/// Reads `unix`: the rights on a listener's socket.
+pub(crate) fn rights(
+    findings: &mut Findings<'_>,
+    fields: &Fields<'_>,
+    bind: Option<&Bind>,
+) -> Option<SocketRights> {
+    let is_file = matches!(bind, Some(Bind::Unix(_)));
+    let Some(at) = fields.get("unix") else {
+        return is_file.then(SocketRights::default);
+    };
+    if bind.is_some() && !is_file {
+        let message = "\"unix\" has no effect: this listener has no socket in the file system";
+        let place = fields.key("unix").unwrap_or(at.piece.place);
+        findings.problem(
+            place,
+            message,
+            "remove it, or bind a path, such as unix:/run/fiel.sock",
+        );
+    }
+    let fields = findings.fields(at, &SOCKET_RIGHTS)?;
+    let mut rights = SocketRights::default();
+    if let Some(at) = fields.get("mode") {
+        rights.mode = mode(findings, at).unwrap_or(rights.mode);
+    }
+    let mut account = |key| {
+        let at = fields.get(key)?;
+        let text = findings.text(at)?;
+        if text.is_empty() || text.contains([':', '\0', '\n']) {
+            let message = format!("{} is no name of an account", quoted(text));
+            findings.problem(
+                at.piece.place,
+                message,
+                "write a name such as www-data, or a number",
+            );
+            return None;
+        }
+        Some(Arc::from(text))
+    };
+    rights.owner = account("owner");
+    rights.group = account("group");
+    Some(rights)
+}
+
+fn mode(findings: &mut Findings<'_>, at: At<'_>) -> Option<u32> {
+    let text = findings.text(at)?;
+    let is_octal =
+        (3..=4).contains(&text.len()) && text.bytes().all(|one| matches!(one, b'0'..=b'7'));
+    let mode = u32::from_str_radix(text, 8).ok();
+    let mode = mode.filter(|mode| is_octal && *mode <= 0o777);
+    if mode.is_none() {
+        let message = format!("{} are no permissions", quoted(text));
+        findings.problem(
+            at.piece.place,
+            message,
+            "write three octal digits behind a 0, such as \"0660\"",
+        );
+    }
+    mode
+}
+
+/// Reads `proxyProtocol`: whether, or from whom.
+pub(crate) fn proxy_protocol(findings: &mut Findings<'_>, at: At<'_>) -> ProxyProtocol {
+    if !matches!(at.piece.value, Value::Map(_)) {
+        return match findings.boolean(at) {
+            true => ProxyProtocol::Everyone,
+            false => ProxyProtocol::Off,
+        };
+    }
+    let Some(fields) = findings.fields(at, &PROXY_PROTOCOL) else {
+        return ProxyProtocol::Off;
+    };
+    let from = fields.get("from").map(|at| findings.peers(at));
+    let from = from.unwrap_or_default();
+    if from.is_empty() {
+        let message = "this proxyProtocol names nobody who sends it";
+        let remedy = "write from: [10.0.0.0/8], or proxyProtocol: true for everybody";
+        findings.problem(at.piece.place, message, remedy);
+    }
+    ProxyProtocol::From(from)
+}
+
+/// Reads what is believed of the fields that say who the client is.
+pub(crate) fn claims(findings: &mut Findings<'_>, fields: &Fields<'_>) -> Claims {
+    let trusted = fields.get("trustedProxies").map(|at| findings.peers(at));
+    let hops = fields.get("trustedHops").and_then(|at| {
+        let hops = findings.whole(at, 1..=MOST_HOPS)?;
+        NonZeroUsize::new(usize::try_from(hops).ok()?)
+    });
+    let is_named = trusted.as_ref().is_some_and(|peers| !peers.is_empty());
+    if let Some(at) = fields.get("trustedHops")
+        && hops.is_some()
+        && trusted.is_some()
+        && !is_named
+    {
+        let message = "\"trustedProxies\" is empty, so that nobody is believed, and \"trustedHops\" believes everybody";
+        let remedy = "remove trustedProxies, or name in it who connects to this listener";
+        findings.problem(at.piece.place, message, remedy);
+    }
+    Claims {
+        trusted: trusted.unwrap_or_default(),
+        hops,
+        dialect: match fields
+            .get("forwarded")
+            .map(|at| findings.word(at, &FORWARDED))
+        {
+            Some(Some("rfc7239")) => Dialect::Rfc7239,
+            Some(Some("both")) => Dialect::Both,
+            _ => Dialect::XForwarded,
+        },
+    }
+}

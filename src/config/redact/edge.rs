@@ -1,0 +1,41 @@
+//! What a listener has towards its clients.
+
+use serde_json::{Value, json};
+
+use crate::config::model::{Dialect, Listener, Peers, ProxyProtocol};
+
+/// Adds it to what is shown of a listener.
+pub(super) fn put(shown: &mut Value, listener: &Listener) {
+    shown["proxyProtocol"] = match &listener.proxy_protocol {
+        ProxyProtocol::Off => json!(false),
+        ProxyProtocol::Everyone => json!(true),
+        ProxyProtocol::From(from) => json!({ "from": peers(from) }),
+    };
+    shown["forwarded"] = json!(match listener.claims.dialect {
+        Dialect::XForwarded => "xForwarded",
+        Dialect::Rfc7239 => "rfc7239",
+        Dialect::Both => "both",
+    });
+    if let Some(hops) = listener.claims.hops {
+        shown["trustedHops"] = json!(hops);
+    }
+    // Nobody named is everybody beside a number of hops, and an empty list would not be.
+    if listener.claims.hops.is_none() || !listener.claims.trusted.is_empty() {
+        shown["trustedProxies"] = peers(&listener.claims.trusted);
+    }
+    if let Some(rights) = &listener.rights {
+        let mut unix = json!({ "mode": format!("{:04o}", rights.mode) });
+        for (key, name) in [("owner", &rights.owner), ("group", &rights.group)] {
+            if let Some(name) = name {
+                unix[key] = json!(**name);
+            }
+        }
+        shown["unix"] = unix;
+    }
+}
+
+fn peers(peers: &Peers) -> Value {
+    let networks = peers.networks.iter().map(ToString::to_string);
+    let unix = peers.unix.then(|| "unix".to_owned());
+    json!(networks.chain(unix).collect::<Vec<_>>())
+}
