@@ -6,6 +6,7 @@
 
 mod check;
 mod document;
+mod files;
 pub(crate) mod folder;
 mod keys;
 mod merge;

@@ -12,7 +12,6 @@ mod pool;
 mod protocols;
 mod resolver;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -62,18 +61,6 @@ pub struct Config {
     pub access_log: AccessLog,
     /// Up to how many endpoints have series of their own (`metrics.maxEndpoints`).
     pub max_endpoint_series: usize,
-}
-
-impl Config {
-    /// Every file of a certificate, a key or an authority that listeners name, each once.
-    #[must_use]
-    pub fn certificate_files(&self) -> Vec<PathBuf> {
-        let specs = self.listeners.iter().filter_map(|one| one.tls.as_ref());
-        let mut files: BTreeSet<&PathBuf> = specs.flat_map(|spec| spec.files()).collect();
-        let upstreams = self.pools.iter().filter_map(|pool| pool.tls.as_ref());
-        files.extend(upstreams.flat_map(|upstream| upstream.files()));
-        files.into_iter().cloned().collect()
-    }
 }
 
 /// Series for more endpoints than this are off unless the file says otherwise.
