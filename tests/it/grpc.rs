@@ -3,8 +3,10 @@
 //! What concerns fields alone is tested over HTTP/1.1, octet by octet: it is the same code whatever the protocol.
 
 mod answers;
+mod calls;
 mod deadlines;
 mod probes;
+mod python;
 
 use crate::support::client::Response;
 use crate::support::{Client, Fiel};
