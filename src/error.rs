@@ -64,6 +64,10 @@ pub enum Kind {
     ConnectFailed,
     /// The connection was not made within `connect.timeout`.
     ConnectTimeout,
+    /// The endpoint does not speak HTTP/2, as its pool says.
+    NotHttp2,
+    /// The endpoint refused the request before it did anything with it: `REFUSED_STREAM`, or a connection that it was ending.
+    RefusedStream,
     /// The endpoint's certificate is not one to believe.
     TlsCertificate,
     /// The endpoint speaks no TLS, or not as it should.
@@ -175,6 +179,8 @@ impl Kind {
             | Self::ConnectRefused
             | Self::ConnectFailed
             | Self::ConnectTimeout
+            | Self::NotHttp2
+            | Self::RefusedStream
             | Self::TlsCertificate
             | Self::TlsProtocol
             | Self::TlsAlert
@@ -213,6 +219,8 @@ impl Kind {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::NotHttp2 => "not_http2",
+            Self::RefusedStream => "refused_stream",
             Self::TlsCertificate => "tls_certificate",
             Self::TlsProtocol => "tls_protocol",
             Self::TlsAlert => "tls_alert",

@@ -366,7 +366,7 @@ fn relay(
     } = won;
     let Answer {
         response,
-        line,
+        carrier,
         connect,
         took,
     } = answer;
@@ -379,6 +379,7 @@ fn relay(
             .as_ref()
             .filter(|asked| hop::switches_to(&head.headers, asked));
         let protocol = asked.ok_or(Kind::MalformedResponse)?.clone();
+        let line = carrier.into_line().ok_or(Kind::MalformedResponse)?;
         header::forward_response(&mut head.headers, head.version, &route.response_headers);
         hop::announce(&mut head.headers, Some(protocol));
         ledger.answered(head.status, connect);
@@ -399,7 +400,13 @@ fn relay(
         Some(_) | None => RequestSide::Ended,
     };
     let idle = route.timeouts.idle;
-    let mut relay = Relay::new(line, request_side, engaged, Rc::clone(&client.clocks), idle);
+    let mut relay = Relay::new(
+        carrier,
+        request_side,
+        engaged,
+        Rc::clone(&client.clocks),
+        idle,
+    );
     relay.settle();
     Ok(Relayed::Answer(Response::from_parts(
         versioned(head),

@@ -5,7 +5,10 @@
 
 mod answer;
 mod attempt;
+mod carrier;
 mod connect;
+mod engaged;
+mod http2;
 mod idle;
 mod io;
 mod line;
@@ -14,7 +17,9 @@ mod outbound;
 mod switched;
 
 pub(crate) use attempt::{Answer, Attempt, AttemptFailure, Freshness};
-pub(crate) use idle::{Engaged, Entry, Upstreams};
-pub(crate) use line::{Drive, Hears, Line};
+pub(crate) use carrier::{Carrier, Drive};
+pub(crate) use engaged::{Engaged, Entry};
+pub(crate) use idle::Upstreams;
+pub(crate) use line::{Hears, Line};
 pub(crate) use outbound::{BodySlot, Hold, Outbound};
 pub(crate) use switched::Switched;

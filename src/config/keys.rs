@@ -209,8 +209,8 @@ pub(crate) const RETRY: Keys = Keys {
 };
 
 pub(crate) const RETRY_ON: Words = Words {
-    works: &["connectFailure", "reset"],
-    later: &[("refusedStream", "remove it; there is no HTTP/2 yet")],
+    works: &["connectFailure", "refusedStream", "reset"],
+    later: &[],
 };
 
 pub(crate) const REWRITE: Keys = Keys {
@@ -306,8 +306,8 @@ pub(crate) const ENDPOINT: Keys = Keys {
 };
 
 pub(crate) const UPSTREAM_PROTOCOL: Words = Words {
-    works: &["http1"],
-    later: &[("http2", "write http1"), ("auto", "write http1")],
+    works: &["http1", "http2", "auto"],
+    later: &[],
 };
 
 pub(crate) const WHEN_NONE_READY: Words = Words {

@@ -11,6 +11,7 @@ mod log;
 mod pool;
 mod protocols;
 mod resolver;
+mod retry;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -31,10 +32,11 @@ pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{
     Address, Balance, Connect, Deployment, EndpointSpec, HashOn, NamedPorts, Pool, Probe,
-    ProbeAction, ProbeScheme, ProxyVersion, RingHash, WhenNoneReady, Word,
+    ProbeAction, ProbeScheme, ProxyVersion, RingHash, UpstreamProtocol, WhenNoneReady, Word,
 };
 pub use protocols::Protocols;
 pub use resolver::{Family, Resolver};
+pub use retry::Retry;
 
 /// A whole, checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -317,17 +319,6 @@ pub struct Timeouts {
     pub total: Option<Duration>,
 }
 
-/// What is tried again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retry {
-    /// Extra tries after the first. Default 2.
-    pub attempts: u32,
-    /// On a connection that could not be made (`connectFailure`).
-    pub on_connect_failure: bool,
-    /// On a connection that ended before any octet of a response (`reset`).
-    pub on_reset: bool,
-}
-
 /// What of a request's target is rewritten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rewrite {
@@ -395,16 +386,6 @@ impl Default for Timeouts {
             try_timeout: None,
             idle: Some(Duration::from_secs(300)),
             total: None,
-        }
-    }
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            attempts: 2,
-            on_connect_failure: true,
-            on_reset: true,
         }
     }
 }

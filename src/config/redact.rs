@@ -252,6 +252,7 @@ fn on_the_way(route: &Route) -> [(&'static str, Value); 4] {
 fn retry(route: &Route) -> Value {
     let on = [
         ("connectFailure", route.retry.on_connect_failure),
+        ("refusedStream", route.retry.on_refused_stream),
         ("reset", route.retry.on_reset),
     ];
     let on: Vec<&str> = on
@@ -305,7 +306,7 @@ fn pool(pool: &Pool) -> Value {
         ),
         ("balance", balance(&pool.balance)),
         ("endpoints", pool.endpoints.iter().map(endpoint).collect()),
-        ("protocol", json!("http1")),
+        ("protocol", json!(pool.protocol.word())),
         ("tls", tls),
         ("proxyProtocol", json!(proxy_protocol)),
         (

@@ -447,9 +447,8 @@ const CONTRACT: &[(&str, &str)] = &[
     ),
     (
         "route",
-        "retry: { attempts: 2, on: [connectFailure, reset] }",
+        "retry: { attempts: 2, on: [connectFailure, refusedStream, reset] }",
     ),
-    ("route", "retry: { on: [refusedStream] } #later"),
     ("route", "retry: { on: [\"503\"] } #later"),
     ("route", "retry: { budgetPercent: 20 } #later"),
     ("route", "retry: { bodyBytes: 64KiB } #later"),
@@ -517,8 +516,8 @@ const CONTRACT: &[(&str, &str)] = &[
     ("pool", "proxyProtocol: off"),
     ("pool", "ports: { http: 8080 }"),
     ("pool", "protocol: http1"),
-    ("pool", "protocol: http2 #later"),
-    ("pool", "protocol: auto #later"),
+    ("pool", "protocol: http2"),
+    ("pool", "protocol: auto"),
     (
         "pool",
         "tls: { serverName: shop.internal, caFile: config/tls/ca.crt, certFile: config/tls/site.crt, keyFile: config/tls/site.key }",

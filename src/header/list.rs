@@ -25,7 +25,7 @@ pub(super) fn is_token(text: &[u8]) -> bool {
 }
 
 /// A number written in digits only: no sign, no space (CVE-2021-32715). `None` also where it does not fit.
-pub(super) fn digits(text: &[u8]) -> Option<u64> {
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Whether a try that failed is repeated, and how. Decided here and nowhere else.
 //!
 //! A request is sent again when that is safe: nothing of it was sent, or its method is idempotent and nothing of a
-//! response came (RFC 9110 §9.2.2). A connection that had served before and died under a request is replaced by a new
+//! response came (RFC 9110 §9.2.2), or the endpoint says that it did nothing with it (RFC 9113 §8.7). A connection that had served before and died under a request is replaced by a new
 //! one without counting as a try: its end says nothing about the endpoint.
 
 use http::Method;
@@ -50,7 +50,7 @@ pub fn decide(rules: &Retry, failed: &Failed) -> Decision {
         return Decision::GiveUp;
     }
     let allowed = match failed.kind {
-        Kind::ConnectRefused | Kind::ConnectFailed | Kind::ConnectTimeout => {
+        Kind::ConnectRefused | Kind::ConnectFailed | Kind::ConnectTimeout | Kind::NotHttp2 => {
             rules.on_connect_failure
         }
         // A session may be refused when the request is on its way already.
@@ -58,7 +58,8 @@ pub fn decide(rules: &Retry, failed: &Failed) -> Decision {
             Progress::NothingSent => rules.on_connect_failure,
             Progress::MaybeSeen | Progress::Answered => rules.on_reset,
         },
-        Kind::Reset if failed.stale => return Decision::Reconnect,
+        Kind::Reset | Kind::RefusedStream if failed.stale => return Decision::Reconnect,
+        Kind::RefusedStream => rules.on_refused_stream,
         // No octet of a response came in the time of one try: that is what `reset` stands for.
         Kind::Reset | Kind::EndpointDead | Kind::TryTimeout => rules.on_reset,
         Kind::MalformedRequest
@@ -198,6 +199,45 @@ mod tests {
             ),
             (
                 Failed {
+                    kind: Kind::RefusedStream,
+                    progress: Progress::NothingSent,
+                    ..post
+                },
+                Decision::Elsewhere,
+                "a POST that the endpoint refused unprocessed goes elsewhere",
+            ),
+            (
+                Failed {
+                    kind: Kind::RefusedStream,
+                    progress: Progress::NothingSent,
+                    whole: false,
+                    ..SENT
+                },
+                Decision::GiveUp,
+                "but not where its body has begun",
+            ),
+            (
+                Failed {
+                    kind: Kind::RefusedStream,
+                    progress: Progress::NothingSent,
+                    stale: true,
+                    repeated: 2,
+                    ..post
+                },
+                Decision::Reconnect,
+                "an old connection that ends in order is replaced",
+            ),
+            (
+                Failed {
+                    kind: Kind::NotHttp2,
+                    progress: Progress::NothingSent,
+                    ..post
+                },
+                Decision::Elsewhere,
+                "an endpoint that cannot be spoken to is like one that cannot be reached",
+            ),
+            (
+                Failed {
                     kind: Kind::EndpointDead,
                     ..SENT
                 },
@@ -229,9 +269,16 @@ mod tests {
     fn a_cause_that_the_route_leaves_out_is_not_repeated() {
         let rules = Retry {
             on_reset: false,
+            on_refused_stream: false,
             ..Retry::default()
         };
         assert_eq!(decide(&rules, &SENT), Decision::GiveUp);
+        let refused = Failed {
+            kind: Kind::RefusedStream,
+            progress: Progress::NothingSent,
+            ..SENT
+        };
+        assert_eq!(decide(&rules, &refused), Decision::GiveUp);
     }
 
     #[test]

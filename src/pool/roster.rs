@@ -258,6 +258,7 @@ mod tests {
             deployment: None,
             balance: model::Balance::RoundRobin,
             endpoints,
+            protocol: model::UpstreamProtocol::Http1,
             connect: model::Connect::default(),
             tls: None,
             proxy_protocol: None,

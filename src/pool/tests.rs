@@ -55,6 +55,7 @@ impl Stage {
             deployment: None,
             balance,
             endpoints: roles.iter().enumerate().map(configured).collect(),
+            protocol: model::UpstreamProtocol::Http1,
             connect: model::Connect::default(),
             tls: None,
             proxy_protocol: None,

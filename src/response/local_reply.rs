@@ -77,7 +77,10 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::TlsCertificate => (502, "fiel; error=tls_certificate_error", Stays),
         Kind::TlsProtocol => (502, "fiel; error=tls_protocol_error", Stays),
         Kind::TlsAlert => (502, "fiel; error=tls_alert_received", Stays),
-        Kind::Reset | Kind::EndpointDead => (502, "fiel; error=connection_terminated", Stays),
+        Kind::NotHttp2 => (502, "fiel; error=http_protocol_error", Stays),
+        Kind::RefusedStream | Kind::Reset | Kind::EndpointDead => {
+            (502, "fiel; error=connection_terminated", Stays)
+        }
         Kind::MalformedResponse => (502, "fiel; error=http_protocol_error", Stays),
         Kind::ResponseCut => (502, "fiel; error=http_response_incomplete", Closes),
         Kind::ResponseTooSlow => (504, "fiel; error=connection_read_timeout", Closes),
@@ -124,6 +127,8 @@ fn code_of(kind: Kind) -> Code {
         | Kind::TlsCertificate
         | Kind::TlsProtocol
         | Kind::TlsAlert
+        | Kind::NotHttp2
+        | Kind::RefusedStream
         | Kind::ResponseCut => Code::Unavailable,
     }
 }
@@ -286,7 +291,9 @@ mod tests {
                 Kind::TryTimeout => Kind::ConnectRefused,
                 Kind::ConnectRefused => Kind::ConnectFailed,
                 Kind::ConnectFailed => Kind::ConnectTimeout,
-                Kind::ConnectTimeout => Kind::TlsCertificate,
+                Kind::ConnectTimeout => Kind::NotHttp2,
+                Kind::NotHttp2 => Kind::RefusedStream,
+                Kind::RefusedStream => Kind::TlsCertificate,
                 Kind::TlsCertificate => Kind::TlsProtocol,
                 Kind::TlsProtocol => Kind::TlsAlert,
                 Kind::TlsAlert => Kind::Reset,

@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use crate::body::without_forbidden_trailers;
 use crate::clock::{self, Clock, Clocks};
 use crate::error::{Error, Kind, Progress};
-use crate::upstream::{BodySlot, Drive, Engaged, Line};
+use crate::upstream::{BodySlot, Carrier, Drive, Engaged};
 
 /// The body of an endpoint's response.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl RequestSide {
 impl Relay {
     /// Relays a body; `idle` bounds the time without an octet.
     pub(crate) fn new(
-        line: Box<Line>,
+        carrier: Carrier,
         request: RequestSide,
         engaged: Engaged,
         clocks: Rc<Clocks>,
@@ -59,8 +59,9 @@ impl Relay {
     ) -> Self {
         // The last of a request may wait to be written when all of it has been read.
         let drive = match request {
-            RequestSide::Ended if line.has_sent() => Drive::Inline(line),
-            RequestSide::Ended | RequestSide::Flows(_) => line.detach(),
+            RequestSide::Ended if carrier.has_sent() => Drive::Inline(carrier),
+            // All of it may have been taken from the client, and the last of it wait for the endpoint.
+            RequestSide::Ended | RequestSide::Flows(_) => carrier.detach(),
         };
         Self {
             drive,
@@ -90,8 +91,8 @@ impl Relay {
             return self.too_slow(Kind::ResponseTooSlow);
         }
         let polled = match &mut self.drive {
-            Drive::Inline(line) => line.poll_frame(cx),
-            Drive::Detached { line, .. } => line.borrow_mut().poll_frame(cx),
+            Drive::Inline(carrier) => carrier.poll_frame(cx),
+            Drive::Detached { carrier, .. } => carrier.borrow_mut().poll_frame(cx),
             Drive::Over => return Poll::Ready(None),
         };
         match polled {
@@ -154,16 +155,16 @@ impl Relay {
     /// Whether the body has been read to its end.
     fn has_all(&self) -> bool {
         match &self.drive {
-            Drive::Inline(line) => line.is_over(),
-            Drive::Detached { line, .. } => line.borrow().is_over(),
+            Drive::Inline(carrier) => carrier.is_over(),
+            Drive::Detached { carrier, .. } => carrier.borrow().is_over(),
             Drive::Over => true,
         }
     }
 
     fn finish(&mut self) {
         self.stop();
-        if let Drive::Inline(line) = std::mem::replace(&mut self.drive, Drive::Over) {
-            line.release();
+        if let Drive::Inline(carrier) = std::mem::replace(&mut self.drive, Drive::Over) {
+            carrier.release();
         }
     }
 
@@ -184,8 +185,8 @@ impl Relay {
 
     pub(crate) fn size_hint(&self) -> SizeHint {
         match &self.drive {
-            Drive::Inline(line) => line.size_hint(),
-            Drive::Detached { line, .. } => line.borrow().size_hint(),
+            Drive::Inline(carrier) => carrier.size_hint(),
+            Drive::Detached { carrier, .. } => carrier.borrow().size_hint(),
             Drive::Over => SizeHint::with_exact(0),
         }
     }

@@ -16,10 +16,10 @@ use crate::header::{framing, keep_alive, spare};
 use crate::wire;
 
 /// The fields of a head, at most.
-const FIELDS: usize = 100;
+pub(super) const FIELDS: usize = 100;
 
 /// The octets of a head, at most.
-const OCTETS: usize = 256 << 10;
+pub(super) const OCTETS: usize = 256 << 10;
 
 /// A head that breaks the grammar, or that says in two ways where its body ends.
 #[derive(Debug, thiserror::Error)]

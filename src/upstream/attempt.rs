@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,8 +14,9 @@ use crate::body::body_fault;
 use crate::clock;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
-use crate::upstream::connect;
-use crate::upstream::idle::Local;
+use crate::upstream::carrier::{Carrier, Verdict};
+use crate::upstream::http2::{self, Got, Placed, Stream, Ticket};
+use crate::upstream::idle::{Local, Speaks};
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
 
@@ -27,24 +27,27 @@ pub(crate) struct Attempt {
     /// When the request was handed to a connection.
     sent_at: Option<Instant>,
     began: Instant,
+    /// No connection was at hand.
+    waited: bool,
     hears: Option<Rc<dyn Hears>>,
 }
 
+/// A connection of HTTP/1 being made; none comes of it where the endpoint speaks HTTP/2 now.
+type Connecting = Pin<Box<dyn Future<Output = Result<Option<Box<Line>>, Error>>>>;
+
 enum Stage {
-    Connecting(Pin<Box<dyn Future<Output = Result<Box<Line>, Error>>>>),
-    Exchange {
-        line: Box<Line>,
-        received_before: u64,
-        sent_before: u64,
-    },
+    Connecting(Connecting),
+    /// For room on a connection of HTTP/2.
+    Waiting(Ticket),
+    Exchange(Carrier),
     Over,
 }
 
-/// The head of the endpoint's answer; its body comes over the line.
+/// The head of the endpoint's answer; its body comes by the carrier.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) response: Response<()>,
-    pub(crate) line: Box<Line>,
+    pub(crate) carrier: Carrier,
     /// How long the connection took to make; none if one was at hand.
     pub(crate) connect: Option<std::time::Duration>,
     /// From the request handed over to the head of the response.
@@ -68,20 +71,31 @@ impl Attempt {
         hears: Option<Rc<dyn Hears>>,
         now: Instant,
     ) -> Self {
-        let unused = match fresh {
-            Freshness::Any => local.take_unused(now),
-            Freshness::New => None,
+        let stage = match local.speaks() {
+            Speaks::Http1 => {
+                let unused = match fresh {
+                    Freshness::Any => local.take_unused(now),
+                    Freshness::New => None,
+                };
+                match unused {
+                    Some(line) => exchange(Carrier::Line(line), outbound),
+                    None => Stage::Connecting(Box::pin(Rc::clone(&local).connect())),
+                }
+            }
+            Speaks::Http2 | Speaks::Either => {
+                match http2::Pool::place(&local, fresh == Freshness::New) {
+                    Placed::At(place) => exchange(Carrier::Stream(Stream::on(place)), outbound),
+                    Placed::Waits(ticket) => Stage::Waiting(ticket),
+                }
+            }
         };
-        let stage = match unused {
-            Some(line) => exchange(line, outbound),
-            None => Stage::Connecting(Box::pin(Rc::clone(&local).connect())),
-        };
-        let sent_at = matches!(stage, Stage::Exchange { .. }).then_some(now);
+        let sent_at = matches!(stage, Stage::Exchange(_)).then_some(now);
         Self {
             local,
             stage,
             sent_at,
             began: now,
+            waited: false,
             hears,
         }
     }
@@ -94,10 +108,10 @@ impl Attempt {
     /// How far it has come: what a limit that is reached now may conclude.
     pub(crate) fn progress(&self) -> Progress {
         match &self.stage {
-            Stage::Exchange {
-                line, sent_before, ..
-            } if line.tie.sent() > *sent_before => Progress::MaybeSeen,
-            Stage::Connecting(_) | Stage::Exchange { .. } | Stage::Over => Progress::NothingSent,
+            Stage::Exchange(carrier) if carrier.may_be_seen() => Progress::MaybeSeen,
+            Stage::Connecting(_) | Stage::Waiting(_) | Stage::Exchange(_) | Stage::Over => {
+                Progress::NothingSent
+            }
         }
     }
 
@@ -107,11 +121,12 @@ impl Attempt {
         cx: &mut Context<'_>,
         outbound: &Outbound,
     ) -> Poll<Result<Answer, AttemptFailure>> {
-        if let Stage::Connecting(connecting) = &mut self.stage {
-            match ready!(connecting.as_mut().poll(cx)) {
-                Ok(line) => {
+        while let Some(made) = ready!(self.poll_made(cx)) {
+            match made {
+                Ok(carrier) => {
                     self.sent_at = Some(clock::now());
-                    self.stage = exchange(line, outbound);
+                    self.waited = true;
+                    self.stage = exchange(carrier, outbound);
                 }
                 Err(error) => {
                     self.stage = Stage::Over;
@@ -122,89 +137,93 @@ impl Attempt {
                 }
             }
         }
-        let Stage::Exchange { line, .. } = &mut self.stage else {
+        let Stage::Exchange(carrier) = &mut self.stage else {
             return Poll::Pending;
         };
-        match line.poll_head(cx, self.hears.as_ref()) {
+        match carrier.poll_head(cx, self.hears.as_ref()) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answered(response))),
             Poll::Ready(Err(cause)) => Poll::Ready(Err(self.failed(cause))),
             Poll::Pending => Poll::Pending,
         }
     }
 
+    /// What comes of waiting for a connection; none where nothing is waited for.
+    fn poll_made(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Carrier, Error>>> {
+        loop {
+            self.stage = match &mut self.stage {
+                Stage::Exchange(_) | Stage::Over => return Poll::Ready(None),
+                Stage::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
+                    Ok(Some(line)) => return Poll::Ready(Some(Ok(Carrier::Line(line)))),
+                    Ok(None) => match http2::Pool::place(&self.local, false) {
+                        Placed::At(place) => {
+                            let stream = Carrier::Stream(Stream::on(place));
+                            return Poll::Ready(Some(Ok(stream)));
+                        }
+                        Placed::Waits(ticket) => Stage::Waiting(ticket),
+                    },
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+                Stage::Waiting(ticket) => match ready!(ticket.poll(cx)) {
+                    Ok(Got::Place(place)) => {
+                        let stream = Carrier::Stream(Stream::on(place));
+                        return Poll::Ready(Some(Ok(stream)));
+                    }
+                    Ok(Got::Line(line)) => return Poll::Ready(Some(Ok(Carrier::Line(line)))),
+                    Ok(Got::NoRoom) => {
+                        Stage::Connecting(Box::pin(Rc::clone(&self.local).connect()))
+                    }
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+            };
+        }
+    }
+
     fn answered(&mut self, response: Response<()>) -> Answer {
         let now = clock::now();
         let sent_at = self.sent_at.unwrap_or(now);
-        let Stage::Exchange { line, .. } = std::mem::replace(&mut self.stage, Stage::Over) else {
+        let Stage::Exchange(carrier) = std::mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("only an exchange is answered");
         };
-        line.tie.head_came();
         Answer {
             response,
-            connect: (!line.reused).then(|| sent_at.duration_since(self.began)),
-            line,
+            connect: self.waited.then(|| sent_at.duration_since(self.began)),
+            carrier,
             took: now.duration_since(sent_at),
         }
     }
 
     fn failed(&mut self, cause: Cause) -> AttemptFailure {
-        let Stage::Exchange {
-            line,
-            received_before,
-            sent_before,
-        } = std::mem::replace(&mut self.stage, Stage::Over)
-        else {
+        let Stage::Exchange(carrier) = std::mem::replace(&mut self.stage, Stage::Over) else {
             unreachable!("only an exchange fails here");
         };
-        let answered = line.tie.received() > received_before;
-        let progress = if answered {
-            Progress::Answered
-        } else if line.tie.sent() == sent_before {
-            Progress::NothingSent
-        } else {
-            Progress::MaybeSeen
-        };
+        let Verdict {
+            kind,
+            progress,
+            stale,
+        } = carrier.verdict(&cause);
         let fault = body_fault(&*cause);
-        let tls = (!line.reused).then(|| tls_kind(&*cause)).flatten();
-        let kind = if let Some(kind) = fault.or(tls) {
-            kind
-        } else if self.local.endpoint().state() == State::Dead {
-            Kind::EndpointDead
-        } else if answered {
-            Kind::MalformedResponse
-        } else {
-            Kind::Reset
+        let kind = match fault {
+            Some(kind) => kind,
+            None if self.local.endpoint().state() == State::Dead => Kind::EndpointDead,
+            None => kind,
         };
         AttemptFailure {
             error: Error::because(kind, progress, cause),
-            stale: line.reused && !answered && fault.is_none(),
+            stale: stale && fault.is_none(),
         }
     }
 }
 
-/// What a TLS session that broke under a request says. A client's certificate may be refused as late as that (RFC 8446
-/// §4.4.2), because nobody tells a client of TLS 1.3 when its certificate is good.
-fn tls_kind(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Kind> {
-    let cause = cause.downcast_ref::<io::Error>()?;
-    connect::tls_fault(cause)
-}
-
-fn exchange(mut line: Box<Line>, outbound: &Outbound) -> Stage {
-    let received_before = line.tie.received();
-    let sent_before = line.tie.sent();
-    line.begin(outbound);
-    Stage::Exchange {
-        line,
-        received_before,
-        sent_before,
-    }
+fn exchange(mut carrier: Carrier, outbound: &Outbound) -> Stage {
+    carrier.begin(outbound);
+    Stage::Exchange(carrier)
 }
 
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
-            Stage::Connecting(_) => "connecting",
-            Stage::Exchange { .. } => "exchange",
+            Stage::Connecting(_) | Stage::Waiting(_) => "connecting",
+            Stage::Exchange(_) => "exchange",
             Stage::Over => "over",
         };
         f.debug_struct("Attempt")

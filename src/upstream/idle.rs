@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::config::model::Connect;
-use crate::dial::{self, Way};
+use crate::config::model::{self, Connect, UpstreamProtocol};
+use crate::dial::{self, Stream, Way};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::header::proxy_protocol::Origin;
@@ -21,6 +21,7 @@ use crate::metrics::cells::WorkerId;
 use crate::pool::Pool;
 use crate::tls::Secure;
 use crate::upstream::connect::{self, Trouble};
+use crate::upstream::http2;
 use crate::upstream::io::Tie;
 use crate::upstream::line::Line;
 use crate::upstream::opening::{Opening, Whose};
@@ -43,9 +44,9 @@ pub(crate) struct Upstreams {
 /// A worker's connections to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Local {
-    worker: WorkerId,
+    pub(super) worker: WorkerId,
     endpoint: Arc<Endpoint>,
-    traffic: Arc<PoolTraffic>,
+    pub(super) traffic: Arc<PoolTraffic>,
     connect: RefCell<Connect>,
     /// By what connections are secured, and how often that has changed.
     secure: RefCell<Option<Secure>>,
@@ -53,6 +54,10 @@ pub(crate) struct Local {
     trouble: Trouble,
     /// The pool's, which holds for what is in flight when the pool itself has left the configuration.
     drain_timeout: Cell<Option<Duration>>,
+    speaks: Cell<Speaks>,
+    /// What the endpoint has chosen last, where it may.
+    settled: Cell<Option<Speaks>>,
+    http2: http2::Pool,
     /// The one used last is taken first, so that the others grow old and go.
     unused: RefCell<VecDeque<Box<Line>>>,
     closed: Rc<Cell<bool>>,
@@ -61,6 +66,28 @@ pub(crate) struct Local {
     drained_since: Cell<Option<Instant>>,
     /// What its connections begin with.
     opening: Option<Opening>,
+}
+
+/// What is spoken to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// A connection for each request in flight.
+    Http1,
+    /// Many requests over each connection.
+    Http2,
+    /// What the endpoint chooses.
+    Either,
+}
+
+impl Speaks {
+    fn by(spec: &model::Pool) -> Self {
+        match (spec.protocol, &spec.tls) {
+            // Without TLS nothing tells which of both an endpoint speaks.
+            (UpstreamProtocol::Http1, _) | (UpstreamProtocol::Auto, None) => Self::Http1,
+            (UpstreamProtocol::Http2, _) => Self::Http2,
+            (UpstreamProtocol::Auto, Some(_)) => Self::Either,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +142,9 @@ impl Upstreams {
             terms: Cell::new(0),
             trouble: Trouble::default(),
             drain_timeout: Cell::new(pool.spec().drain_timeout),
+            speaks: Cell::new(Speaks::by(pool.spec())),
+            settled: Cell::new(None),
+            http2: http2::Pool::default(),
             unused: RefCell::default(),
             closed: Rc::clone(&self.closed),
             ties: RefCell::default(),
@@ -137,7 +167,7 @@ impl Upstreams {
             }
             match local.endpoint.state() {
                 State::Dead => local.cut(),
-                State::Draining => drop(local.unused.take()),
+                State::Draining => local.close_unused(),
                 State::Starting | State::Ready | State::Unready => local.drained_since.set(None),
             }
         }
@@ -164,8 +194,11 @@ impl Upstreams {
         for local in self.all() {
             local.sweep(now);
         }
-        let is_used =
-            |local: &Rc<Local>| Rc::strong_count(local) > 1 || !local.unused.borrow().is_empty();
+        let is_used = |local: &Rc<Local>| {
+            Rc::strong_count(local) > 1
+                || !local.unused.borrow().is_empty()
+                || !local.http2.is_empty()
+        };
         self.locals.borrow_mut().retain(|_, local| is_used(local));
         self.told.borrow_mut().retain(|_, local| is_used(local));
     }
@@ -174,7 +207,7 @@ impl Upstreams {
     pub(crate) fn close_unused(&self) {
         self.closed.set(true);
         for local in self.all() {
-            drop(local.unused.take());
+            local.close_unused();
         }
     }
 
@@ -188,56 +221,9 @@ impl Drop for Upstreams {
     fn drop(&mut self) {
         // An unused connection and the table that keeps it hold each other.
         self.close_unused();
-    }
-}
-
-/// Counts a request in at its endpoint and its pool while it lives. It is the worker's own, so that no count of the
-/// endpoint's `Arc` is touched per request.
-#[derive(Debug)]
-pub(crate) struct Engaged {
-    local: Rc<Local>,
-    entry: Entry,
-}
-
-/// How a request is counted in at its endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// In the worker's own cell.
-    Counted,
-    /// By a place that was claimed when the endpoint was chosen, and that is given back in the end.
-    Claimed,
-}
-
-impl Engaged {
-    pub(crate) fn at(local: &Rc<Local>, entry: Entry) -> Self {
-        if entry == Entry::Counted {
-            local.endpoint.load().entered(local.worker);
+        for local in self.all() {
+            local.http2.end();
         }
-        local.traffic.in_flight(local.worker, 1);
-        Self {
-            local: Rc::clone(local),
-            entry,
-        }
-    }
-
-    /// The counters of its pool.
-    pub(crate) fn traffic(&self) -> &PoolTraffic {
-        &self.local.traffic
-    }
-
-    /// The worker that counts.
-    pub(crate) fn worker(&self) -> WorkerId {
-        self.local.worker
-    }
-}
-
-impl Drop for Engaged {
-    fn drop(&mut self) {
-        match self.entry {
-            Entry::Counted => self.local.endpoint.load().left(self.local.worker),
-            Entry::Claimed => self.local.endpoint.load().release(),
-        }
-        self.local.traffic.in_flight(self.local.worker, -1);
     }
 }
 
@@ -253,25 +239,34 @@ impl Local {
         }
     }
 
-    /// Makes a connection.
-    pub(super) async fn connect(self: Rc<Self>) -> Result<Box<Line>, Error> {
-        let limit = self.connect.borrow().timeout;
-        let terms = self.terms.get();
+    /// Makes a connection of HTTP/1; none where the endpoint has chosen HTTP/2 meanwhile.
+    pub(super) async fn connect(self: Rc<Self>) -> Result<Option<Box<Line>>, Error> {
+        let (stream, terms) = tokio::select! {
+            biased;
+            dialled = self.dial() => dialled?,
+            () = self.died() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
+        };
+        if self.may_choose() && stream.alpn() == Some(http2::ALPN) {
+            self.settle(Speaks::Http2);
+            return Ok(None);
+        }
+        Ok(Some(Line::over(stream, terms, self)))
+    }
+
+    /// Makes a socket's connection, secured where the pool says so; and under which of its terms.
+    pub(super) async fn dial(&self) -> Result<(Stream, u64), Error> {
+        let (limit, terms) = (self.connect_timeout(), self.terms.get());
         let way = Way {
             to: self.endpoint.address().clone(),
             opening: self.opening.as_ref().map(Opening::octets),
             secure: self.secure.borrow().clone(),
         };
-        let dialled = tokio::select! {
-            biased;
-            dialled = dial::connect(&way, limit) => dialled,
-            () = self.died.notified() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
-        };
+        let dialled = dial::connect(&way, limit).await;
         let (pool, label) = (&self.endpoint.key().pool, self.endpoint.label());
         match dialled {
             Ok(stream) => {
                 self.trouble.is_over(pool, label);
-                Ok(Line::over(stream, terms, self))
+                Ok((stream, terms))
             }
             Err(failure) => {
                 self.trouble.tell(pool, label, &failure);
@@ -288,8 +283,9 @@ impl Local {
         }
         self.drain_timeout.set(spec.drain_timeout);
         let version = self.opening.as_ref().map(Opening::version);
-        if spec.proxy_protocol != version {
-            // Whoever asks now is given others.
+        let speaks = Speaks::by(spec);
+        // Whoever asks now is given others.
+        if self.speaks.replace(speaks) != speaks || spec.proxy_protocol != version {
             self.expire();
         }
         if spec.tls.is_none() && self.secure.borrow().is_none() {
@@ -305,16 +301,65 @@ impl Local {
     /// Lets connections go on to the end of what they serve, and no further.
     fn expire(&self) {
         self.terms.set(self.terms.get() + 1);
+        self.settled.set(None);
         drop(self.unused.take());
+        self.http2.retire();
+    }
+
+    /// Ready when the endpoint is declared dead.
+    pub(super) async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    /// What is spoken on new connections, as far as it is known.
+    pub(super) fn speaks(&self) -> Speaks {
+        match self.speaks.get() {
+            Speaks::Either => self.settled.get().unwrap_or(Speaks::Either),
+            one => one,
+        }
+    }
+
+    /// Whether it is the endpoint's to choose.
+    pub(super) fn may_choose(&self) -> bool {
+        self.speaks.get() == Speaks::Either
+    }
+
+    /// What the endpoint has chosen that may be spoken to in either way.
+    pub(super) fn settle(&self, speaks: Speaks) {
+        self.settled.set(Some(speaks));
+    }
+
+    /// Whether connections that were made under these terms may take new requests.
+    pub(super) fn is_current(&self, terms: u64) -> bool {
+        self.terms.get() == terms
+    }
+
+    /// The connections of HTTP/2.
+    pub(super) fn http2(&self) -> &http2::Pool {
+        &self.http2
+    }
+
+    /// How long making a connection may take.
+    pub(super) fn connect_timeout(&self) -> Option<Duration> {
+        self.connect.borrow().timeout
+    }
+
+    /// How long unused connections are kept, and how many.
+    pub(super) fn keeping(&self) -> (Option<Duration>, usize) {
+        let connect = self.connect.borrow();
+        (connect.keep_alive, connect.max_idle_per_worker)
+    }
+
+    /// Whether unused connections are kept at all.
+    pub(super) fn keeps(&self) -> bool {
+        let is_leaving = matches!(self.endpoint.state(), State::Dead | State::Draining);
+        !is_leaving && !self.closed.get()
     }
 
     /// Keeps an unused connection for the next request.
     pub(super) fn keep(&self, mut line: Box<Line>) {
-        let state = self.endpoint.state();
         let connect = self.connect.borrow();
-        let is_leaving = matches!(state, State::Dead | State::Draining);
-        let is_outdated = line.terms != self.terms.get();
-        if connect.max_idle_per_worker == 0 || is_leaving || is_outdated || self.closed.get() {
+        if connect.max_idle_per_worker == 0 || !self.is_current(line.terms) || !self.keeps() {
             return;
         }
         let promised = line
@@ -361,12 +406,17 @@ impl Local {
         &self.endpoint
     }
 
-    fn cut(&self) {
+    fn close_unused(&self) {
         drop(self.unused.take());
+        self.http2.close_unused();
+    }
+
+    fn cut(&self) {
+        self.close_unused();
         self.died.notify_waiters();
         let ties: Vec<Rc<Tie>> = self.ties.borrow().slots.iter().flatten().cloned().collect();
         for tie in ties {
-            tie.cut();
+            tie.cut("the endpoint is dead");
         }
     }
 
@@ -378,5 +428,6 @@ impl Local {
         unused.retain_mut(|line| line.is_fit(now));
         // Nothing else runs on this thread meanwhile, so nothing was kept in between.
         self.unused.replace(unused);
+        self.http2.sweep(now);
     }
 }

@@ -17,7 +17,8 @@ const HEADS_BYTES: u64 = 1 << 20;
 /// What a connection shares with the worker's table of connections.
 #[derive(Debug, Default)]
 pub(super) struct Tie {
-    cut: Cell<bool>,
+    /// Why it was cut, if it was.
+    cut: Cell<Option<&'static str>>,
     received: Cell<u64>,
     /// Where reading ends while a head is awaited, counted as `received` is.
     heads_end: Cell<Option<u64>>,
@@ -27,8 +28,8 @@ pub(super) struct Tie {
 
 impl Tie {
     /// Ends the connection: its next read or write fails, and who waits for it is woken.
-    pub(super) fn cut(&self) {
-        self.cut.set(true);
+    pub(super) fn cut(&self, why: &'static str) {
+        self.cut.set(Some(why));
         if let Some(reader) = self.reader.borrow_mut().take() {
             reader.wake();
         }
@@ -66,13 +67,10 @@ impl Tie {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.cut.get() {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "the endpoint is dead",
-            ));
+        match self.cut.get() {
+            Some(why) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, why)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn remember(&self, cx: &Context<'_>) {

@@ -3,10 +3,8 @@
 //! The request's body flows whenever anything here is polled, so that an endpoint may answer before it has all of it.
 //! Strictness about the answer's framing is `answer.rs`, about its chunks `wire/body.rs`.
 
-use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,16 +12,17 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::io::AsyncWrite as _;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
 use crate::dial::Stream;
+use crate::error::{Kind, Progress};
 use crate::upstream::answer::{self, End, Expected, Malformed};
+use crate::upstream::carrier::Verdict;
+use crate::upstream::connect;
 use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
 use crate::upstream::outbound::{BodySlot, Outbound};
@@ -57,7 +56,10 @@ pub(crate) struct Line {
     persists: bool,
     /// The endpoint takes nothing more, though it may still answer.
     is_deaf: bool,
-    pub(super) tie: Rc<Tie>,
+    tie: Rc<Tie>,
+    /// What had been received and sent when the present request began.
+    received_before: u64,
+    sent_before: u64,
     local: Rc<Local>,
     slot: usize,
     /// Under which of the pool's terms it was made.
@@ -102,6 +104,8 @@ impl Line {
             persists: true,
             is_deaf: false,
             tie,
+            received_before: 0,
+            sent_before: 0,
             local,
             slot,
             terms,
@@ -114,13 +118,15 @@ impl Line {
     /// Begins a request; it goes out when the line is polled.
     pub(super) fn begin(&mut self, request: &Outbound) {
         let headers = &request.headers;
+        self.received_before = self.tie.received();
+        self.sent_before = self.tie.sent();
         self.tie.await_head();
         self.out
             .push_request(&request.method, &request.target, headers);
         self.receiving = Receiving::Head(Expected::to(&request.method));
         self.sending = request.body.as_ref().map(|body| Sending {
             body: Rc::clone(body),
-            framing: body_framing(headers),
+            framing: request.framing(),
             announced: Announced::of(headers, AcceptsTrailers::Yes),
         });
     }
@@ -154,6 +160,7 @@ impl Line {
                     End::Close => Receiving::UntilClose,
                 };
                 self.rest_if_over();
+                self.tie.head_came();
                 return Poll::Ready(Ok(head.response));
             }
             if ready!(self.poll_fill(cx))? == 0 {
@@ -357,28 +364,45 @@ impl Line {
         self.promised
     }
 
-    /// Sends the rest of the request in a task of its own, because who relays the answer may be held up by a client that
-    /// must be able to go on sending.
-    pub(crate) fn detach(self: Box<Self>) -> Drive {
-        let line = Rc::new(RefCell::new(self));
-        let sender = Rc::clone(&line);
-        let task = tokio::task::spawn_local(async move {
-            let sent = poll_fn(|cx| {
-                let line = &mut **sender.borrow_mut();
-                match line.send(cx) {
-                    Ok(()) if line.has_sent() => Poll::Ready(Ok(())),
-                    Ok(()) => Poll::Pending,
-                    Err(cause) => Poll::Ready(Err(cause)),
-                }
-            });
-            if sent.await.is_err() {
-                // Who relays the answer finds its connection cut, and asks the body why.
-                sender.borrow().tie.cut();
-            }
-        });
-        Drive::Detached {
-            line,
-            _task: Detached(task),
+    /// Ready when the request has been sent whole.
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        self.send(cx)?;
+        match self.has_sent() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Ends the connection: whoever reads from it is woken and finds it broken.
+    pub(super) fn cut(&self) {
+        self.tie.cut("the request broke off");
+    }
+
+    /// Whether octets of the present request have gone out.
+    pub(super) fn may_be_seen(&self) -> bool {
+        self.tie.sent() > self.sent_before
+    }
+
+    /// What it means that the head of the answer did not come.
+    pub(super) fn verdict(&self, cause: &Cause) -> Verdict {
+        let answered = self.tie.received() > self.received_before;
+        let (mut kind, progress) = match (answered, self.may_be_seen()) {
+            (true, _) => (Kind::MalformedResponse, Progress::Answered),
+            (false, true) => (Kind::Reset, Progress::MaybeSeen),
+            (false, false) => (Kind::Reset, Progress::NothingSent),
+        };
+        // A TLS session that broke under a request. A client's certificate may be refused as late as that (RFC 8446
+        // §4.4.2), because nobody tells a client of TLS 1.3 when its certificate is good.
+        if !self.reused
+            && let Some(error) = cause.downcast_ref::<io::Error>()
+            && let Some(tls) = connect::tls_fault(error)
+        {
+            kind = tls;
+        }
+        Verdict {
+            kind,
+            progress,
+            stale: self.reused && !answered,
         }
     }
 
@@ -407,43 +431,5 @@ impl fmt::Debug for Line {
         f.debug_struct("Line")
             .field("reused", &self.reused)
             .finish_non_exhaustive()
-    }
-}
-
-/// How a request's head says that its body ends; written by `request/outbound.rs`, and so without doubt.
-fn body_framing(headers: &HeaderMap) -> Framing {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return Framing::Chunked;
-    }
-    let length = headers.get(CONTENT_LENGTH);
-    let octets = length.and_then(|value| std::str::from_utf8(value.as_bytes()).ok()?.parse().ok());
-    match octets {
-        Some(0) | None => Framing::None,
-        Some(octets) => Framing::Length(octets),
-    }
-}
-
-/// Who drives a connection while its response is relayed.
-#[derive(Debug)]
-pub(crate) enum Drive {
-    /// Whoever relays the response.
-    Inline(Box<Line>),
-    /// The request's body has a task of its own.
-    Detached {
-        line: Rc<RefCell<Box<Line>>>,
-        /// Ends the task when it is dropped.
-        _task: Detached,
-    },
-    /// Nobody any more.
-    Over,
-}
-
-/// A task that ends with its handle.
-#[derive(Debug)]
-pub(crate) struct Detached(JoinHandle<()>);
-
-impl Drop for Detached {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Uri};
 use http_body::{Body as _, Frame};
 use tokio::time::Instant;
@@ -14,8 +15,10 @@ use tokio::time::Instant;
 use crate::body::{RequestBody, body_fault};
 use crate::clock;
 use crate::error::Kind;
+use crate::header::list::digits;
 use crate::header::spare;
 use crate::upstream::line::Cause;
+use crate::wire::Framing;
 
 /// The request that every try sends. Tries borrow it, so that none of it is copied for one.
 #[derive(Debug)]
@@ -30,6 +33,18 @@ impl Outbound {
     /// Whether it can still be sent whole: nothing of its body has been asked for.
     pub(crate) fn is_whole(&self) -> bool {
         self.body.as_ref().is_none_or(|body| !body.polled.get())
+    }
+
+    /// How the head says that the body ends; written by `request/outbound.rs`, and so without doubt.
+    pub(super) fn framing(&self) -> Framing {
+        if self.headers.contains_key(TRANSFER_ENCODING) {
+            return Framing::Chunked;
+        }
+        let length = self.headers.get(CONTENT_LENGTH);
+        match length.and_then(|length| digits(length.as_bytes())) {
+            Some(0) | None => Framing::None,
+            Some(octets) => Framing::Length(octets),
+        }
     }
 }
 

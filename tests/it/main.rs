@@ -60,3 +60,5 @@ mod support;
 mod tls;
 #[cfg(test)]
 mod unix_listener;
+#[cfg(test)]
+mod upstream_h2;

@@ -22,6 +22,7 @@ pub(crate) struct Pool<'a> {
     version: Option<&'a str>,
     deployment: Option<Deployment<'a>>,
     balance: &'static str,
+    protocol: &'static str,
     /// How its endpoints are spoken to over TLS; left out where they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls<'a>>,
@@ -128,6 +129,7 @@ pub(crate) fn pool<'a>(pool: &'a pool::Pool, report: &'a Report, now: SystemTime
         version: spec.version.as_deref(),
         deployment: spec.deployment.as_ref().map(deployment),
         balance: spec.balance.word(),
+        protocol: spec.protocol.word(),
         tls: spec.tls.as_deref().map(tls),
         proxy_protocol: spec.proxy_protocol.map(|version| version.word()),
         standing: match pool.standing() {

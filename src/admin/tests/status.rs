@@ -65,7 +65,8 @@ async fn the_status_has_every_endpoint_and_its_last_probes() {
     let expected = json!({
         "name": "v1", "version": "1.8.2",
         "deployment": { "commit": "643217c", "by": "ignas", "at": null },
-        "balance": "roundRobin", "standing": "able", "whenNoneReady": "useAll", "livenessHeld": 0,
+        "balance": "roundRobin", "protocol": "http1",
+        "standing": "able", "whenNoneReady": "useAll", "livenessHeld": 0,
         "names": [],
         "endpoints": [
             {

@@ -18,7 +18,7 @@ use crate::config::keys::{
 };
 use crate::config::model::{
     Address, Connect, Deployment, EndpointSpec, NamedPorts, Pool, PoolId, ProxyVersion,
-    WhenNoneReady,
+    UpstreamProtocol, WhenNoneReady,
 };
 use crate::config::problem::quoted;
 use crate::config::source::Place;
@@ -92,16 +92,21 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         .get("ports")
         .map(|at| ports(findings, at))
         .unwrap_or_default();
-    if let Some(at) = fields.get("protocol") {
-        findings.word(at, &UPSTREAM_PROTOCOL);
-    }
+    let protocol = match fields
+        .get("protocol")
+        .and_then(|at| findings.word(at, &UPSTREAM_PROTOCOL))
+    {
+        Some("http2") => UpstreamProtocol::Http2,
+        Some("auto") => UpstreamProtocol::Auto,
+        _ => UpstreamProtocol::Http1,
+    };
     let connect = fields
         .get("connect")
         .map(|at| connect(findings, at))
         .unwrap_or_default();
     let tls = fields.get("tls").map(|at| {
         let endpoints = endpoints.as_deref().unwrap_or_default();
-        upstream_tls(findings, at, base, endpoints)
+        upstream_tls(findings, at, base, endpoints, protocol)
     });
     let tls = tls.flatten();
     let word = fields
@@ -142,6 +147,7 @@ fn pool(findings: &mut Findings<'_>, entry: &Entry, base: &Path) -> Option<Pool>
         deployment,
         balance,
         endpoints: endpoints?,
+        protocol,
         connect,
         tls,
         proxy_protocol,

@@ -180,6 +180,7 @@ fn retry(findings: &mut Findings<'_>, at: At<'_>) -> Retry {
     }
     if let Some(items) = fields.get("on").and_then(|at| findings.list(at)) {
         retry.on_connect_failure = false;
+        retry.on_refused_stream = false;
         retry.on_reset = false;
         for item in items {
             if let Some(remedy) = status_later(item) {
@@ -190,6 +191,7 @@ fn retry(findings: &mut Findings<'_>, at: At<'_>) -> Retry {
             }
             match findings.word(item, &RETRY_ON) {
                 Some("connectFailure") => retry.on_connect_failure = true,
+                Some("refusedStream") => retry.on_refused_stream = true,
                 Some("reset") => retry.on_reset = true,
                 _ => {}
             }

@@ -12,12 +12,18 @@ use crate::config::check::file::file;
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::check::tls::{certificate_from, min_version, told};
 use crate::config::keys::POOL_TLS;
-use crate::config::model::{Address, EndpointSpec};
+use crate::config::model::{Address, EndpointSpec, UpstreamProtocol};
 use crate::config::problem::quoted;
 use crate::tls::{Authorities, Certificate, Terms, Trust, Upstream, server_name};
 
-/// What is offered to endpoints (ALPN).
-const PROTOCOLS: &[&[u8]] = &[b"http/1.1"];
+/// What is offered to endpoints (ALPN), the preferred one first.
+fn offered(protocol: UpstreamProtocol) -> &'static [&'static [u8]] {
+    match protocol {
+        UpstreamProtocol::Http1 => &[b"http/1.1"],
+        UpstreamProtocol::Http2 => &[b"h2"],
+        UpstreamProtocol::Auto => &[b"h2", b"http/1.1"],
+    }
+}
 
 /// Reads `tls`. Relative files lie beside the configuration.
 pub(crate) fn upstream_tls(
@@ -25,6 +31,7 @@ pub(crate) fn upstream_tls(
     at: At<'_>,
     base: &Path,
     endpoints: &[EndpointSpec],
+    protocol: UpstreamProtocol,
 ) -> Option<Arc<Upstream>> {
     let fields = findings.fields(at, &POOL_TLS)?;
     let name = fields.get("serverName").map(|at| name(findings, at));
@@ -40,7 +47,7 @@ pub(crate) fn upstream_tls(
         trust,
         certificate: certificate?.map(Arc::new),
         min_version,
-        protocols: PROTOCOLS,
+        protocols: offered(protocol),
     });
     made.map(Arc::new)
         .map_err(|problem| {

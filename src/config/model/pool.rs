@@ -26,6 +26,8 @@ pub struct Pool {
     pub balance: Balance,
     /// Its endpoints, in file order, no address and no name with its port twice.
     pub endpoints: Vec<EndpointSpec>,
+    /// What they speak.
+    pub protocol: UpstreamProtocol,
     /// How connections to them are made and kept.
     pub connect: Connect,
     /// What they are secured by; `None` is in the clear.
@@ -187,6 +189,30 @@ impl fmt::Display for Address {
         match self {
             Self::At(location) => location.fmt(f),
             Self::Name { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// What is spoken to a pool's endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: by prior knowledge in the clear, by ALPN over TLS.
+    Http2,
+    /// What ALPN settles over TLS; HTTP/1.1 in the clear, where nothing settles it.
+    Auto,
+}
+
+impl UpstreamProtocol {
+    /// Its word in the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Auto => "auto",
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::config::keys::{
     BALANCE, BALANCE_MAP, CONNECT, DEPLOYMENT, ENDPOINT, HASH_ON, HASH_ON_WORD, POOL, POOL_TLS,
     PROXY_VERSION, RING_HASH, TLS_VERSION, UPSTREAM_PROTOCOL, WHEN_NONE_READY,
 };
-use crate::config::model::{Balance, Connect};
+use crate::config::model::{Balance, Connect, UpstreamProtocol};
 use crate::config::schema::shape::{Shape, duration, key, named, one, some, with_default, word};
 
 pub(super) fn shapes() -> Vec<Shape> {
@@ -37,7 +37,7 @@ fn pool() -> Shape {
                 some(json!({ "anyOf": [ one("EndpointAddress"), one("Endpoint") ] })),
             ),
             key("ports", "Names of ports, for probes.", named(one("Port"))),
-            with_default("protocol", "What its endpoints speak.", word(&UPSTREAM_PROTOCOL), "http1"),
+            with_default("protocol", "What its endpoints speak; auto is http1 without TLS.", word(&UPSTREAM_PROTOCOL), UpstreamProtocol::default().word()),
             key("tls", "They are spoken to over TLS.", one("PoolTls")),
             with_default(
                 "proxyProtocol",

@@ -193,6 +193,7 @@ fn policies() -> [Shape; 4] {
     let time = |name, about, limit| with_default(name, about, one("Duration"), duration(limit));
     let on = [
         ("connectFailure", retry.on_connect_failure),
+        ("refusedStream", retry.on_refused_stream),
         ("reset", retry.on_reset),
     ];
     let on: Vec<&str> = on

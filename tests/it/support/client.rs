@@ -49,6 +49,14 @@ impl Client {
         }
     }
 
+    /// The same connection once more, for a thread that writes while another reads.
+    pub(crate) fn twin(&self) -> Self {
+        Self {
+            stream: BufReader::new(self.stream.get_ref().try_clone().unwrap()),
+            awaits_bodiless: false,
+        }
+    }
+
     /// This end's address.
     pub(crate) fn local_address(&self) -> SocketAddr {
         self.stream.get_ref().local_addr().unwrap()
