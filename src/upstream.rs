@@ -14,6 +14,7 @@ mod io;
 mod line;
 mod opening;
 mod outbound;
+mod speaks;
 mod switched;
 
 pub(crate) use attempt::{Answer, Attempt, AttemptFailure, Freshness};

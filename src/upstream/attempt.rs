@@ -16,9 +16,10 @@ use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::carrier::{Carrier, Verdict};
 use crate::upstream::http2::{self, Got, Placed, Stream, Ticket};
-use crate::upstream::idle::{Local, Speaks};
+use crate::upstream::idle::Local;
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
+use crate::upstream::speaks::Speaks;
 
 /// One try; polled until it is answered or has failed.
 pub(crate) struct Attempt {

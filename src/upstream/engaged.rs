@@ -1,4 +1,4 @@
-//! A request at its endpoint, counted in while it lives.
+//! Who counts as being at an endpoint.
 
 use std::rc::Rc;
 
@@ -26,9 +26,9 @@ pub(crate) enum Entry {
 impl Engaged {
     pub(crate) fn at(local: &Rc<Local>, entry: Entry) -> Self {
         if entry == Entry::Counted {
-            local.endpoint().load().entered(local.worker);
+            local.endpoint().load().entered(local.worker());
         }
-        local.traffic.in_flight(local.worker, 1);
+        local.traffic().in_flight(local.worker(), 1);
         Self {
             local: Rc::clone(local),
             entry,
@@ -37,21 +37,21 @@ impl Engaged {
 
     /// The counters of its pool.
     pub(crate) fn traffic(&self) -> &PoolTraffic {
-        &self.local.traffic
+        self.local.traffic()
     }
 
     /// The worker that counts.
     pub(crate) fn worker(&self) -> WorkerId {
-        self.local.worker
+        self.local.worker()
     }
 }
 
 impl Drop for Engaged {
     fn drop(&mut self) {
         match self.entry {
-            Entry::Counted => self.local.endpoint().load().left(self.local.worker),
+            Entry::Counted => self.local.endpoint().load().left(self.local.worker()),
             Entry::Claimed => self.local.endpoint().load().release(),
         }
-        self.local.traffic.in_flight(self.local.worker, -1);
+        self.local.traffic().in_flight(self.local.worker(), -1);
     }
 }

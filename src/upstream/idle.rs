@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::config::model::{self, Connect, UpstreamProtocol};
+use crate::config::model::Connect;
 use crate::dial::{self, Stream, Way};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
@@ -25,6 +25,7 @@ use crate::upstream::http2;
 use crate::upstream::io::Tie;
 use crate::upstream::line::Line;
 use crate::upstream::opening::{Opening, Whose};
+use crate::upstream::speaks::Speaks;
 
 /// Taken off what an endpoint promises to keep a connection, so that a request does not cross its close on the way.
 const PROMISE_MARGIN: Duration = Duration::from_secs(1);
@@ -66,28 +67,6 @@ pub(crate) struct Local {
     drained_since: Cell<Option<Instant>>,
     /// What its connections begin with.
     opening: Option<Opening>,
-}
-
-/// What is spoken to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
-    /// A connection for each request in flight.
-    Http1,
-    /// Many requests over each connection.
-    Http2,
-    /// What the endpoint chooses.
-    Either,
-}
-
-impl Speaks {
-    fn by(spec: &model::Pool) -> Self {
-        match (spec.protocol, &spec.tls) {
-            // Without TLS nothing tells which of both an endpoint speaks.
-            (UpstreamProtocol::Http1, _) | (UpstreamProtocol::Auto, None) => Self::Http1,
-            (UpstreamProtocol::Http2, _) => Self::Http2,
-            (UpstreamProtocol::Auto, Some(_)) => Self::Either,
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -255,7 +234,8 @@ impl Local {
 
     /// Makes a socket's connection, secured where the pool says so; and under which of its terms.
     pub(super) async fn dial(&self) -> Result<(Stream, u64), Error> {
-        let (limit, terms) = (self.connect_timeout(), self.terms.get());
+        let limit = self.connect_timeout();
+        let terms = self.terms.get();
         let way = Way {
             to: self.endpoint.address().clone(),
             opening: self.opening.as_ref().map(Opening::octets),
@@ -282,10 +262,11 @@ impl Local {
             self.connect.replace(spec.connect.clone());
         }
         self.drain_timeout.set(spec.drain_timeout);
-        let version = self.opening.as_ref().map(Opening::version);
         let speaks = Speaks::by(spec);
+        let version = self.opening.as_ref().map(Opening::version);
+        let is_told = spec.proxy_protocol != version;
         // Whoever asks now is given others.
-        if self.speaks.replace(speaks) != speaks || spec.proxy_protocol != version {
+        if is_told | (self.speaks.replace(speaks) != speaks) {
             self.expire();
         }
         if spec.tls.is_none() && self.secure.borrow().is_none() {
@@ -402,6 +383,14 @@ impl Local {
         ties.free.push(slot);
     }
 
+    pub(super) fn traffic(&self) -> &PoolTraffic {
+        &self.traffic
+    }
+
+    pub(super) fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
     pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
@@ -423,6 +412,7 @@ impl Local {
     fn sweep(&self, now: Instant) {
         let mut unused = self.unused.take();
         if self.opening.as_ref().is_some_and(Opening::is_orphaned) {
+            self.http2.close_unused();
             return;
         }
         unused.retain_mut(|line| line.is_fit(now));

@@ -25,9 +25,10 @@ use crate::upstream::http2::pace::{self, Facts, Pace, Step};
 use crate::upstream::http2::place::Failure;
 use crate::upstream::http2::pool;
 use crate::upstream::http2::watch::{Seen, Watched};
-use crate::upstream::idle::{Local, Speaks};
+use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
 use crate::upstream::line::Line;
+use crate::upstream::speaks::Speaks;
 
 /// What ALPN calls HTTP/2 (RFC 9113 §3.2).
 pub(crate) const ALPN: &[u8] = b"h2";

@@ -15,8 +15,9 @@ use crate::clock;
 use crate::error::Kind;
 use crate::upstream::http2::connection::{self, Connection, STREAMS};
 use crate::upstream::http2::place::{Failure, Got, Place, Placed, Ticket, Waiting};
-use crate::upstream::idle::{Local, Speaks};
+use crate::upstream::idle::Local;
 use crate::upstream::line::Line;
+use crate::upstream::speaks::Speaks;
 
 /// What an endpoint is taken to carry over one connection before it has said so; the least that RFC 9113 §6.5.2 recommends.
 const PRESUMED: usize = 100;
