@@ -24,7 +24,7 @@ pub struct Traffic {
     cells: PerWorker<TrafficCell>,
 }
 
-/// One worker's part: 392 octets for a route that only ever answers with four codes, and opens no tunnel.
+/// One worker's part: 408 octets for a route that only ever answers with four codes, and opens no tunnel.
 #[derive(Debug, Default)]
 struct TrafficCell {
     /// Requests given to the pool by the route's split.
@@ -34,7 +34,12 @@ struct TrafficCell {
     to_end: Durations,
     local_replies: OnceLock<Box<Tally<(u16, &'static str), Count, 4>>>,
     tunnels: OnceLock<Box<TunnelCell>>,
+    /// By the numbers of gRPC's statuses.
+    calls: OnceLock<Box<[Count; CALL_STATUSES]>>,
 }
+
+/// The statuses of gRPC are the numbers below.
+const CALL_STATUSES: usize = 17;
 
 #[derive(Debug, Default)]
 struct TunnelCell {
@@ -87,6 +92,14 @@ impl Traffic {
         replies.get_or_init(Box::default).of((code, reason)).add(1);
     }
 
+    /// A call of gRPC is over, with this status. Counted beside [`Traffic::answered`], not in its place.
+    pub fn call_ended(&self, worker: WorkerId, status: u8) {
+        let calls = self.cells.of(worker).calls.get_or_init(Box::default);
+        if let Some(count) = calls.get(usize::from(status)) {
+            count.add(1);
+        }
+    }
+
     /// A connection was upgraded. To be followed by one [`Traffic::tunnel_closed`], on whichever worker.
     pub fn tunnel_opened(&self, worker: WorkerId) {
         self.tunnels(worker).opened.add(1);
@@ -126,6 +139,17 @@ impl Traffic {
         for ((code, reason), count) in sums(replies) {
             let labels = [&*self.route, &*self.pool, &code.to_string(), reason];
             sheet.count(&families::LOCAL_REPLIES, &labels, count);
+        }
+        let calls = self
+            .cells
+            .iter()
+            .filter_map(|cell| cell.calls.get())
+            .flat_map(|calls| calls.iter().enumerate());
+        for (status, count) in sums(calls) {
+            if count > 0 {
+                let labels = [&*self.route, &*self.pool, &status.to_string()];
+                sheet.count(&families::GRPC_RESPONSES, &labels, count);
+            }
         }
         self.gather_tunnels(sheet);
     }
@@ -286,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_cell_of_a_usual_route_is_small() {
-        assert_eq!(size_of::<TrafficCell>(), 392);
+        assert_eq!(size_of::<TrafficCell>(), 408);
         assert_eq!(size_of::<PoolCell>(), 192);
         assert_eq!(size_of::<ListenerCell>(), 64);
     }
@@ -300,6 +324,9 @@ mod tests {
         }
         traffic.answered(FIRST, 499, None, end);
         traffic.local_reply(SECOND, 404, "no_route");
+        traffic.call_ended(FIRST, 0);
+        traffic.call_ended(SECOND, 0);
+        traffic.call_ended(SECOND, 16);
         let text = print(|sheet| traffic.gather(sheet));
         for line in [
             r#"fiel_requests_total{route="shop",pool="v1",code="200"} 2"#,
@@ -310,6 +337,8 @@ mod tests {
             r#"fiel_response_duration_seconds_bucket{route="shop",pool="v1",le="0.0025"} 0"#,
             r#"fiel_response_duration_seconds_bucket{route="shop",pool="v1",le="0.005"} 3"#,
             r#"fiel_local_replies_total{route="shop",pool="v1",code="404",reason="no_route"} 1"#,
+            r#"fiel_grpc_responses_total{route="shop",pool="v1",grpc_status="0"} 2"#,
+            r#"fiel_grpc_responses_total{route="shop",pool="v1",grpc_status="16"} 1"#,
         ] {
             assert!(text.contains(line), "{line}\nis not in\n{text}");
         }
