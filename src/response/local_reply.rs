@@ -64,6 +64,7 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::TlsProtocol => (502, "fiel; error=tls_protocol_error", Stays),
         Kind::TlsAlert => (502, "fiel; error=tls_alert_received", Stays),
         Kind::NotHttp2 => (502, "fiel; error=http_protocol_error", Stays),
+        Kind::UpgradeFailed => (502, "fiel; error=http_upgrade_failed", Stays),
         Kind::RefusedStream | Kind::Reset | Kind::EndpointDead => {
             (502, "fiel; error=connection_terminated", Stays)
         }
