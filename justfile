@@ -20,6 +20,19 @@ test:
 bench:
     cargo bench --benches
 
+host := `rustc -vV | sed -n 's/^host: //p'`
+profiles := justfile_directory() / "target/pgo"
+
+# A binary shaped by the work it does: built, put to work by the bench (nginx and wrk), and built again by what was seen.
+# `profdata` is the `llvm-profdata` of the LLVM that `rustc -vV` names: of its component llvm-tools, or a system's package.
+pgo profdata="llvm-profdata":
+    rm -rf {{profiles}}
+    RUSTFLAGS="-Cprofile-generate={{profiles}}" cargo build --release --target {{host}} --target-dir target/pgo-seen
+    FIEL=target/pgo-seen/{{host}}/release/fiel PEERS=fiel ROUNDS=1 cargo bench --bench compare -- keepalive logged answers uploads connect tls handshakes http2
+    {{profdata}} merge --output={{profiles}}/fiel.profdata {{profiles}}
+    RUSTFLAGS="-Cprofile-use={{profiles}}/fiel.profdata" cargo build --release --target {{host}} --target-dir target/pgo-built
+    @echo target/pgo-built/{{host}}/release/fiel
+
 # A canary at work, in one process
 demo:
     cargo run --release -- demo

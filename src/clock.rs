@@ -41,9 +41,11 @@ pub enum Clock {
     Rest,
     /// The age at which a connection with many requests at once is asked to end (`maxConnectionAge`).
     Age,
+    /// The moment from which a connection just accepted is watched while it waits for its answer.
+    Watch,
 }
 
-const CLOCKS: usize = Clock::Age as usize + 1;
+const CLOCKS: usize = Clock::Watch as usize + 1;
 
 thread_local! {
     static TURN: Cell<Turn> = const { Cell::new(Turn::None) };

@@ -35,6 +35,7 @@ pub mod dial;
 pub mod discovery;
 pub mod endpoint;
 pub mod error;
+pub mod grpc;
 pub mod header;
 mod listener;
 pub mod local;

@@ -9,6 +9,7 @@
 mod abort;
 pub mod cells;
 pub mod families;
+mod listener;
 mod process;
 mod text;
 mod traffic;
@@ -24,7 +25,8 @@ use prometheus::proto::MetricFamily;
 
 pub use abort::Abort;
 pub use cells::WorkerId;
-pub use traffic::{Handshake, ListenerTraffic, PoolTraffic, Refusal, Traffic};
+pub use listener::{Handshake, ListenerTraffic, Refusal};
+pub use traffic::{PoolTraffic, Traffic};
 
 use process::Process;
 use text::Sheet;

@@ -10,6 +10,7 @@ mod answer;
 mod ask;
 mod counts;
 mod exec;
+mod grpc;
 mod http;
 mod plan;
 mod rounds;

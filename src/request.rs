@@ -7,12 +7,15 @@
 mod affinity;
 pub(crate) mod asked;
 mod attempts;
+mod call;
 pub(crate) mod context;
 mod expect;
 mod interim;
 mod outbound;
 pub(crate) mod outcome;
+mod patience;
 mod placing;
+mod record;
 mod route_answer;
 pub(crate) mod secured;
 mod switch;
@@ -41,14 +44,17 @@ use crate::clock::{self, Clock};
 use crate::config::model::{self, Action};
 use crate::error::Kind;
 use crate::header::framing::Framing;
+use crate::header::present::Present;
 use crate::header::{self, forwarded, hop};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
 use crate::request::outcome::{Ledger, Silence};
+use crate::request::patience::Patience;
 use crate::request::placing::Placing;
 use crate::request::route_answer::{redirect, respond};
 use crate::request::switch::Switch;
+use crate::response::local_reply::Dialect;
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
 use crate::response::{Body, local_reply};
@@ -104,6 +110,7 @@ pub struct ResponseFuture {
 /// What of a request its answer depends on.
 struct Told {
     request_id: HeaderValue,
+    dialect: Dialect,
     method: http::Method,
     /// A switch to another protocol, where one is asked for.
     switch: Option<Box<Switch>>,
@@ -133,13 +140,19 @@ impl ResponseFuture {
         let mut ledger = Ledger::open(context, now);
         let (mut head, body) = request.into_parts();
         let request_id = asked::identify(context, &mut head);
+        let present = Present::of(&head.headers);
+        let dialect = asked::dialect(&head.headers, present);
+        client.dialect.set(dialect);
+        ledger.speaks(dialect);
         let mut told = Told {
             request_id,
+            dialect,
             method: head.method.clone(),
             switch: None,
             version: head.version,
         };
-        let stage = match walk(context, client, &mut ledger, &mut told, head, body, now) {
+        let asked = (head, present, body);
+        let stage = match walk(context, client, &mut ledger, &mut told, asked, now) {
             Ok(stage) => stage,
             Err(kind) => Stage::Answer(Some(refuse(kind, client, &told, &mut ledger))),
         };
@@ -249,11 +262,10 @@ fn walk(
     client: &Rc<Client>,
     ledger: &mut Ledger,
     told: &mut Told,
-    mut head: Parts,
-    body: RequestBody,
+    (mut head, present, body): (Parts, Present, RequestBody),
     now: Instant,
 ) -> Result<Stage, Kind> {
-    let settled = asked::settle(&mut head, &client.listener.limits);
+    let settled = asked::settle(&mut head, present, &client.listener.limits);
     let asked = asked::read(client, &told.request_id, &head, settled.as_ref().ok());
     ledger.note(client, &head, &asked);
     let mut shape = settled?;
@@ -305,14 +317,16 @@ fn walk(
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             client.interims.begin();
-            let body = outbound::slot(body, &shape, limit, client, ledger, &head);
+            let idle = outbound::patience_with_body(told.dialect, client);
+            let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
             if let Some(switch) = &mut told.switch {
                 switch.sends(&outbound.headers);
             }
+            let patience = Patience::of(told.dialect, &outbound.headers);
             let placing = Placing::new(view, found.route, part, keys);
             let attempts = Attempts::new(context, client, placing, outbound);
-            start(attempts, client, ledger, now)
+            start(attempts, patience, client, ledger, now)
         }
     }
 }
@@ -327,13 +341,17 @@ fn admit(framing: &Framing, limit: Option<u64>) -> Result<(), Kind> {
 
 fn start(
     mut attempts: Attempts,
+    patience: Patience,
     client: &Rc<Client>,
     ledger: &mut Ledger,
     now: Instant,
 ) -> Result<Stage, Kind> {
     let timeouts = &attempts.spec().timeouts;
-    client.clocks.start(Clock::Response, now, timeouts.response);
-    client.clocks.start(Clock::Total, now, timeouts.total);
+    let response = patience.within(timeouts.response);
+    let total = patience.within(timeouts.total);
+    client.clocks.start(Clock::Response, now, response);
+    client.clocks.start(Clock::Total, now, total);
+    attempts.is_over_by(patience.deadline(now, total));
     attempts.begin(ledger, now).map_err(|error| error.kind())?;
     Ok(Stage::Attempts(attempts))
 }
@@ -389,6 +407,7 @@ fn relay(
     }
     header::forward_response(&mut head.headers, head.version, &route.response_headers);
     ledger.answered(head.status, connect);
+    ledger.call_ended(&head.headers);
     let request_side = match sent {
         Some(sent) if !sent.has_ended() => RequestSide::Flows(sent),
         Some(_) | None => RequestSide::Ended,
@@ -416,7 +435,6 @@ fn versioned(mut head: http::response::Parts) -> http::response::Parts {
 
 fn refuse(kind: Kind, client: &Client, told: &Told, ledger: &mut Ledger) -> Response<Body> {
     client.clocks.stop(Clock::Total);
-    let answer = local_reply::response(kind, told.request_id.as_bytes());
-    ledger.refused(answer.status(), kind);
-    answer
+    ledger.refused(kind);
+    local_reply::response(kind, told.request_id.as_bytes(), told.dialect)
 }

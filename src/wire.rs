@@ -253,6 +253,20 @@ impl Wire {
         }
     }
 
+    /// Whether nobody would hear of it if the client left.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.stream.as_ref().is_some_and(Stream::is_fresh)
+    }
+
+    /// Has the runtime tell if the client leaves.
+    pub(crate) fn watch(&self) -> io::Result<()> {
+        match &mut self.inner.borrow_mut().stream {
+            Some(Stream::Plain(socket)) => socket.watch(),
+            Some(Stream::Tls(_)) | None => Ok(()),
+        }
+    }
+
     /// Looks whether a client that has sent everything is still there.
     pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<Present> {
         let inner = &mut *self.inner.borrow_mut();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -211,7 +211,7 @@ fn is_gone(listener: &Listener, view: &View) -> bool {
 /// Gives a connection to this thread's runtime.
 fn taken_up(taken: Taken) -> io::Result<Socket> {
     match taken {
-        Taken::Tcp(tcp) => TcpStream::from_std(tcp).map(Socket::Tcp),
+        Taken::Tcp(tcp) => Ok(Socket::accepted(tcp)),
         Taken::Unix(unix) => UnixStream::from_std(unix).map(Socket::Unix),
     }
 }

@@ -151,6 +151,23 @@ fn a_layer_that_panics_when_it_is_put_around_a_connection_costs_that_connection_
     house.end();
 }
 
+#[test]
+fn a_call_of_grpc_that_panics_is_told_so_in_grpc() {
+    let house = House::start(Trouble);
+    let mut client = Client::connect(house.web());
+    let call =
+        "GET /answered HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/grpc\r\n\r\n";
+    client.stream.write_all(call.as_bytes()).unwrap();
+
+    let answer = client.answer();
+
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.head.contains("grpc-status: 13\r\n"), "{answer:?}");
+    let line = house.end().remove(0);
+    assert_eq!(line["status"], 500, "{line}");
+    assert_eq!(line["grpc_status"], 13, "{line}");
+}
+
 /// Puts nothing around a proxy, and panics the first time.
 fn refuse_the_first() -> impl Fn(Proxy) -> Proxy + Clone + Send {
     let first = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));

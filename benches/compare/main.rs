@@ -9,7 +9,7 @@
 //! Run with `cargo bench --bench compare`; it needs `nginx` and `wrk` (Debian packages of these names) on the path, `h2load` (nghttp2-client)
 //! for its row, and takes `haproxy`, `envoy`, `traefik` and `caddy` along where they are. `cargo bench --bench compare -- ROW...` runs only those rows
 //! (`-- list` names them); `ROUNDS` and `SECONDS` set how often and how long, `PEERS=fiel,nginx` who takes part, and
-//! `SVG=FILE` draws the bars.
+//! `SVG=FILE` draws the bars, and `FIEL=FILE` measures that binary.
 
 mod chart;
 mod figures;

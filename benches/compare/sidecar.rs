@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::fleet::{Fleet, text, words};
+use crate::fleet::{Fleet, fiel, text, words};
 use crate::peer::{PROXY_CORE, Process, free_address};
 
 /// The configuration, where `cargo bench` runs.
@@ -33,7 +33,7 @@ pub(crate) fn at_rest(fleet: &Fleet<'_>) -> Result<()> {
         yaml = yaml.replace(old, &new);
     }
     let file = fleet.write("sidecar.yaml", &yaml)?;
-    let command = words(&[env!("CARGO_BIN_EXE_fiel"), "run", "--config", text(&file)?]);
+    let command = words(&[&fiel(), "run", "--config", text(&file)?]);
     let fiel = Process::start("fiel", &command, PROXY_CORE, out).context("the sidecar")?;
     // What was needed to read the file is given back by and by.
     thread::park_timeout(Duration::from_secs(3));

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::line::Line;
 use super::query::{Query, protocol};
 use super::record::{Record, Text};
+use crate::grpc::Code;
 
 /// The version of the schema that the fields are of.
 const VERSION: &str = "8.11.0";
@@ -77,6 +78,9 @@ fn own(record: &Record, fiel: &mut Line<'_>) {
     fiel.text("version", record.text(Text::Version));
     fiel.text("endpoint", record.text(Text::Endpoint));
     fiel.printed("attempts", format_args!("{}", record.attempts));
+    if let Some(code) = record.grpc_status {
+        fiel.printed("grpc_status", format_args!("{}", code.number()));
+    }
     fiel.text("reason", record.reason.unwrap_or_default().as_bytes());
     fiel.seconds("queue", record.queue);
     fiel.seconds("connect", record.connect);
@@ -86,12 +90,13 @@ fn own(record: &Record, fiel: &mut Line<'_>) {
     }
 }
 
-/// A failure is an error of client or server, and an answer that broke off whatever its status.
+/// A failure is an error of client or server, an answer that broke off whatever its status, and a call that ended so.
 fn outcome(record: &Record) -> &'static str {
     let broke_off = record
         .reason
         .is_some_and(|reason| !INTENDED.contains(&reason));
-    if record.status >= 400 || broke_off {
+    let failed = record.grpc_status.is_some_and(|code| code != Code::Ok);
+    if record.status >= 400 || broke_off || failed {
         "failure"
     } else {
         "success"

@@ -28,6 +28,9 @@ pub(super) fn write_line(record: &Record, query: Query, out: &mut Vec<u8>) {
     }
     line.text("protocol", protocol(record.protocol).as_bytes());
     line.printed("status", format_args!("{}", record.status));
+    if let Some(code) = record.grpc_status {
+        line.printed("grpc_status", format_args!("{}", code.number()));
+    }
     line.text("reason", record.reason.unwrap_or_default().as_bytes());
     line.text("route", record.text(Text::Route));
     line.text("pool", record.text(Text::Pool));
@@ -49,6 +52,7 @@ pub(super) fn write_line(record: &Record, query: Query, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grpc::Code;
     use http::{Method, Version};
     use std::net::Ipv4Addr;
     use std::time::{Duration, UNIX_EPOCH};
@@ -58,6 +62,7 @@ mod tests {
         let mut record = bare();
         record.status = 200;
         record.reason = Some("response_cut");
+        record.grpc_status = Some(Code::Unavailable);
         record.attempts = 2;
         record.bytes_in = 10;
         record.bytes_out = 1_234;
@@ -84,7 +89,7 @@ mod tests {
             r#"{"time":"2026-11-20T11:29:22.000123Z","request_id":"7f3c","#,
             r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","client":"192.0.2.7","#,
             r#""listener":"web","method":"GET","host":"shop.example.com","path":"/api/x","#,
-            r#""protocol":"HTTP/1.1","status":200,"reason":"response_cut","route":"shop","#,
+            r#""protocol":"HTTP/1.1","status":200,"grpc_status":14,"reason":"response_cut","route":"shop","#,
             r#""pool":"shop-v2","version":"1.8.2","endpoint":"10.0.0.2:8080","attempts":2,"#,
             r#""bytes_in":10,"bytes_out":1234,"duration":1.500250,"queue":0.000000,"#,
             r#""connect":0.000999,"first_byte":0.020000,"position":41}"#,

@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{Method, Version};
 
+use crate::grpc::Code;
+
 /// One request, as the access log tells it. What is `None`, or was never [`put`](Record::put), is left out of its line.
 #[derive(Debug)]
 pub struct Record {
@@ -24,6 +26,8 @@ pub struct Record {
     pub status: u16,
     /// Why the proxy answered by itself or broke off, in the words of `error::Kind::reason`.
     pub reason: Option<&'static str>,
+    /// How a call of gRPC ended.
+    pub grpc_status: Option<Code>,
     /// How many attempts were made at endpoints.
     pub attempts: u32,
     /// Octets of the request's body that were received.
@@ -101,6 +105,7 @@ impl Record {
             protocol,
             status: 0,
             reason: None,
+            grpc_status: None,
             attempts: 0,
             bytes_in: 0,
             bytes_out: 0,

@@ -13,7 +13,7 @@ pub(crate) use action::{POOL_BY_HOST, REDIRECT, RESPOND, SCHEME, SHARE};
 pub(crate) use edge::{FORWARDED, HALF_CLOSE, PROXY_PROTOCOL, SOCKET_RIGHTS};
 pub(crate) use kind::{Keys, Words};
 pub(crate) use pool::{CONNECT, DEPLOYMENT, POOL_TLS, PROXY_VERSION};
-pub(crate) use probe::{EXEC, HTTP_GET, PROBE, TCP_SOCKET};
+pub(crate) use probe::{EXEC, GRPC, HTTP_GET, PROBE, TCP_SOCKET};
 
 const REMOVE: &str = "remove it";
 
@@ -412,6 +412,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &PROBE,
     &HTTP_GET,
     &TCP_SOCKET,
+    &GRPC,
     &EXEC,
     &RESOLVER,
     &ADMIN,

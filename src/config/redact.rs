@@ -383,6 +383,10 @@ fn probe(probe: Option<&Probe>) -> Value {
             "tcpSocket",
             object([("host", json!(host)), ("port", json!(port))]),
         ),
+        ProbeAction::Grpc { port, service } => (
+            "grpc",
+            object([("port", json!(port)), ("service", json!(&**service))]),
+        ),
         ProbeAction::Exec { command } => {
             let word = |word: &Word| match word.is_secret {
                 true => LEFT_OUT.to_owned(),

@@ -543,10 +543,7 @@ const CONTRACT: &[(&str, &str)] = &[
         "readinessProbe: { httpGet: { scheme: HTTPS, verify: false } }",
     ),
     ("pool", "readinessProbe: { exec: { command: [a] } }"),
-    (
-        "pool",
-        "readinessProbe: { grpc: { port: 1, service: a } } #later",
-    ),
+    ("pool", "readinessProbe: { grpc: { port: 1, service: a } }"),
     (
         "pool",
         "onDead: { hook: { url: \"http://127.0.0.1:9000/dead\" } } #later",

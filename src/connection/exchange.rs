@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::body::RequestBody;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::model::HalfClose;
 use crate::connection::edge::{Edge, Left, Serving};
 use crate::connection::panics::ask;
@@ -37,6 +37,9 @@ const UNWANTED: u64 = 1 << 20;
 /// How long a client may pause in such a body. One that waits for the end of the connection before it goes on is not to
 /// wait long.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the first request of a connection waits for its answer before its client is watched.
+const WATCHED_FROM: Duration = Duration::from_millis(10);
 
 /// How a connection goes on behind an answer.
 pub(super) enum After {
@@ -65,6 +68,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let edge = &member.edge;
+    let _unwatched = Unwatched(edge);
     let trailers = match hop::accepts_trailers(&head.headers, head.present) {
         true => AcceptsTrailers::Yes,
         false => AcceptsTrailers::No,
@@ -150,6 +154,15 @@ where
     }
 }
 
+/// An exchange whose client may be unwatched; behind it nobody looks at that clock.
+struct Unwatched<'a>(&'a Edge);
+
+impl Drop for Unwatched<'_> {
+    fn drop(&mut self) {
+        self.0.client.clocks.stop(Clock::Watch);
+    }
+}
+
 /// Writes what waits.
 fn write(wire: &Wire, edge: &Edge, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let (went, written) = wire.poll_write(cx);
@@ -168,6 +181,20 @@ fn has_left(
     written: &Poll<io::Result<()>>,
     cx: &mut Context<'_>,
 ) -> bool {
+    let clocks = &edge.client.clocks;
+    if wire.is_unwatched() {
+        if !clocks.rang(Clock::Watch) {
+            // Most are answered before it is worth a system call to be told.
+            if !clocks.runs(Clock::Watch) {
+                clocks.start(Clock::Watch, clock::now(), Some(WATCHED_FROM));
+            }
+            return false;
+        }
+        if wire.watch().is_err() {
+            return true;
+        }
+    }
+    clocks.stop(Clock::Watch);
     let seen = wire.poll_left(cx);
     edge.read(wire.take_octets_in());
     if let Poll::Ready(present) = seen
@@ -175,7 +202,6 @@ fn has_left(
     {
         return true;
     }
-    let clocks = &edge.client.clocks;
     // Bodies look at these two when they are asked, which they are not while nothing can be written.
     clocks.rang(Clock::Write)
         || (written.is_pending() && (clocks.rang(Clock::Total) || clocks.rang(Clock::Body)))

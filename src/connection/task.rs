@@ -64,9 +64,16 @@ pub(crate) async fn serve<S, B>(
         Poll::Ready(())
     })
     .await;
-    let Accepted { socket, tls } = accepted;
+    let Accepted { mut socket, tls } = accepted;
+    let is_announced = is_expected(&edge);
+    if (is_announced || tls.is_some())
+        && let Err(error) = socket.watch()
+    {
+        tracing::warn!(%error, "Connection could not be taken up");
+        return;
+    }
     // Boxed, so that no connection keeps the room.
-    if is_expected(&edge) && Box::pin(announced(&socket, member)).await.is_none() {
+    if is_announced && Box::pin(announced(&socket, member)).await.is_none() {
         return;
     }
     let mut stream = match tls {
@@ -152,7 +159,10 @@ async fn rest(stream: &mut Stream, member: &Member) -> Wake {
 /// yet of octets that are here; closing with those unread would reset the connection.
 fn may_still_ask(socket: &Socket, member: &Member) -> bool {
     let mut octet = [0_u8; 1];
-    match rustix::net::recv(socket, &mut octet, RecvFlags::PEEK) {
+    let Some(descriptor) = socket.descriptor() else {
+        return false;
+    };
+    match rustix::net::recv(descriptor, &mut octet, RecvFlags::PEEK) {
         Ok((received, _)) => received > 0,
         Err(Errno::WOULDBLOCK) => member.may_bring_a_first_request(),
         Err(_) => false,
@@ -174,8 +184,8 @@ where
 {
     let edge = &member.edge;
     let limits = limits(edge);
-    if let Stream::Tls(_) = stream {
-        // What woke it may be a part of a record, or one that is none of ours.
+    if matches!(stream, Stream::Tls(_)) || stream.is_fresh() {
+        // What woke it may be a part of a record, or one that is none of ours; or it was only tried whether there is something.
         edge.stirs();
     }
     let wire = Wire::new(stream, cut(edge));

@@ -13,6 +13,8 @@ impl Present {
     pub const CONNECTION: Self = Self(1);
     /// `Content-Length`.
     pub const CONTENT_LENGTH: Self = Self(1 << 1);
+    /// `Content-Type`.
+    pub const CONTENT_TYPE: Self = Self(1 << 10);
     /// `Expect`.
     pub const EXPECT: Self = Self(1 << 2);
     /// `Keep-Alive`.
@@ -45,6 +47,7 @@ impl Present {
         let field = match name.as_str() {
             "connection" => Self::CONNECTION,
             "content-length" => Self::CONTENT_LENGTH,
+            "content-type" => Self::CONTENT_TYPE,
             "expect" => Self::EXPECT,
             "keep-alive" => Self::KEEP_ALIVE,
             "proxy-authenticate" => Self::PROXY_AUTHENTICATE,
@@ -69,8 +72,8 @@ impl Present {
 mod tests {
     use http::HeaderValue;
     use http::header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-        TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
     };
 
     use super::*;
@@ -80,6 +83,7 @@ mod tests {
         let fields = [
             (CONNECTION, Present::CONNECTION),
             (CONTENT_LENGTH, Present::CONTENT_LENGTH),
+            (CONTENT_TYPE, Present::CONTENT_TYPE),
             (EXPECT, Present::EXPECT),
             (HeaderName::from_static("keep-alive"), Present::KEEP_ALIVE),
             (PROXY_AUTHENTICATE, Present::PROXY_AUTHENTICATE),

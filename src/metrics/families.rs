@@ -55,6 +55,8 @@ families! {
         "One attempt, from the request sent to the response's head";
     LOCAL_REPLIES = Counter "fiel_local_replies_total" ["route", "pool", "code", "reason"]
         "Requests that fiel answered by itself";
+    GRPC_RESPONSES = Counter "fiel_grpc_responses_total" ["route", "pool", "grpc_status"]
+        "Calls of gRPC that are over, by the number of their status; 1 when the client left first";
     REQUESTS_IN_FLIGHT = Gauge "fiel_requests_in_flight" ["pool"]
         "Requests that are being served";
     TUNNELS = Gauge "fiel_tunnels" ["route", "pool"]
@@ -193,6 +195,7 @@ mod tests {
             "pool",
             "code",
             "reason",
+            "grpc_status",
             "direction",
             "state",
             "endpoint",

@@ -143,6 +143,7 @@ fn busy() -> Arc<Metrics> {
     let traffic = std::mem::ManuallyDrop::new(metrics.traffic("shop", "v1"));
     traffic.answered(WORKER, 200, Some(TOOK), TOOK);
     traffic.local_reply(WORKER, 503, "no_ready_endpoint");
+    traffic.call_ended(WORKER, 14);
     traffic.tunnel_opened(WORKER);
     let pool = std::mem::ManuallyDrop::new(metrics.pool("v1"));
     pool.failed(WORKER, "reset");

@@ -1,5 +1,5 @@
-//! The handles by which traffic is counted, with their labels resolved: one a route and pool, one a pool, one a
-//! listener. What probes count is in `probe/counts.rs`.
+//! The handles by which traffic is counted, with their labels resolved: one a route and pool, one a pool. What befalls
+//! listeners is in `listener.rs`, what probes count is in `probe/counts.rs`.
 //!
 //! A snapshot is built with them, and requests and connections carry them, so that counting is a look at the
 //! worker's own cell and a few additions: no look-up by name, no lock, no allocation once a code or reason has been
@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::abort::Abort;
 use super::cells::{
     Bounds, Count, Distribution, Durations, PerWorker, RequestBounds, Tally, TunnelBounds, WorkerId,
 };
@@ -25,7 +24,7 @@ pub struct Traffic {
     cells: PerWorker<TrafficCell>,
 }
 
-/// One worker's part: 392 octets for a route that only ever answers with four codes, and opens no tunnel.
+/// One worker's part: 408 octets for a route that only ever answers with four codes, and opens no tunnel.
 #[derive(Debug, Default)]
 struct TrafficCell {
     /// Requests given to the pool by the route's split.
@@ -35,7 +34,12 @@ struct TrafficCell {
     to_end: Durations,
     local_replies: OnceLock<Box<Tally<(u16, &'static str), Count, 4>>>,
     tunnels: OnceLock<Box<TunnelCell>>,
+    /// By the numbers of gRPC's statuses.
+    calls: OnceLock<Box<[Count; CALL_STATUSES]>>,
 }
+
+/// The statuses of gRPC are the numbers below.
+const CALL_STATUSES: usize = 17;
 
 #[derive(Debug, Default)]
 struct TunnelCell {
@@ -88,6 +92,14 @@ impl Traffic {
         replies.get_or_init(Box::default).of((code, reason)).add(1);
     }
 
+    /// A call of gRPC is over, with this status. Counted beside [`Traffic::answered`], not in its place.
+    pub fn call_ended(&self, worker: WorkerId, status: u8) {
+        let calls = self.cells.of(worker).calls.get_or_init(Box::default);
+        if let Some(count) = calls.get(usize::from(status)) {
+            count.add(1);
+        }
+    }
+
     /// A connection was upgraded. To be followed by one [`Traffic::tunnel_closed`], on whichever worker.
     pub fn tunnel_opened(&self, worker: WorkerId) {
         self.tunnels(worker).opened.add(1);
@@ -127,6 +139,17 @@ impl Traffic {
         for ((code, reason), count) in sums(replies) {
             let labels = [&*self.route, &*self.pool, &code.to_string(), reason];
             sheet.count(&families::LOCAL_REPLIES, &labels, count);
+        }
+        let calls = self
+            .cells
+            .iter()
+            .filter_map(|cell| cell.calls.get())
+            .flat_map(|calls| calls.iter().enumerate());
+        for (status, count) in sums(calls) {
+            if count > 0 {
+                let labels = [&*self.route, &*self.pool, &status.to_string()];
+                sheet.count(&families::GRPC_RESPONSES, &labels, count);
+            }
         }
         self.gather_tunnels(sheet);
     }
@@ -261,182 +284,6 @@ impl PoolTraffic {
     }
 }
 
-/// What a listener counts of its connections.
-#[derive(Debug)]
-pub struct ListenerTraffic {
-    listener: Box<str>,
-    cells: PerWorker<ListenerCell>,
-}
-
-#[derive(Debug, Default)]
-struct ListenerCell {
-    opened: Count,
-    closed: Count,
-    bytes_in: Count,
-    bytes_out: Count,
-    /// In the order of [`Handshake`].
-    handshakes: [Count; Handshake::ALL.len()],
-    /// Beside the cell, which is a line of the cache.
-    rare: Box<Rare>,
-}
-
-/// What is counted of few connections.
-#[derive(Debug, Default)]
-struct Rare {
-    /// In the order of [`Abort`].
-    aborts: [Count; Abort::ALL.len()],
-    /// In the order of [`Refusal`].
-    refusals: [Count; Refusal::ALL.len()],
-}
-
-/// Why a connection was turned away before it could ask anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It does not begin with a header of the PROXY protocol, as it must.
-    NoProxyHeader,
-    /// It begins with one that is none.
-    BadProxyHeader,
-    /// Its header did not come in time.
-    SlowProxyHeader,
-    /// It speaks in the clear where TLS is spoken.
-    Plaintext,
-    /// It speaks TLS where none is spoken.
-    Tls,
-}
-
-impl Refusal {
-    const ALL: [Self; 5] = [
-        Self::NoProxyHeader,
-        Self::BadProxyHeader,
-        Self::SlowProxyHeader,
-        Self::Plaintext,
-        Self::Tls,
-    ];
-
-    /// Why, as logs and metrics name it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::NoProxyHeader => "proxy_header_missing",
-            Self::BadProxyHeader => "proxy_header_malformed",
-            Self::SlowProxyHeader => "proxy_header_too_slow",
-            Self::Plaintext => "plaintext",
-            Self::Tls => "tls",
-        }
-    }
-}
-
-/// What came of a TLS handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handshake {
-    /// A new session.
-    Full,
-    /// A session that was made before.
-    Resumed,
-    /// No connection.
-    Failed,
-}
-
-impl Handshake {
-    const ALL: [Self; 3] = [Self::Full, Self::Resumed, Self::Failed];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Resumed => "resumed",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl ListenerTraffic {
-    pub(crate) fn new(listener: &str, workers: usize) -> Self {
-        Self {
-            listener: listener.into(),
-            cells: PerWorker::new(workers),
-        }
-    }
-
-    /// A connection was accepted. To be followed by one [`ListenerTraffic::closed`], on whichever worker.
-    pub fn opened(&self, worker: WorkerId) {
-        self.cells.of(worker).opened.add(1);
-    }
-
-    /// A connection has ended.
-    pub fn closed(&self, worker: WorkerId) {
-        self.cells.of(worker).closed.add(1);
-    }
-
-    /// A TLS handshake is over.
-    pub fn shook_hands(&self, worker: WorkerId, result: Handshake) {
-        self.cells.of(worker).handshakes[result as usize].add(1);
-    }
-
-    /// An HTTP/2 connection was broken off.
-    pub fn aborted(&self, worker: WorkerId, abort: Abort) {
-        self.cells.of(worker).rare.aborts[abort as usize].add(1);
-    }
-
-    /// A connection was turned away. Whether it is the first for this reason.
-    pub fn refused(&self, worker: WorkerId, why: Refusal) -> bool {
-        let count = &self.cells.of(worker).rare.refusals[why as usize];
-        count.add(1);
-        self.sum(|cell| &cell.rare.refusals[why as usize]) == 1
-    }
-
-    fn sum<'c>(&'c self, which: impl Fn(&'c ListenerCell) -> &'c Count) -> u64 {
-        self.cells.iter().map(|cell| which(cell).value()).sum()
-    }
-
-    /// So many octets were read from a client.
-    pub fn bytes_in(&self, worker: WorkerId, bytes: u64) {
-        self.cells.of(worker).bytes_in.add(bytes);
-    }
-
-    /// So many octets were written to a client.
-    pub fn bytes_out(&self, worker: WorkerId, bytes: u64) {
-        self.cells.of(worker).bytes_out.add(bytes);
-    }
-
-    pub(crate) fn gather(&self, sheet: &mut Sheet) {
-        let closed = self.sum(|cell| &cell.closed);
-        let opened = self.sum(|cell| &cell.opened);
-        let labels = [&*self.listener];
-        sheet.level(&families::CONNECTIONS, &labels, opened, closed);
-        sheet.count(&families::CONNECTIONS_TOTAL, &labels, opened);
-        let bytes_in = self.sum(|cell| &cell.bytes_in);
-        sheet.count(&families::BYTES, &[&self.listener, "in"], bytes_in);
-        let bytes_out = self.sum(|cell| &cell.bytes_out);
-        sheet.count(&families::BYTES, &[&self.listener, "out"], bytes_out);
-        let handshakes = Handshake::ALL.map(|result| {
-            let count = self.sum(|cell| &cell.handshakes[result as usize]);
-            (result, count)
-        });
-        // Without TLS there are none, and no series.
-        if handshakes.iter().any(|(_, count)| *count > 0) {
-            for (result, count) in handshakes {
-                let labels = [&*self.listener, result.word()];
-                sheet.count(&families::TLS_HANDSHAKES, &labels, count);
-            }
-        }
-        for abort in Abort::ALL {
-            let of = |cell: &ListenerCell| cell.rare.aborts[abort as usize].value();
-            let count = self.cells.iter().map(of).sum::<u64>();
-            if count > 0 {
-                let labels = [&*self.listener, abort.word()];
-                sheet.count(&families::HTTP2_ABORTS, &labels, count);
-            }
-        }
-        for why in Refusal::ALL {
-            let count = self.sum(|cell| &cell.rare.refusals[why as usize]);
-            if count > 0 {
-                let labels = [&*self.listener, why.word()];
-                sheet.count(&families::CONNECTIONS_REFUSED, &labels, count);
-            }
-        }
-    }
-}
-
 fn total<'a, B: Bounds + 'a>(cells: impl Iterator<Item = &'a Durations<B>>) -> Distribution {
     let mut sum = Distribution::default();
     for cell in cells {
@@ -456,13 +303,14 @@ fn sums<'a, K: Ord>(counts: impl Iterator<Item = (K, &'a Count)>) -> BTreeMap<K,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::listener::{ListenerCell, ListenerTraffic};
 
     const FIRST: WorkerId = WorkerId(0);
     const SECOND: WorkerId = WorkerId(1);
 
     #[test]
     fn a_cell_of_a_usual_route_is_small() {
-        assert_eq!(size_of::<TrafficCell>(), 392);
+        assert_eq!(size_of::<TrafficCell>(), 408);
         assert_eq!(size_of::<PoolCell>(), 192);
         assert_eq!(size_of::<ListenerCell>(), 64);
     }
@@ -476,6 +324,9 @@ mod tests {
         }
         traffic.answered(FIRST, 499, None, end);
         traffic.local_reply(SECOND, 404, "no_route");
+        traffic.call_ended(FIRST, 0);
+        traffic.call_ended(SECOND, 0);
+        traffic.call_ended(SECOND, 16);
         let text = print(|sheet| traffic.gather(sheet));
         for line in [
             r#"fiel_requests_total{route="shop",pool="v1",code="200"} 2"#,
@@ -486,6 +337,8 @@ mod tests {
             r#"fiel_response_duration_seconds_bucket{route="shop",pool="v1",le="0.0025"} 0"#,
             r#"fiel_response_duration_seconds_bucket{route="shop",pool="v1",le="0.005"} 3"#,
             r#"fiel_local_replies_total{route="shop",pool="v1",code="404",reason="no_route"} 1"#,
+            r#"fiel_grpc_responses_total{route="shop",pool="v1",grpc_status="0"} 2"#,
+            r#"fiel_grpc_responses_total{route="shop",pool="v1",grpc_status="16"} 1"#,
         ] {
             assert!(text.contains(line), "{line}\nis not in\n{text}");
         }

@@ -9,6 +9,7 @@ use crate::dial::Way;
 use crate::location::Location;
 use crate::probe::answer::Answer;
 use crate::probe::exec::{self, Program, Turn};
+use crate::probe::grpc::{self, Check};
 use crate::probe::http::{self, Get};
 use crate::probe::plan::Aim;
 use crate::probe::tcp;
@@ -26,6 +27,7 @@ pub(crate) struct Question {
 enum Means {
     Http(Box<Get>),
     Tcp(Box<Way>),
+    Grpc(Box<Check>),
     Exec(Arc<Program>),
     /// It cannot be asked at all: always a failure, for this reason.
     None(Answer),
@@ -40,6 +42,12 @@ impl Question {
                 match Get::try_new(aim.way(), path, headers) {
                     Ok(get) => Means::Http(Box::new(get)),
                     Err(_) => Means::None(Answer::failure(format!("path {path} is not valid"))),
+                }
+            }
+            ProbeAction::Grpc { service, .. } => {
+                match Check::try_new(aim.way(), service, aim.probe.timeout) {
+                    Ok(check) => Means::Grpc(Box::new(check)),
+                    Err(_) => Means::None(Answer::failure(format!("{} is no authority", aim.to))),
                 }
             }
             ProbeAction::Exec { command } => {
@@ -59,6 +67,7 @@ impl Question {
         match &self.means {
             Means::Http(get) => Some(get.to().clone()),
             Means::Tcp(way) => Some(way.to.clone()),
+            Means::Grpc(check) => Some(check.to().clone()),
             Means::Exec(_) | Means::None(_) => None,
         }
     }
@@ -67,7 +76,7 @@ impl Question {
     pub(crate) async fn turn(&self) -> Option<Turn> {
         match self.means {
             Means::Exec(_) => exec::turn().await,
-            Means::Http(_) | Means::Tcp(_) | Means::None(_) => None,
+            Means::Http(_) | Means::Tcp(_) | Means::Grpc(_) | Means::None(_) => None,
         }
     }
 }
@@ -79,6 +88,7 @@ pub(crate) async fn ask(question: Arc<Question>) -> Answer {
     let answer = match &question.means {
         Means::Http(get) => within(timeout, http::ask(get)).await,
         Means::Tcp(way) => within(timeout, tcp::ask(way)).await,
+        Means::Grpc(check) => within(timeout, grpc::ask(check)).await,
         Means::Exec(program) => exec::ask(program, timeout).await,
         Means::None(answer) => Some(answer.clone()),
     };

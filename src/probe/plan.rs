@@ -154,8 +154,9 @@ impl Identity {
 fn destination(action: &ProbeAction, endpoint: &Location) -> Location {
     let (host, port) = match action {
         ProbeAction::HttpGet { host, port, .. } | ProbeAction::TcpSocket { host, port } => {
-            (host, port)
+            (*host, port)
         }
+        ProbeAction::Grpc { port, .. } => (None, port),
         ProbeAction::Exec { .. } => return endpoint.clone(),
     };
     let own = endpoint.ip();

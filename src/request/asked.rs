@@ -4,19 +4,21 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::HOST;
+use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 
 use crate::config::model::ListenerLimits;
 use crate::config::path::canonical;
 use crate::error::Kind;
+use crate::grpc;
 use crate::header::framing::{self, Framing};
 use crate::header::host::{self, Authority, Form};
 use crate::header::present::Present;
 use crate::header::{forwarded, hop, ids};
 use crate::request::context::{Client, WorkerContext};
+use crate::response::local_reply::Dialect;
 use crate::route::Facts;
 
 /// What a request asks for.
@@ -43,12 +45,27 @@ pub(crate) struct Shape {
     authority: Option<(usize, Option<u16>)>,
 }
 
+/// In what a request is told of failures: gRPC where it says that it is a call.
+pub(crate) fn dialect(headers: &HeaderMap, present: Present) -> Dialect {
+    let said = present
+        .has(Present::CONTENT_TYPE)
+        .then(|| headers.get(CONTENT_TYPE))
+        .flatten();
+    match said {
+        Some(content_type) if grpc::is_grpc(content_type) => Dialect::Grpc,
+        Some(_) | None => Dialect::Http,
+    }
+}
+
 /// Gives the request its id, and makes an absolute target into a path with a `Host` (RFC 9112 §3.2.2).
 ///
 /// # Errors
 /// The kind of the refusal.
-pub(crate) fn settle(head: &mut Parts, limits: &ListenerLimits) -> Result<Shape, Kind> {
-    let present = Present::of(&head.headers);
+pub(crate) fn settle(
+    head: &mut Parts,
+    present: Present,
+    limits: &ListenerLimits,
+) -> Result<Shape, Kind> {
     let framing = framing::request(head.version, &head.headers, present)?;
     let target = host::target(head.version, &head.method, &head.uri, &head.headers)?;
     let authority = target.authority.map(|said| (said.host.len(), said.port));

@@ -19,6 +19,7 @@ use crate::policy::retry::{self, Decision, Failed};
 use crate::pool::Pool;
 use crate::request::context::{Client, WorkerContext};
 use crate::request::outcome::Ledger;
+use crate::request::patience::Deadline;
 use crate::request::placing::{Look, Placing, Verdict, look_again, verdict_on};
 use crate::upstream::{
     Answer, Attempt, AttemptFailure, BodySlot, Engaged, Entry, Freshness, Outbound,
@@ -39,6 +40,8 @@ pub(super) struct Attempts {
     waiting: Option<(Arc<str>, Verdict)>,
     tried: SmallVec<[Arc<Endpoint>; 2]>,
     repeated: u32,
+    /// Of a call of gRPC whose client has set one.
+    deadline: Option<Deadline>,
 }
 
 /// A try under way, counted in at its endpoint.
@@ -71,7 +74,13 @@ impl Attempts {
             waiting: None,
             tried: SmallVec::new(),
             repeated: 0,
+            deadline: None,
         }
+    }
+
+    /// Has each try told how much time is left.
+    pub(super) fn is_over_by(&mut self, deadline: Option<Deadline>) {
+        self.deadline = deadline;
     }
 
     /// The configuration of the route in force for this request.
@@ -194,6 +203,9 @@ impl Attempts {
         ledger.tried(endpoint.label());
         let limit = self.spec().timeouts.try_timeout;
         self.client.clocks.start(Clock::Try, now, limit);
+        if let Some(deadline) = &mut self.deadline {
+            deadline.tell(now, &mut self.outbound.headers);
+        }
         let hears = Some(self.client.interims.listener());
         let attempt = Attempt::begin(local, &self.outbound, freshness, hears, now);
         self.under_way.push(Try { attempt, engaged });

@@ -22,6 +22,7 @@ use crate::metrics::cells::WorkerId;
 use crate::request::interim::Interims;
 use crate::request::outcome::Ledger;
 use crate::request::secured::Secured;
+use crate::response::local_reply::Dialect;
 use crate::response::upgrade::Tunnel;
 use crate::snapshot::{Reader, Snapshot, Store};
 use crate::tls::Identity;
@@ -185,6 +186,8 @@ pub(crate) struct Client {
     answering: Cell<Answering>,
     /// Its present request has come to the proxy, through whatever layers there are.
     pub(crate) reached: Cell<bool>,
+    /// In what its present request is told of failures, once that is known.
+    pub(crate) dialect: Cell<Dialect>,
     /// How long the client may leave what is written to it unread; the route's `timeouts.idle`.
     pub(crate) write_limit: Cell<Option<Duration>>,
     /// The socket tells when everything is written; without one, a response is over with its body.
@@ -298,6 +301,7 @@ impl Client {
             clocks: Rc::default(),
             answering: Cell::new(Answering::Unwatched),
             reached: Cell::new(false),
+            dialect: Cell::default(),
             write_limit: Cell::new(Timeouts::default().idle),
             tells_flush: Cell::new(false),
             tail: RefCell::default(),
@@ -325,6 +329,7 @@ impl Client {
         self.answering.set(now);
         if now == Answering::Pending {
             self.reached.set(false);
+            self.dialect.set(Dialect::Http);
         } else if let Some(mut ledger) = self.given_up.take() {
             ledger.answered_by_layer(now);
         }

@@ -1,6 +1,7 @@
 //! A request as it is sent to endpoints: its target, its fields, its body under the limits of its connection and route.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -17,6 +18,7 @@ use crate::request::asked::{Asked, Shape};
 use crate::request::context::Client;
 use crate::request::expect;
 use crate::request::outcome::Ledger;
+use crate::response::local_reply::Dialect;
 use crate::route::Found;
 use crate::route::rewrite;
 use crate::tls::Identity;
@@ -38,11 +40,20 @@ pub(super) fn target(
     rewrite::target(&route.rewrite, received, &asked.path, found.path).map(Uri::from)
 }
 
+/// How long a request's body may stand still. That of a call may for as long as the exchange as a whole: a stream of
+/// messages is as open in its pauses as while they come.
+pub(super) fn patience_with_body(dialect: Dialect, client: &Client) -> Option<Duration> {
+    match dialect {
+        Dialect::Http => client.listener.limits.body_idle_timeout,
+        Dialect::Grpc => None,
+    }
+}
+
 /// The body that the tries of a request share, under the limits of its connection and route.
 pub(super) fn slot(
     mut body: RequestBody,
     shape: &Shape,
-    limit: Option<u64>,
+    (limit, idle): (Option<u64>, Option<Duration>),
     client: &Client,
     ledger: &mut Ledger,
     head: &Parts,
@@ -51,11 +62,7 @@ pub(super) fn slot(
         return None;
     }
     body.limit(limit);
-    body.watch(
-        Rc::clone(&client.clocks),
-        client.listener.limits.body_idle_timeout,
-        ledger.octets_in(),
-    );
+    body.watch(Rc::clone(&client.clocks), idle, ledger.octets_in());
     let slot = BodySlot::new(body);
     if head.version != Version::HTTP_10 && is_continue(&head.headers) {
         expect::hold(&slot, &client.interims);

@@ -6,21 +6,22 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderValue, REFERER, USER_AGENT};
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::access_log::{Record, Text};
 use crate::clock;
 use crate::error::{Error, Kind};
-use crate::header::ids;
 use crate::request::asked::Asked;
+use crate::request::call::Call;
 use crate::request::context::{Account, Answering, Client, WorkerContext};
+use crate::request::record;
 use crate::response::Body;
+use crate::response::local_reply::{self, Dialect};
 
 /// The status under which a request is booked whose client left first.
 pub(crate) const CLIENT_LEFT: u16 = 499;
@@ -38,6 +39,7 @@ pub(crate) struct Ledger {
     octets_in: Option<Rc<Cell<u64>>>,
     octets_out: u64,
     state: State,
+    call: Call,
     record: Option<Box<Record>>,
 }
 
@@ -69,52 +71,29 @@ impl Ledger {
             octets_in: None,
             octets_out: 0,
             state: State::Open,
+            call: Call::None,
             record: None,
         })
     }
 
-    /// Notes what the access log tells of the request's head; nothing without an access log.
+    /// In what the request is told of failures.
+    pub(crate) fn speaks(&mut self, dialect: Dialect) {
+        self.call = Call::of(dialect);
+    }
+
+    /// These fields of the answer may say how a call has ended.
+    pub(crate) fn call_ended(&mut self, fields: &HeaderMap) {
+        self.call.read(fields);
+    }
+
+    /// Notes what the access log tells of the request's head.
     pub(crate) fn note(&mut self, client: &Client, head: &http::request::Parts, asked: &Asked<'_>) {
-        if !self.context.logger.is_on() {
-            return;
-        }
-        let mut record = Record::new(
-            SystemTime::now(),
-            asked.client,
-            head.method.clone(),
-            head.version,
-        );
-        record.put(Text::RequestId, asked.request_id.as_bytes());
-        record.put(Text::Listener, client.listener.name.as_bytes());
-        record.put(Text::Host, asked.host.as_bytes());
-        record.put(Text::Path, asked.path.as_bytes());
-        record.put(Text::Query, head.uri.query().unwrap_or_default().as_bytes());
-        if let Some(trace_id) = ids::trace_id(&head.headers) {
-            record.put(Text::TraceId, trace_id.as_str().as_bytes());
-        }
-        if self.context.logger.wants_agent() {
-            for (text, name) in [(Text::Referer, REFERER), (Text::UserAgent, USER_AGENT)] {
-                let value = head.headers.get(name);
-                record.put(text, value.map_or(b"", HeaderValue::as_bytes));
-            }
-        }
-        self.record = Some(Box::new(record));
+        self.record = record::of_head(&self.context.logger, client, head, asked);
     }
 
     /// Notes a request whose head could not be read to its end.
     pub(crate) fn note_unread(&mut self, client: &Client, request_id: &[u8]) {
-        if !self.context.logger.is_on() {
-            return;
-        }
-        let mut record = Record::new(
-            SystemTime::now(),
-            client.address(),
-            Method::default(),
-            client.speaks(),
-        );
-        record.put(Text::RequestId, request_id);
-        record.put(Text::Listener, client.listener.name.as_bytes());
-        self.record = Some(Box::new(record));
+        self.record = record::of_nothing(&self.context.logger, client, request_id);
     }
 
     /// The answer has been handed over whole.
@@ -175,9 +154,11 @@ impl Ledger {
         self.local_reply = true;
     }
 
-    /// The proxy answers a failure.
-    pub(crate) fn refused(&mut self, status: StatusCode, kind: Kind) {
-        self.answered_by_route(status, kind.reason());
+    /// The proxy answers a failure. A call's is booked under the status that it would have without gRPC, since the 200
+    /// that goes over the wire would hide it.
+    pub(crate) fn refused(&mut self, kind: Kind) {
+        self.answered_by_route(local_reply::reply_to(kind).status, kind.reason());
+        self.call.fail(kind);
     }
 
     /// The request, or the answer to it, was dropped before the client had been given a head.
@@ -192,7 +173,7 @@ impl Ledger {
     /// A layer has answered instead of the proxy.
     pub(super) fn answered_by_layer(&mut self, answering: Answering) {
         match answering {
-            Answering::Failed(kind) => self.refused(StatusCode::INTERNAL_SERVER_ERROR, kind),
+            Answering::Failed(kind) => self.refused(kind),
             Answering::Begun(status) => {
                 self.status = status.as_u16();
                 self.state = State::Whole;
@@ -207,6 +188,7 @@ impl Ledger {
     /// The answer ends before its time, its head being with the client.
     fn broke_off(&mut self, kind: Kind) {
         self.reason = Some(kind.reason());
+        self.call.fail(kind);
         self.state = State::Broken;
     }
 
@@ -214,6 +196,7 @@ impl Ledger {
     pub(crate) fn client_left(&mut self) {
         self.status = CLIENT_LEFT;
         self.reason = Some(Kind::ClientGone.reason());
+        self.call.fail(Kind::ClientGone);
         self.state = State::Open;
     }
 
@@ -222,8 +205,7 @@ impl Ledger {
         if self.to_head.is_none() {
             self.status = StatusCode::SERVICE_UNAVAILABLE.as_u16();
         }
-        self.reason = Some(Kind::ShuttingDown.reason());
-        self.state = State::Broken;
+        self.broke_off(Kind::ShuttingDown);
     }
 
     /// The counter of the request body's octets.
@@ -263,7 +245,7 @@ impl Ledger {
         if self.state == State::Open && self.reason.is_none() {
             match std::thread::panicking() {
                 // A layer around the proxy held the request when it panicked, or the proxy itself did.
-                true => self.refused(StatusCode::INTERNAL_SERVER_ERROR, Kind::Panicked),
+                true => self.refused(Kind::Panicked),
                 false if self.context.cutting.get() => self.cut_at_end(),
                 false => self.client_left(),
             }
@@ -276,6 +258,9 @@ impl Ledger {
         if let (true, Some(reason)) = (self.local_reply, self.reason) {
             traffic.local_reply(worker, self.status, reason);
         }
+        if let Some(code) = self.call.code(self.status) {
+            traffic.call_ended(worker, code as u8);
+        }
         self.log();
     }
 
@@ -285,6 +270,7 @@ impl Ledger {
         };
         record.status = self.status;
         record.reason = self.reason;
+        record.grpc_status = self.call.code(self.status);
         record.bytes_in = self.octets_in.as_ref().map_or(0, |octets| octets.get());
         record.bytes_out = self.octets_out;
         record.duration = clock::now().duration_since(self.began);
@@ -377,6 +363,9 @@ impl ResponseBody {
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 ledger.octets_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if let Some(trailers) = frame.trailers_ref() {
+                    ledger.call_ended(trailers);
+                }
                 if ended {
                     ledger.state = State::Whole;
                 }
@@ -386,8 +375,7 @@ impl ResponseBody {
                 if error.kind() == Kind::ClientGone {
                     ledger.client_left();
                 }
-                ledger.reason = Some(error.kind().reason());
-                ledger.state = State::Broken;
+                ledger.broke_off(error.kind());
             }
             Poll::Pending => {}
         }

@@ -22,14 +22,16 @@ pub(crate) fn answer_to_failure(
     kind: Kind,
 ) -> Response<OwnBody> {
     if client.reached.get() {
-        let answer = local_reply::response(kind, b"-");
+        let answer = local_reply::response(kind, b"-", client.dialect.get());
         return answer.map(|body| ResponseBody::unbooked(body, client));
     }
     let request_id = ids::hexadecimal(context.random());
     let mut ledger = Ledger::open(context, Instant::now());
     ledger.note_unread(client, &request_id);
-    let answer = local_reply::response(kind, &request_id);
-    ledger.refused(answer.status(), kind);
+    let dialect = client.dialect.get();
+    ledger.speaks(dialect);
+    let answer = local_reply::response(kind, &request_id, dialect);
+    ledger.refused(kind);
     ledger.settle();
     answer.map(|body| ResponseBody::new(body, ledger, client, Silence::None))
 }
@@ -44,7 +46,7 @@ pub(crate) fn book_unread(context: &Rc<WorkerContext>, client: &Client, kind: Ki
     let request_id = ids::hexadecimal(context.random());
     let mut ledger = Ledger::open(context, Instant::now());
     ledger.note_unread(client, &request_id);
-    ledger.refused(local_reply::reply_to(kind).status, kind);
+    ledger.refused(kind);
     ledger.settle();
     request_id
 }

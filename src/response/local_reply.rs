@@ -1,12 +1,14 @@
 //! The one place that turns a failure into an answer: its status, its `Proxy-Status` (RFC 9209) and its few words.
 //!
-//! A client learns the request's id and the class of the failure; addresses and causes are for the log.
+//! A client learns the request's id and the class of the failure; addresses and causes are for the log. A client that
+//! speaks gRPC reads no status of HTTP and no body: it gets a status of gRPC, in a head without trailers behind it.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Response, StatusCode};
 
 use crate::error::Kind;
+use crate::grpc::{self, Code, GRPC_MESSAGE, GRPC_STATUS};
 use crate::response::body::Body;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
@@ -21,6 +23,18 @@ pub(crate) struct Reply {
     pub(crate) proxy_status: &'static str,
     /// Whether the connection can go on: not after a message whose end is unknown or unread.
     pub(crate) connection: Connection,
+    /// How the call ended, where the request was one.
+    pub(crate) code: Code,
+}
+
+/// In what a failure is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// A status of HTTP and a text.
+    #[default]
+    Http,
+    /// A status of gRPC.
+    Grpc,
 }
 
 /// What becomes of the client's connection.
@@ -76,22 +90,92 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         status: StatusCode::from_u16(status).expect("the table above holds valid codes only"),
         proxy_status,
         connection,
+        code: code_of(kind),
+    }
+}
+
+/// How a call has ended that failed like this: not always what its status of HTTP stands for, because clients try again
+/// what is unavailable and nothing else.
+fn code_of(kind: Kind) -> Code {
+    match kind {
+        Kind::MalformedRequest
+        | Kind::Plaintext
+        | Kind::BadHost
+        | Kind::TargetTooLong
+        | Kind::VersionUnknown
+        | Kind::Panicked
+        | Kind::LayerFailed
+        | Kind::MalformedResponse => Code::Internal,
+        Kind::UnknownTransferCoding | Kind::MethodRefused | Kind::NoRoute => Code::Unimplemented,
+        // What gRPC's own implementations say of messages and metadata beyond their limits.
+        Kind::BodyTooLarge | Kind::HeadersTooLarge => Code::ResourceExhausted,
+        // On this connection it never will be allowed.
+        Kind::Misdirected => Code::PermissionDenied,
+        Kind::ClientGone => Code::Cancelled,
+        Kind::HeadersTooSlow
+        | Kind::BodyTooSlow
+        | Kind::ResponseTimeout
+        | Kind::TryTimeout
+        | Kind::ResponseTooSlow => Code::DeadlineExceeded,
+        // A connection that is not made in time has carried nothing: it may be tried again.
+        Kind::ConnectTimeout
+        | Kind::ConnectRefused
+        | Kind::ConnectFailed
+        | Kind::NoReadyEndpoint
+        | Kind::ShuttingDown
+        | Kind::Reset
+        | Kind::EndpointDead
+        | Kind::TlsCertificate
+        | Kind::TlsProtocol
+        | Kind::TlsAlert
+        | Kind::NotHttp2
+        | Kind::UpgradeFailed
+        | Kind::RefusedStream
+        | Kind::ResponseCut => Code::Unavailable,
     }
 }
 
 /// The whole answer to a failure.
-pub(crate) fn response(kind: Kind, request_id: &[u8]) -> Response<Body> {
+pub(crate) fn response(kind: Kind, request_id: &[u8], dialect: Dialect) -> Response<Body> {
     let reply = reply_to(kind);
+    let mut response = match dialect {
+        Dialect::Http => in_http(kind, reply, request_id),
+        Dialect::Grpc => in_grpc(reply, request_id),
+    };
+    let headers = response.headers_mut();
+    headers.insert(PROXY_STATUS, HeaderValue::from_static(reply.proxy_status));
+    if reply.connection == Connection::Closes {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn in_http(kind: Kind, reply: Reply, request_id: &[u8]) -> Response<Body> {
     let mut response = Response::new(Body::full(text(kind, reply.status, request_id)));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, TEXT);
-    headers.insert(PROXY_STATUS, HeaderValue::from_static(reply.proxy_status));
     if reply.status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if reply.connection == Connection::Closes {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// "Trailers-Only": a head that says how the call ended, and nothing behind it.
+fn in_grpc(reply: Reply, request_id: &[u8]) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, grpc::CONTENT_TYPE.clone());
+    headers.insert(&GRPC_STATUS, reply.code.value());
+    let mut message = Vec::with_capacity(96);
+    message.extend_from_slice(reply.status.as_str().as_bytes());
+    message.push(b' ');
+    message.extend_from_slice(words(reply.status).as_bytes());
+    message.extend_from_slice(b", request id ");
+    grpc::escape(request_id, &mut message);
+    // Escaped, it holds nothing that a value cannot.
+    if let Ok(message) = HeaderValue::from_maybe_shared(Bytes::from(message)) {
+        headers.insert(&GRPC_MESSAGE, message);
     }
     response
 }
@@ -105,7 +189,7 @@ pub(crate) fn octets(kind: Kind, request_id: &[u8]) -> Vec<u8> {
         "HTTP/1.1 {} {}\r\ncontent-type: text/plain; charset=utf-8\r\nproxy-status: {}\r\nconnection: close\r\n\
          content-length: {}\r\ndate: {date}\r\n\r\n",
         reply.status.as_str(),
-        reply.status.canonical_reason().unwrap_or_default(),
+        words(reply.status),
         reply.proxy_status,
         body.len(),
     );
@@ -118,7 +202,7 @@ fn text(kind: Kind, status: StatusCode, request_id: &[u8]) -> Bytes {
     let mut text = Vec::with_capacity(96);
     text.extend_from_slice(status.as_str().as_bytes());
     text.push(b' ');
-    text.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    text.extend_from_slice(words(status).as_bytes());
     if kind == Kind::Plaintext {
         // Nothing else tells a person at a browser what to do.
         text.extend_from_slice(
@@ -131,13 +215,17 @@ fn text(kind: Kind, status: StatusCode, request_id: &[u8]) -> Bytes {
     text.into()
 }
 
+fn words(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_answer_names_the_class_and_the_request_and_nothing_else() {
-        let response = response(Kind::ConnectRefused, b"0af7");
+        let response = response(Kind::ConnectRefused, b"0af7", Dialect::Http);
         assert_eq!(response.status(), 502);
         assert_eq!(
             response.headers()["proxy-status"],
@@ -152,9 +240,91 @@ mod tests {
     #[test]
     fn nothing_ready_says_when_to_come_again() {
         assert_eq!(
-            response(Kind::NoReadyEndpoint, b"").headers()["retry-after"],
+            response(Kind::NoReadyEndpoint, b"", Dialect::Http).headers()["retry-after"],
             "1"
         );
+    }
+
+    #[test]
+    fn a_call_is_told_a_status_of_grpc_in_a_head_without_a_body() {
+        let response = response(Kind::NoReadyEndpoint, b"100%\xff", Dialect::Grpc);
+        assert_eq!(response.status(), 200);
+        assert!(response.body().is_end_stream());
+        let told: Vec<(&str, &str)> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        let expected = [
+            ("content-type", "application/grpc"),
+            ("grpc-status", "14"),
+            (
+                "grpc-message",
+                "503 Service Unavailable, request id 100%25%FF",
+            ),
+            ("proxy-status", "fiel; error=destination_unavailable"),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    /// Every kind, each leading to the next, so that a new one cannot be forgotten here.
+    fn kinds() -> impl Iterator<Item = Kind> {
+        std::iter::successors(Some(Kind::MalformedRequest), |kind| {
+            Some(match kind {
+                Kind::MalformedRequest => Kind::BadHost,
+                Kind::BadHost => Kind::UnknownTransferCoding,
+                Kind::UnknownTransferCoding => Kind::HeadersTooSlow,
+                Kind::HeadersTooSlow => Kind::HeadersTooLarge,
+                Kind::HeadersTooLarge => Kind::TargetTooLong,
+                Kind::TargetTooLong => Kind::BodyTooLarge,
+                Kind::BodyTooLarge => Kind::BodyTooSlow,
+                Kind::BodyTooSlow => Kind::ClientGone,
+                Kind::ClientGone => Kind::Plaintext,
+                Kind::Plaintext => Kind::VersionUnknown,
+                Kind::VersionUnknown => Kind::MethodRefused,
+                Kind::MethodRefused => Kind::Misdirected,
+                Kind::Misdirected => Kind::NoRoute,
+                Kind::NoRoute => Kind::NoReadyEndpoint,
+                Kind::NoReadyEndpoint => Kind::Panicked,
+                Kind::Panicked => Kind::LayerFailed,
+                Kind::LayerFailed => Kind::ShuttingDown,
+                Kind::ShuttingDown => Kind::ResponseTimeout,
+                Kind::ResponseTimeout => Kind::TryTimeout,
+                Kind::TryTimeout => Kind::ConnectRefused,
+                Kind::ConnectRefused => Kind::ConnectFailed,
+                Kind::ConnectFailed => Kind::ConnectTimeout,
+                Kind::ConnectTimeout => Kind::NotHttp2,
+                Kind::NotHttp2 => Kind::UpgradeFailed,
+                Kind::UpgradeFailed => Kind::RefusedStream,
+                Kind::RefusedStream => Kind::TlsCertificate,
+                Kind::TlsCertificate => Kind::TlsProtocol,
+                Kind::TlsProtocol => Kind::TlsAlert,
+                Kind::TlsAlert => Kind::Reset,
+                Kind::Reset => Kind::MalformedResponse,
+                Kind::MalformedResponse => Kind::EndpointDead,
+                Kind::EndpointDead => Kind::ResponseCut,
+                Kind::ResponseCut => Kind::ResponseTooSlow,
+                Kind::ResponseTooSlow => return None,
+            })
+        })
+    }
+
+    #[test]
+    fn the_page_on_grpc_has_the_status_of_every_failure() {
+        let mut table = String::new();
+        for code in Code::ALL {
+            let reasons: Vec<String> = kinds()
+                .filter(|kind| reply_to(*kind).code == *code)
+                .map(|kind| format!("`{}`", kind.reason()))
+                .collect();
+            if !reasons.is_empty() {
+                let row = format!("| {} {code} | {} |\n", code.number(), reasons.join(", "));
+                table.push_str(&row);
+            }
+        }
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/grpc.md");
+        let written = std::fs::read_to_string(page).unwrap();
+        assert!(written.contains(&table), "docs/grpc.md must hold\n{table}");
     }
 
     #[test]

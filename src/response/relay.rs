@@ -22,6 +22,7 @@ pub(crate) struct Relay {
     drive: Drive,
     request: RequestSide,
     clocks: Rc<Clocks>,
+    /// The time in which neither this body nor the request's may stand still.
     idle: Option<Duration>,
     over: bool,
     /// Counts the request in at its endpoint.
@@ -119,7 +120,7 @@ impl Relay {
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.clocks.rang(Clock::Moving) {
+        if self.clocks.rang(Clock::Moving) && !self.still_moves() {
             return self.too_slow(Kind::ResponseTooSlow);
         }
         if self.clocks.rang(Clock::Body) {
@@ -131,6 +132,19 @@ impl Relay {
         }
         self.clocks.arm(cx);
         Poll::Pending
+    }
+
+    /// Whether the request's body has moved since the clock was started, which then runs from there: it is for
+    /// exchanges in which neither side says anything.
+    fn still_moves(&self) -> bool {
+        let (RequestSide::Flows(body), Some(idle)) = (&self.request, self.idle) else {
+            return false;
+        };
+        let Some(moved) = body.moved() else {
+            return false;
+        };
+        self.clocks.start(Clock::Moving, moved, self.idle);
+        clock::now().duration_since(moved) < idle
     }
 
     fn too_slow(&mut self, kind: Kind) -> Poll<Option<Result<Frame<Bytes>, Error>>> {

@@ -10,8 +10,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Uri};
 use http_body::{Body as _, Frame};
+use tokio::time::Instant;
 
 use crate::body::{RequestBody, body_fault};
+use crate::clock;
 use crate::error::Kind;
 use crate::header::list::digits;
 use crate::header::spare;
@@ -62,6 +64,7 @@ pub(crate) struct BodySlot {
     ended: Cell<bool>,
     gate: RefCell<Option<Gate>>,
     fault: Cell<Option<Kind>>,
+    moved: Cell<Option<Instant>>,
 }
 
 /// Holds a body back until the endpoint asks for it (`Expect: 100-continue`).
@@ -80,6 +83,7 @@ impl BodySlot {
             ended: Cell::new(false),
             gate: RefCell::new(None),
             fault: Cell::new(None),
+            moved: Cell::new(None),
         })
     }
 
@@ -91,6 +95,11 @@ impl BodySlot {
     /// Why it ended before its time, if it did.
     pub(crate) fn fault(&self) -> Option<Kind> {
         self.fault.get()
+    }
+
+    /// When a piece of it passed last.
+    pub(crate) fn moved(&self) -> Option<Instant> {
+        self.moved.get()
     }
 
     /// Whether all of it has been sent.
@@ -119,7 +128,8 @@ impl BodySlot {
         match &polled {
             Poll::Ready(None) => self.ended.set(true),
             Poll::Ready(Some(Err(error))) => self.fault.set(body_fault(&**error)),
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+            Poll::Ready(Some(Ok(_))) => self.moved.set(Some(clock::now())),
+            Poll::Pending => {}
         }
         polled
     }

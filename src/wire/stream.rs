@@ -50,6 +50,14 @@ impl Stream {
         }
     }
 
+    /// Whether nothing can be waited for yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_fresh(),
+            Self::Tls(_) => false,
+        }
+    }
+
     /// Octets that have gone out of the socket of a session.
     pub(crate) fn sent(&self) -> u64 {
         match self {

@@ -25,6 +25,8 @@ mod forwarded;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod grpc;
+#[cfg(test)]
 mod h2;
 #[cfg(test)]
 mod hostile;

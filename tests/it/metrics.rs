@@ -25,6 +25,11 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         "counter",
         &["route", "pool", "code", "reason"],
     ),
+    (
+        "fiel_grpc_responses_total",
+        "counter",
+        &["route", "pool", "grpc_status"],
+    ),
     ("fiel_requests_in_flight", "gauge", &["pool"]),
     ("fiel_tunnels", "gauge", &["route", "pool"]),
     (
@@ -84,13 +89,12 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("fiel_build_info", "gauge", &["version"]),
 ];
 
-/// Those whose subject is not in this version: queues and limits, ejection, gRPC, TLS.
+/// Those whose subject is not in this version: queues and limits, ejection, TLS.
 const LATER: &[&str] = &[
     "fiel_requests_queued",
     "fiel_pool_limit",
     "fiel_shed_total",
     "fiel_ejections_total",
-    "fiel_grpc_responses_total",
     "fiel_tls_certificate_not_after_timestamp_seconds",
 ];
 
@@ -112,6 +116,8 @@ fn the_metrics_are_those_of_the_contract_name_by_name() {
         assert_eq!(client::get(fiel.address("web"), "/").text(), "good");
     }
     client::request(fiel.address("web"), "GET / HTTP/1.1\r\n\r\n");
+    let call = "GET / HTTP/1.1\r\nHost: test\r\nContent-Type: application/grpc\r\n\r\n";
+    client::request(fiel.address("web"), call);
     let mut tunnel = Client::connect(fiel.address("web"));
     tunnel
         .send("GET /tunnel HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
@@ -125,6 +131,7 @@ fn the_metrics_are_those_of_the_contract_name_by_name() {
             "fiel_probes_total",
             "fiel_retries_total",
             "fiel_local_replies_total",
+            "fiel_grpc_responses_total",
         ];
         all.iter()
             .all(|name| families.contains_key(*name))

@@ -128,15 +128,20 @@ fn promtool_finds_nothing_to_say_about_the_metrics() {
 pub(crate) fn tool(name: &'static str) -> Option<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let known = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
-    if !known {
+    demanded(name, known).then_some(name)
+}
+
+/// Whether something is installed, where it need not be.
+pub(crate) fn demanded(what: &str, is_installed: bool) -> bool {
+    if !is_installed {
         let demanded = std::env::var_os("FIEL_REAL_TOOLS").is_some_and(|value| !value.is_empty());
         assert!(
             !demanded,
-            "{name} is not installed, and FIEL_REAL_TOOLS demands it"
+            "{what} is not installed, and FIEL_REAL_TOOLS demands it"
         );
-        eprintln!("skipped: {name} is not installed");
+        eprintln!("skipped: {what} is not installed");
     }
-    known.then_some(name)
+    is_installed
 }
 
 pub(crate) fn run(command: &mut Command) -> Output {

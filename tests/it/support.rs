@@ -9,6 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) mod fiel;
 pub(crate) mod frames;
 pub(crate) mod front;
+pub(crate) mod grpc;
 pub(crate) mod h2endpoint;
 pub(crate) mod h2frames;
 mod message;

@@ -15,7 +15,9 @@ use crate::config::check::field::{FieldUse, names_a_secret};
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::check::value::is_digits;
 use crate::config::document::{Piece, Scalar, Value};
-use crate::config::keys::{EXEC, HTTP_GET, HTTP_HEADER, PROBE, PROBE_SCHEME, TCP_SOCKET};
+use crate::config::keys::{
+    EXEC, GRPC, HTTP_GET, HTTP_HEADER, Keys, PROBE, PROBE_SCHEME, TCP_SOCKET,
+};
 use crate::config::model::{NamedPorts, Probe, ProbeAction, ProbeScheme, Word};
 use crate::config::problem::quoted;
 
@@ -117,13 +119,14 @@ fn action(
     around: &Surroundings<'_>,
 ) -> Option<ProbeAction> {
     let given = |key| fields.get(key).map(|at| (key, at));
-    let actions: Vec<_> = ["httpGet", "tcpSocket", "exec"]
+    let actions: Vec<_> = ["httpGet", "tcpSocket", "grpc", "exec"]
         .into_iter()
         .filter_map(given)
         .collect();
     match actions.as_slice() {
         [("httpGet", at)] => http_get(findings, *at, around),
         [("tcpSocket", at)] => tcp_socket(findings, *at, around),
+        [("grpc", at)] => grpc(findings, *at, around),
         [(_, at)] => exec(findings, *at, around.base),
         [(first, _), (second, _), ..] => {
             let place = fields.key(second).unwrap_or(fields.place());
@@ -131,7 +134,6 @@ fn action(
             findings.problem(place, message, "keep one of them");
             None
         }
-        [] if fields.key("grpc").is_some() => None,
         [] => {
             let message = format!("the {} has no action", at.what);
             let remedy = "add httpGet: { path: /ready } or tcpSocket: {}";
@@ -243,18 +245,37 @@ fn tcp_socket(
     at: At<'_>,
     around: &Surroundings<'_>,
 ) -> Option<ProbeAction> {
-    if matches!(at.piece.value, Value::Null) {
-        let message = "\"tcpSocket\" has no value";
-        findings.problem(
-            at.piece.place,
-            message,
-            "write tcpSocket: {} for the endpoint's own port",
-        );
-        return None;
-    }
-    let fields = findings.fields(at, &TCP_SOCKET)?;
+    let fields = own_port(findings, at, &TCP_SOCKET)?;
     let (host, port) = target(findings, &fields, around);
     Some(ProbeAction::TcpSocket { host, port })
+}
+
+fn grpc(findings: &mut Findings<'_>, at: At<'_>, around: &Surroundings<'_>) -> Option<ProbeAction> {
+    let fields = own_port(findings, at, &GRPC)?;
+    let (_, port) = target(findings, &fields, around);
+    let service = match fields.get("service") {
+        Some(at) => findings.text(at)?,
+        None => "",
+    };
+    Some(ProbeAction::Grpc {
+        port,
+        service: Arc::from(service),
+    })
+}
+
+/// The fields of an action that may have none, and says so.
+fn own_port<'a>(
+    findings: &mut Findings<'_>,
+    at: At<'a>,
+    keys: &'static Keys,
+) -> Option<Fields<'a>> {
+    if matches!(at.piece.value, Value::Null) {
+        let message = format!("\"{}\" has no value", keys.kind);
+        let remedy = format!("write {}: {{}} for the endpoint's own port", keys.kind);
+        findings.problem(at.piece.place, message, remedy);
+        return None;
+    }
+    findings.fields(at, keys)
 }
 
 fn target(

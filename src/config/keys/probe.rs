@@ -7,6 +7,7 @@ pub(crate) const PROBE: Keys = Keys {
     works: &[
         "httpGet",
         "tcpSocket",
+        "grpc",
         "exec",
         "initialDelaySeconds",
         "periodSeconds",
@@ -15,7 +16,7 @@ pub(crate) const PROBE: Keys = Keys {
         "failureThreshold",
         "terminationGracePeriodSeconds",
     ],
-    later: &[("grpc", "probe with tcpSocket meanwhile")],
+    later: &[],
 };
 
 pub(crate) const HTTP_GET: Keys = Keys {
@@ -27,6 +28,12 @@ pub(crate) const HTTP_GET: Keys = Keys {
 pub(crate) const TCP_SOCKET: Keys = Keys {
     kind: "tcpSocket",
     works: &["host", "port"],
+    later: &[],
+};
+
+pub(crate) const GRPC: Keys = Keys {
+    kind: "grpc",
+    works: &["port", "service"],
     later: &[],
 };
 

@@ -288,6 +288,13 @@ pub enum ProbeAction {
         /// In place of the endpoint's port.
         port: Option<u16>,
     },
+    /// A call of gRPC's health protocol; that the service is serving is success.
+    Grpc {
+        /// In place of the endpoint's port.
+        port: Option<u16>,
+        /// The service that is asked about; empty for the endpoint as a whole.
+        service: Arc<str>,
+    },
     /// A program that runs beside fiel; exit status 0 is success.
     Exec {
         /// The program, looked for in `PATH` where it has no slash, and its arguments; never empty.

@@ -2,11 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::config::keys::{EXEC, HTTP_GET, HTTP_HEADER, PROBE, PROBE_SCHEME, TCP_SOCKET};
+use crate::config::keys::{EXEC, GRPC, HTTP_GET, HTTP_HEADER, PROBE, PROBE_SCHEME, TCP_SOCKET};
 use crate::config::schema::shape::{Shape, key, list, one, some, whole, with_default, word};
 
-pub(super) fn shapes() -> [Shape; 5] {
-    [probe(), http_get(), http_header(), tcp_socket(), exec()]
+pub(super) fn shapes() -> [Shape; 6] {
+    [
+        probe(),
+        http_get(),
+        http_header(),
+        tcp_socket(),
+        grpc(),
+        exec(),
+    ]
 }
 
 fn probe() -> Shape {
@@ -26,6 +33,11 @@ fn probe() -> Shape {
                 "tcpSocket",
                 "A connection; being accepted is success.",
                 one("TcpSocket"),
+            ),
+            key(
+                "grpc",
+                "A call of gRPC's health protocol; SERVING is success.",
+                one("Grpc"),
             ),
             key(
                 "exec",
@@ -53,7 +65,7 @@ fn probe() -> Shape {
         ],
     )
     .needs(json!({
-        "oneOf": [ { "required": ["httpGet"] }, { "required": ["tcpSocket"] }, { "required": ["exec"] } ],
+        "oneOf": [ { "required": ["httpGet"] }, { "required": ["tcpSocket"] }, { "required": ["grpc"] }, { "required": ["exec"] } ],
     }))
 }
 
@@ -118,6 +130,23 @@ fn tcp_socket() -> Shape {
                 one("IpAddress"),
             ),
             key("port", PORT, port()),
+        ],
+    )
+}
+
+fn grpc() -> Shape {
+    Shape::new(
+        "Grpc",
+        &GRPC,
+        "A call of gRPC's health protocol, without TLS; {} for the endpoint's own port.",
+        vec![
+            key("port", PORT, port()),
+            with_default(
+                "service",
+                "The service that is asked about; empty for the endpoint as a whole.",
+                one("Text"),
+                "",
+            ),
         ],
     )
 }

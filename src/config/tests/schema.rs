@@ -249,6 +249,7 @@ pools:
   sticky:
     endpoints: [ { address: 127.0.0.1:9002 } ]
     balance: { ringHash: {} }
+    readinessProbe: { grpc: {} }
 ";
     let written = value(text).unwrap();
     let in_force = read_with(text, &[]).unwrap().redacted;

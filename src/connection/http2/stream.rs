@@ -26,6 +26,8 @@ use crate::connection::http2::tunnel;
 use crate::connection::panics::ask;
 use crate::error::Kind;
 use crate::header::expect::is_continue;
+use crate::header::present::Present;
+use crate::request::asked;
 use crate::request::context::{Client, Voice};
 use crate::request::{CLIENT_LEFT, answer_to_failure, book_unread};
 use crate::wire::{Continue, Inflow};
@@ -69,6 +71,11 @@ where
         }
         Err(Refusal::Answered(kind)) => {
             client.reached.set(false);
+            if method != Method::CONNECT {
+                // A failed call is told with 200, which to a CONNECT would be a tunnel.
+                let present = Present::of(&head.headers);
+                client.dialect.set(asked::dialect(&head.headers, present));
+            }
             let answer = answer_to_failure(&shared.context, &client, kind);
             return finish(respond, answer, &method, &client, &shared).await;
         }

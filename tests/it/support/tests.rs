@@ -4,10 +4,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustix::process::Signal;
+use tonic::Request;
 
 use super::client::{self, End};
 use super::endpoint::{Progress, Refusing};
+use super::grpc::{self, GrpcClient, GrpcServer};
 use super::wait::eventually;
 use super::{Behaviour, Client, Endpoint, Fiel, Step};
 
@@ -383,4 +386,35 @@ fn what_can_only_be_asked_for_is_asked_until_it_is_there() {
         (asked == 3).then_some("there")
     });
     assert_eq!((answer, asked), ("there", 3));
+}
+
+#[test]
+fn a_client_and_a_server_of_grpc_understand_each_other() {
+    let mut server = GrpcServer::start("a");
+    grpc::runtime().block_on(async {
+        let client = GrpcClient::connect(server.address()).await;
+        assert_eq!(client.unary("Name", "x").await.unwrap(), "a");
+        assert_eq!(client.unary("Collect", "x").await.unwrap(), "x");
+        let (say, said) = grpc::messages();
+        say.send(Bytes::from_static(b"one")).await.unwrap();
+        let mut answers = client
+            .call("Chat", Request::new(said))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(answers.message().await.unwrap().unwrap(), "one");
+        say.send(Bytes::from_static(b"two")).await.unwrap();
+        assert_eq!(answers.message().await.unwrap().unwrap(), "two");
+        drop(say);
+        assert_eq!(answers.message().await.unwrap(), None);
+
+        let mut trickle = client
+            .call("Trickle", Request::new(grpc::messages().1))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(trickle.message().await.unwrap().unwrap(), "first");
+        server.stop();
+        assert!(trickle.message().await.is_err());
+    });
 }
