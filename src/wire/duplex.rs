@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Both ways of a stream.
@@ -46,9 +46,12 @@ impl Duplex {
 }
 
 impl Resets {
-    /// Ready when the stream is reset, or its connection gone.
+    /// Ready when the stream is reset, or its connection gone; not when the peer has ended in order and only wants no more.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.borrow_mut().poll_reset(cx).map(|_| ())
+        match ready!(self.0.borrow_mut().poll_reset(cx)) {
+            Ok(Reason::NO_ERROR) => Poll::Pending,
+            Ok(_) | Err(_) => Poll::Ready(()),
+        }
     }
 }
 
@@ -66,6 +69,12 @@ impl AsyncRead for Duplex {
             match ready!(this.receive.poll_data(cx)) {
                 // Frames without an octet are passed over; `h2` lets no more than a few of them wait.
                 Some(Ok(data)) => this.rest = data,
+                // RFC 9113 §8.1: it has said everything, and wants to hear no more.
+                Some(Err(error))
+                    if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) =>
+                {
+                    this.is_over = true;
+                }
                 Some(Err(error)) => return Poll::Ready(Err(broken(error))),
                 // Trailers mean nothing in a tunnel.
                 None => this.is_over = true,

@@ -57,12 +57,16 @@ pub(super) fn connect(outbound: &Outbound, scheme: &Scheme) -> Request<()> {
 }
 
 /// Makes the answer to such a head the 101 that it stands for.
-pub(super) fn switched(response: &mut Response<()>) {
+pub(super) fn switched(response: &mut Response<()>) -> Result<(), Malformed> {
+    if response.headers().len() > FIELDS {
+        return Err(Malformed);
+    }
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     // RFC 9110 §9.3.6: it means nothing.
     headers.remove(CONTENT_LENGTH);
     headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
+    Ok(())
 }
 
 /// `:authority` takes the place of `Host` (RFC 9113 §8.3.1).

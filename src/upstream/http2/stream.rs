@@ -210,7 +210,7 @@ impl Stream {
         let mut response = Response::from_parts(head, ());
         if let Some(mut near) = self.near.take() {
             if response.status().is_success() {
-                head::switched(&mut response);
+                head::switched(&mut response).map_err(|Malformed| self.malformed())?;
                 self.near = Some(near);
                 self.receiving = Receiving::Tunnel(body);
                 return Ok(response);

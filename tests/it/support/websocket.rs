@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -310,6 +311,16 @@ impl Two {
     pub(crate) async fn socket(&mut self, path: &str) -> Socket {
         let octets: Box<dyn Io> = Box::new(self.octets(path).await);
         WebSocketStream::from_raw_socket(octets, Role::Client, None).await
+    }
+
+    /// Waits until no more streams may be opened.
+    pub(crate) async fn is_sent_away(&mut self) {
+        // Bounded by the deadline: a GOAWAY makes the sender fail, and wakes nobody who could open a stream.
+        while poll_fn(|cx| Poll::Ready(matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())))))
+            .await
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// A usual request.

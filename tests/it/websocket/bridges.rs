@@ -1,12 +1,14 @@
 //! Messages both ways, whichever versions the two sides speak.
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use h2::server::Builder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{WAYS, before};
+use crate::support::h2endpoint::H2Endpoint;
 use crate::support::websocket::{Echo, Http, Two, assert_echoes, open, run};
-use crate::support::{Behaviour, Endpoint, Scrape, Step};
+use crate::support::{Behaviour, Client, Endpoint, Scrape, Step};
 
 #[test]
 fn messages_pings_and_the_close_go_through_all_ways() {
@@ -128,4 +130,31 @@ fn each_way_of_a_stream_ends_on_its_own() {
         (&line["bytes_in"], &line["bytes_out"]),
         (&10.into(), &10.into())
     );
+}
+
+#[test]
+fn an_endpoint_that_has_said_everything_and_wants_no_more_is_heard_to_its_end() {
+    const OCTETS: usize = 1 << 20;
+    let mut builder = Builder::new();
+    builder.enable_connect_protocol();
+    let endpoint = H2Endpoint::with(&builder, |mut exchange| {
+        Box::pin(async move {
+            let mut send = exchange.head(200, &[], false)?;
+            let all = bytes::Bytes::from(vec![7; OCTETS]);
+            // Behind it `h2` resets the stream with NO_ERROR, since nobody reads it.
+            exchange.body(&mut send, all, true).await
+        })
+    });
+    let fiel = before(endpoint.address(), Http::Two, &[]);
+    let mut client = Client::connect(fiel.address("web"));
+    let answer = client.request(super::rules::UPGRADE);
+    assert_eq!(answer.status, 101);
+    assert_eq!(client.read_exact(OCTETS), vec![7; OCTETS]);
+    run(async {
+        let mut two = Two::connect(fiel.address("web")).await;
+        let mut octets = two.octets("/").await;
+        let mut heard = Vec::new();
+        octets.read_to_end(&mut heard).await.unwrap();
+        assert!(heard == vec![7; OCTETS], "{} octets", heard.len());
+    });
 }

@@ -7,8 +7,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{WAYS, before};
+use crate::support::terms::Terms;
 use crate::support::websocket::{Echo, Http, Two, assert_echoes, open, run};
-use crate::support::{Endpoint, Scrape};
+use crate::support::{Endpoint, Fiel, Scrape};
 
 #[test]
 fn tunnels_survive_a_reload() {
@@ -138,4 +139,39 @@ fn a_drain_waits_for_a_tunnel_to_end() {
         while let Some(Ok(_)) = socket.next().await {}
     });
     assert!(fiel.wait_exit().success());
+}
+
+#[test]
+fn a_tunnel_that_outlives_the_drain_is_cut_and_logged() {
+    let endpoint = Echo::over(Http::One);
+    let fiel = Fiel::start(&format!(
+        "{}shutdown: {{ delay: 0s, drain: 50ms }}\n",
+        crate::support::yaml::shop(&[("shop", "1", &[endpoint.address()])])
+    ));
+    run(async {
+        let mut socket = open(Http::Two, fiel.address("web")).await;
+        assert_echoes(&mut socket, Message::text("before")).await;
+        fiel.signal(Signal::TERM);
+        while let Some(Ok(_)) = socket.next().await {}
+    });
+    assert!(fiel.wait_exit().success());
+    assert_eq!(fiel.access_log()[0]["status"], 101);
+}
+
+#[test]
+fn a_connection_at_its_age_keeps_its_tunnel_and_takes_no_new_streams() {
+    let endpoint = Echo::over(Http::One);
+    let terms = Terms {
+        listener: &["limits: { maxConnectionAge: 300ms }"],
+        ..Terms::default()
+    };
+    let fiel = terms.before_all(&[endpoint.address()]);
+    run(async {
+        let mut two = Two::connect(fiel.address("web")).await;
+        let mut socket = two.socket("/chat").await;
+        two.is_sent_away().await;
+        for _ in 0..3 {
+            assert_echoes(&mut socket, Message::text("on it goes")).await;
+        }
+    });
 }
