@@ -3,7 +3,7 @@
 //! Everything that is shown is read; everything that is ordered is told to `control` as a `Change`. A request passes
 //! `auth` (may it ask?), `paths` (what does it ask?), then a bounded number of requests of its kind under a timeout,
 //! and ends in a room that answers it. Orders and pages have bounds of their own, so that `/livez` is answered whatever
-//! waits for a reload. Bodies of requests are not read. Not here: binding, and what follows from an order.
+//! waits for a reload. Bodies of requests are not read. Not here: what follows from an order.
 
 mod accept;
 mod actions;
@@ -26,11 +26,12 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use http::{Request, StatusCode};
-use tokio::net::TcpListener;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _, service_fn};
 
+pub(crate) use accept::bind;
 pub use auth::{Access, Rules};
 pub use token::Token;
 
@@ -40,6 +41,7 @@ use crate::metrics::Metrics;
 use crate::phase::{Heartbeats, Phase};
 use crate::probe;
 use crate::snapshot::store::Store;
+use crate::socket::Listening;
 use guard::Guard;
 use paths::{Ask, Page};
 use reply::Reply;
@@ -65,7 +67,12 @@ pub struct Admin {
 
 /// Serves an admin address until `until` is over, then a second more for answers under way. Runs wherever it is
 /// polled and spawns a task a connection there.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, access: Access, until: impl Future) {
+pub(crate) async fn serve(
+    listener: AsyncFd<Listening>,
+    admin: Arc<Admin>,
+    access: Access,
+    until: impl Future,
+) {
     let metrics = Arc::clone(&admin.metrics);
     let panicked = move || metrics.panicked();
     accept::accept(listener, service(admin, access), panicked, until).await;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::rc::Rc;
@@ -13,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::net::TcpListener;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch as cell};
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
@@ -22,7 +21,7 @@ use crate::access_log::{AccessLog, Closed};
 use crate::admin::{self, Access, Admin, Rules};
 use crate::body::RequestBody;
 use crate::change::Change;
-use crate::config::model::{Bind, Shutdown};
+use crate::config::model::{Bind, Shutdown, SocketRights};
 use crate::config::{self, Config, Loaded, Problems};
 use crate::control::certificates::{Made, Servers, terms};
 use crate::control::report::{Board, Report, Settled};
@@ -36,7 +35,7 @@ use crate::probe::{Counts, Prober};
 use crate::request::Proxy;
 use crate::shutdown::{Ending, Signals, at_most};
 use crate::snapshot::{Store, build};
-use crate::socket;
+use crate::socket::Listening;
 use crate::supervisor::Supervisor;
 use crate::units::print_duration;
 use crate::worker::{Cut, Worker};
@@ -74,7 +73,7 @@ pub struct Running {
     /// The listeners' addresses, by name, in the order of the configuration.
     pub listeners: Vec<(Arc<str>, Bind)>,
     /// The admin address.
-    pub admin: SocketAddr,
+    pub admin: Bind,
 }
 
 /// Runs the proxy with the configuration at `path` until a signal ends it. `ready` is called once, when it serves.
@@ -178,8 +177,11 @@ impl House {
         let metrics = Metrics::new(count);
         let bound = bind_all(&config, &made, &metrics)?;
         servers.follow(made);
-        let admin_socket = bind_admin(config.admin.bind)?;
-        let read_socket = config.admin.read_bind.map(bind_admin).transpose()?;
+        let (admin_socket, admin_address) =
+            bind_admin(&config.admin.bind, config.admin.rights.as_ref())?;
+        let read_socket = config.admin.read_bind.map(Bind::Tcp);
+        let read_socket = read_socket.map(|address| bind_admin(&address, None));
+        let read_socket = read_socket.transpose()?;
         let addresses: Vec<(Arc<str>, Bind)> = bound
             .iter()
             .map(|(bound, address)| (Arc::clone(&bound.terms.listener.name), address.clone()))
@@ -257,19 +259,15 @@ impl House {
         });
         let (rules, followed) =
             cell::channel(Rules::read(&config.admin).map_err(starting("the admin address"))?);
-        let admin_address = admin_socket
-            .local_addr()
-            .map_err(starting("the admin address"))?;
         tracing::info!(address = %admin_address, "Admin listening");
-        let access = Access::full(admin_address, followed.clone());
+        let access = Access::full(&admin_address, followed.clone());
         tokio::task::spawn_local(admin::serve(
             admin_socket,
             Arc::clone(&admin),
             access,
             pending::<()>(),
         ));
-        if let Some(socket) = read_socket {
-            let address = socket.local_addr().map_err(starting("the admin address"))?;
+        if let Some((socket, address)) = read_socket {
             tracing::info!(%address, "Admin listening for reading");
             tokio::task::spawn_local(admin::serve(
                 socket,
@@ -427,13 +425,15 @@ fn bind_all(
         .collect()
 }
 
-fn bind_admin(address: SocketAddr) -> Result<TcpListener, RunError> {
-    socket::listen(address)
-        .and_then(TcpListener::from_std)
-        .map_err(|source| RunError::Bind {
-            address: Bind::Tcp(address),
-            source,
-        })
+/// An admin address that listens, and where it does.
+fn bind_admin(
+    address: &Bind,
+    rights: Option<&SocketRights>,
+) -> Result<(AsyncFd<Listening>, Bind), RunError> {
+    admin::bind(address, rights).map_err(|source| RunError::Bind {
+        address: address.clone(),
+        source,
+    })
 }
 
 /// As configured, or the cores that this process may use: the scheduler's mask and the cgroup's quota both count.

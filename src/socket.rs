@@ -13,7 +13,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::model::{Bind, Listener};
+use crate::config::model::{Bind, Listener, SocketRights};
 use unix::Claim;
 
 pub(crate) use unix::grant;
@@ -78,15 +78,15 @@ pub(crate) enum Taken {
 }
 
 impl Listening {
-    /// Binds and listens as a listener wants it.
+    /// Binds and listens; these are the rights on a socket in the file system.
     ///
     /// # Errors
     /// The kernel's, as when the address is in use.
-    pub(crate) fn bind(listener: &Listener) -> io::Result<Self> {
-        match &listener.bind {
+    pub(crate) fn bind(bind: &Bind, rights: Option<&SocketRights>) -> io::Result<Self> {
+        match bind {
             Bind::Tcp(address) => listen(*address).map(Self::Tcp),
             Bind::Unix(path) => {
-                let rights = listener.rights.clone().unwrap_or_default();
+                let rights = rights.cloned().unwrap_or_default();
                 let (socket, claim) = unix::listen(path, &rights, BACKLOG)?;
                 Ok(Self::Unix(socket, Some(claim)))
             }

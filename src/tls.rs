@@ -39,7 +39,7 @@ mod trust;
 mod upstream;
 mod versions;
 
-pub use certificate::Certificate;
+pub use certificate::{Authority, Certificate};
 pub use client_auth::{ClientAuth, Mode};
 pub use fault::{Fault, Part};
 pub use identity::{Identity, San};

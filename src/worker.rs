@@ -216,6 +216,18 @@ fn taken_up(taken: Taken) -> io::Result<Socket> {
     }
 }
 
+/// The address of ours by which a connection came. The kernel is asked only where it alone knows, and whether or not some
+/// endpoint is told: one may be after a reload.
+fn reached(taken: &Taken, bind: &Bind) -> Option<SocketAddr> {
+    let (Taken::Tcp(tcp), Some(bound)) = (taken, bind.tcp()) else {
+        return None;
+    };
+    match bound.ip().is_unspecified() || bound.port() == 0 {
+        true => Some(tcp.local_addr().unwrap_or(bound)),
+        false => Some(bound),
+    }
+}
+
 /// Does what concerns one connection or all: a panic in it, of a layer or of our own, must not end the worker.
 fn guard(metrics: &Metrics, work: impl FnOnce()) {
     // What is borrowed is given back by the panic; a table that misses an entry means a connection made anew.
@@ -282,19 +294,6 @@ where
         });
     }
 
-    /// The address of ours by which a connection came. The kernel is asked only where it alone knows and some endpoint is
-    /// told.
-    fn reached(&self, taken: &Taken, bind: &Bind) -> Option<SocketAddr> {
-        let (Taken::Tcp(tcp), Some(bound)) = (taken, bind.tcp()) else {
-            return None;
-        };
-        let is_vague = bound.ip().is_unspecified() || bound.port() == 0;
-        if is_vague && self.context.tells_origins.get() {
-            return Some(tcp.local_addr().unwrap_or(bound));
-        }
-        Some(bound)
-    }
-
     /// Serves a connection, with the layer around the proxy of each of its exchanges that may go on beside others.
     fn serve(&self, handed: Handed) -> impl Future<Output = ()> + use<L, B> {
         let Handed {
@@ -315,7 +314,7 @@ where
         let tls = tls.map(|server| (server, Rc::clone(&self.handshakes)));
         let address = peer.map(|peer| peer.ip());
         let client = Rc::new(Client::new(listener, address, scheme));
-        let destination = self.reached(&taken, &client.listener.bind);
+        let destination = reached(&taken, &client.listener.bind);
         let ends = peer.zip(destination);
         client.came_by(ends.map(|(source, destination)| Origin {
             source,

@@ -367,7 +367,8 @@ pools: {{ app: {{ endpoints: [\"{}\"] }} }}
 
     /// The sample that begins so.
     fn metric(&self, name: &str) -> f64 {
-        let page = Client::connect(self.running.admin).get("/metrics").body;
+        let admin = self.running.admin.tcp().expect("it is an address");
+        let page = Client::connect(admin).get("/metrics").body;
         let sample = page
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

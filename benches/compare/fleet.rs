@@ -184,7 +184,7 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
         let secure = settings.secure.then(free_address).transpose()?;
         let tls = secure.map_or_else(String::new, |secure| {
             format!(
-                "listen {secure} ssl http2 backlog=4096; ssl_certificate {}; ssl_certificate_key {}; ",
+                "listen {secure} ssl http2 backlog=4096; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {}; ssl_certificate_key {}; ",
                 self.certificate.certificate.display(),
                 self.certificate.key.display()
             )

@@ -3,17 +3,21 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::peer::{LOAD_CORE, Meter, Process};
+use crate::secure::Certificate;
 
 /// Connections of a load.
 pub(crate) const CONNECTIONS: usize = 64;
 
 /// Connections and streams on each of a load over HTTP/2: as many requests at once as `CONNECTIONS`.
 const HTTP2: (usize, usize) = (8, 8);
+
+/// Clients who shake hands at the same time, each in a thread of its own.
+const STRANGERS: usize = 16;
 
 /// What the clients speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub(crate) enum Over {
     Tls,
     /// Over TLS.
     Http2,
+    /// TLS, each time with a full handshake, which wrk, who remembers sessions, does not do.
+    Strangers,
 }
 
 /// What the clients do.
@@ -42,7 +48,7 @@ impl Load {
         let path = self.path;
         match self.over {
             Over::Plain => Ok(format!("http://{}{path}", peer.address)),
-            Over::Tls | Over::Http2 => {
+            Over::Tls | Over::Http2 | Over::Strangers => {
                 let secure = peer.secure.context("a peer without TLS")?;
                 Ok(format!("https://{secure}{path}"))
             }
@@ -70,6 +76,7 @@ pub(crate) fn round(peer: &Process, load: &Load, seconds: usize, folder: &Path) 
     match load.over {
         Over::Plain | Over::Tls => wrk(&mut command, load, seconds, folder)?,
         Over::Http2 => h2load(&mut command, seconds),
+        Over::Strangers => bail!("strangers ask from within"),
     }
     command.arg(load.target(peer)?);
 
@@ -82,6 +89,7 @@ pub(crate) fn round(peer: &Process, load: &Load, seconds: usize, folder: &Path) 
     let (requests, p99_micros) = match load.over {
         Over::Plain | Over::Tls => told_by_wrk(&text),
         Over::Http2 => told_by_h2load(&text),
+        Over::Strangers => bail!("strangers ask from within"),
     }
     .with_context(|| format!("{} was asked:\n{text}", peer.name))?;
     Ok(Round {
@@ -90,6 +98,31 @@ pub(crate) fn round(peer: &Process, load: &Load, seconds: usize, folder: &Path) 
         own_micros: spent.own.as_secs_f64() * 1e6 / requests,
         requests_a_second: requests / took.as_secs_f64(),
         p99_micros,
+    })
+}
+
+/// Asks for so many seconds, with a full handshake each time.
+pub(crate) fn strangers(
+    peer: &Process,
+    seconds: usize,
+    certificate: &Certificate,
+) -> Result<Round> {
+    let secure = peer.secure.context("a peer without TLS")?;
+    let time = Duration::from_secs(seconds as u64);
+    let meter = Meter::start(peer)?;
+    let mut took = certificate.strangers(secure, STRANGERS, time)?;
+    let spent = meter.stop()?;
+    took.sort_unstable();
+    let requests = took.len() as f64;
+    let p99 = took
+        .get(took.len() * 99 / 100)
+        .context("nobody was answered")?;
+    Ok(Round {
+        requests,
+        micros: spent.core.as_secs_f64() * 1e6 / requests,
+        own_micros: spent.own.as_secs_f64() * 1e6 / requests,
+        requests_a_second: requests / time.as_secs_f64(),
+        p99_micros: p99.as_secs_f64() * 1e6,
     })
 }
 

@@ -127,7 +127,16 @@ fn rows() -> Vec<Row> {
         ),
         row(
             "handshakes",
-            "TLS, a new connection for each request",
+            "TLS, a full handshake for each request",
+            secure,
+            Load {
+                over: Over::Strangers,
+                ..get
+            },
+        ),
+        row(
+            "resumptions",
+            "TLS, a new connection for each request, its session resumed",
             secure,
             Load {
                 over: Over::Tls,
@@ -233,12 +242,14 @@ impl Bench<'_> {
         for _ in 0..self.rounds {
             for (peer, rounds) in peers.iter().zip(&mut all) {
                 self.check(peer)?;
-                rounds.push(load::round(
-                    peer,
-                    &row.load,
-                    self.seconds,
-                    self.fleet.folder,
-                )?);
+                rounds.push(match row.load.over {
+                    Over::Strangers => {
+                        load::strangers(peer, self.seconds, &self.fleet.certificate)?
+                    }
+                    Over::Plain | Over::Tls | Over::Http2 => {
+                        load::round(peer, &row.load, self.seconds, self.fleet.folder)?
+                    }
+                });
                 self.check(peer)?;
             }
         }
@@ -315,7 +326,7 @@ impl Bench<'_> {
     fn download(&self, over: Over) -> Result<()> {
         let (settings, title) = match over {
             Over::Plain => (Settings::default(), "one download of 1 GiB"),
-            Over::Tls | Over::Http2 => {
+            Over::Tls | Over::Http2 | Over::Strangers => {
                 let secure = Settings {
                     secure: true,
                     ..Settings::default()

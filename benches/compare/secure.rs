@@ -5,8 +5,11 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -23,6 +26,8 @@ pub(crate) struct Certificate {
     /// Both in one file, as haproxy wants them.
     pub(crate) both: PathBuf,
     client: Arc<ClientConfig>,
+    /// The same, which remembers no session and has one group for its keys, that every peer knows.
+    stranger: Arc<ClientConfig>,
 }
 
 impl Certificate {
@@ -37,20 +42,28 @@ impl Certificate {
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone())?;
         let client = ClientConfig::builder()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        let mut provider = aws_lc_rs::default_provider();
+        provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
+        let mut stranger = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        stranger.resumption = Resumption::disabled();
         Ok(Self {
             certificate: write("site.crt", &certificate)?,
             key: write("site.key", &key)?,
             both: write("site.pem", &format!("{certificate}{key}"))?,
             client: Arc::new(client),
+            stranger: Arc::new(stranger),
         })
     }
 
     /// The body of the answer to `/`.
     pub(crate) fn body(&self, address: SocketAddr) -> Result<String> {
         let mut answer = String::new();
-        match self.ask(address, "/")?.read_to_string(&mut answer) {
+        match ask(&self.client, address, "/")?.read_to_string(&mut answer) {
             // Not every peer says that it closes.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
             read => drop(read?),
@@ -63,21 +76,53 @@ impl Certificate {
 
     /// How many octets the body of the answer to a path has.
     pub(crate) fn body_length(&self, address: SocketAddr, path: &str) -> Result<u64> {
-        length_of_body(self.ask(address, path)?)
+        length_of_body(ask(&self.client, address, path)?)
     }
 
-    fn ask(
+    /// Asks so many at once, each time as somebody who was never here before; how long each took.
+    pub(crate) fn strangers(
         &self,
         address: SocketAddr,
-        path: &str,
-    ) -> Result<StreamOwned<ClientConnection, TcpStream>> {
-        let name = ServerName::try_from(NAME)?;
-        let session = ClientConnection::new(Arc::clone(&self.client), name)?;
-        let mut stream = StreamOwned::new(session, TcpStream::connect(address)?);
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-        )?;
-        Ok(stream)
+        at_once: usize,
+        time: Duration,
+    ) -> Result<Vec<Duration>> {
+        let end = Instant::now() + time;
+        let stranger = |config: &Arc<ClientConfig>| -> Result<Vec<Duration>> {
+            let mut took = Vec::new();
+            while Instant::now() < end {
+                let began = Instant::now();
+                let octets = length_of_body(ask(config, address, "/")?)?;
+                ensure!(octets == 13, "{octets} octets were answered");
+                took.push(began.elapsed());
+            }
+            Ok(took)
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..at_once)
+                .map(|_| scope.spawn(|| stranger(&self.stranger)))
+                .collect();
+            let mut all = Vec::new();
+            for thread in threads {
+                let took = thread.join().map_err(|_| anyhow!("a client panicked"))?;
+                all.extend(took?);
+            }
+            Ok(all)
+        })
     }
+}
+
+fn ask(
+    config: &Arc<ClientConfig>,
+    address: SocketAddr,
+    path: &str,
+) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+    let session = ClientConnection::new(Arc::clone(config), ServerName::try_from(NAME)?)?;
+    let tcp = TcpStream::connect(address)?;
+    tcp.set_nodelay(true)?;
+    let mut stream = StreamOwned::new(session, tcp);
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )?;
+    Ok(stream)
 }

@@ -42,7 +42,7 @@ impl Proxy {
                 ready
                     .send((
                         running.listeners[0].1.tcp().expect("it is an address"),
-                        running.admin,
+                        running.admin.tcp().expect("admin has an address"),
                     ))
                     .ok();
             };

@@ -1,7 +1,9 @@
-//! Connections of an admin address: HTTP/1.1 over so many sockets at most, each for a bounded time.
+//! Connections of an admin address: HTTP/1.1 over so many sockets at most, of TCP or of this host, each for a bounded
+//! time.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -19,6 +22,9 @@ use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 use crate::admin::reply::Reply;
+use crate::config::model::{Bind, SocketRights};
+use crate::socket::{Listening, Taken};
+use crate::wire::Socket;
 
 /// What answers the requests of all connections.
 pub(crate) type Answers = BoxCloneSyncService<Request<Incoming>, Reply, Infallible>;
@@ -44,9 +50,27 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Waits this long after an `accept` that failed, as it does when there is no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Binds an admin address, and tells where it listens then.
+///
+/// # Errors
+/// The kernel's, as when the address is in use.
+pub(crate) fn bind(
+    address: &Bind,
+    rights: Option<&SocketRights>,
+) -> io::Result<(AsyncFd<Listening>, Bind)> {
+    let socket = Listening::bind(address, rights)?;
+    let bound = socket.bound(address)?;
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; what listens owns its descriptor, which is what is asked for"
+    )]
+    let socket = AsyncFd::new(socket)?;
+    Ok((socket, bound))
+}
+
 /// Serves until `until` is over; then connections that wait for nothing are closed, and the others a second later.
 pub(crate) async fn accept(
-    listener: TcpListener,
+    listener: AsyncFd<Listening>,
     answers: Answers,
     panicked: impl Fn(),
     until: impl Future,
@@ -66,13 +90,13 @@ pub(crate) async fn accept(
     loop {
         let next = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
+            (slot, next(&listener).await)
         };
         tokio::select! {
             _ = &mut until => break,
             Some(ended) = connections.join_next() => tell(ended),
             (slot, accepted) = next => match accepted {
-                Ok((stream, _)) => {
+                Ok(stream) => {
                     let (answers, ending) = (answers.clone(), ending.clone());
                     connections.spawn(async move {
                         connection(stream, answers, ending).await;
@@ -99,11 +123,21 @@ pub(crate) async fn accept(
     }
 }
 
-/// Serves one connection to its end, or until it is too old, or until everything ends.
-async fn connection(stream: TcpStream, answers: Answers, mut ending: watch::Receiver<()>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "Admin connection keeps its delays");
+/// Waits for the next connection.
+async fn next(listener: &AsyncFd<Listening>) -> io::Result<Socket> {
+    loop {
+        let mut ready = listener.readable().await?;
+        if let Ok(taken) = ready.try_io(|listener| listener.get_ref().accept()) {
+            return match taken?.0 {
+                Taken::Tcp(tcp) => TcpStream::from_std(tcp).map(Socket::Tcp),
+                Taken::Unix(unix) => UnixStream::from_std(unix).map(Socket::Unix),
+            };
+        }
     }
+}
+
+/// Serves one connection to its end, or until it is too old, or until everything ends.
+async fn connection(stream: Socket, answers: Answers, mut ending: watch::Receiver<()>) {
     let service = service_fn(move |request| answers.clone().oneshot(request));
     let mut connection = pin!(
         http1::Builder::new()

@@ -5,7 +5,7 @@
 //! to this address (DNS rebinding: `Host` betrays it).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::admin::reply::{self, Reply};
 use crate::admin::token::{Token, only};
-use crate::config::model;
+use crate::config::model::{self, Bind};
 
 /// Who may ask what at one of the two admin addresses.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub(crate) enum Scope {
 /// From where an address can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
+    /// From this host only, over its socket: there is no name by which it could be called.
+    Socket,
     /// From this host only.
     Loopback,
     /// From elsewhere too.
@@ -67,13 +69,13 @@ impl Rules {
 impl Access {
     /// Everything, at a listener that is bound to this address (`admin.bind`). With a token every request that is no
     /// GET or HEAD needs it, and every request at all where the address is not a loopback one; without a token such an
-    /// address answers nothing.
+    /// address answers nothing. A socket of this host is as a loopback address, but for names.
     #[must_use]
-    pub fn full(bound: SocketAddr, rules: watch::Receiver<Rules>) -> Self {
-        let reach = if bound.ip().to_canonical().is_loopback() {
-            Reach::Loopback
-        } else {
-            Reach::Network
+    pub fn full(bound: &Bind, rules: watch::Receiver<Rules>) -> Self {
+        let reach = match bound {
+            Bind::Unix(_) | Bind::Abstract(_) => Reach::Socket,
+            Bind::Tcp(address) if address.ip().to_canonical().is_loopback() => Reach::Loopback,
+            Bind::Tcp(_) => Reach::Network,
         };
         let scope = Scope::Full(reach);
         Self { scope, rules }
@@ -99,18 +101,21 @@ impl Access {
         headers: &HeaderMap,
     ) -> Result<(), Refused> {
         let rules = self.rules.borrow();
-        let host = called_by(uri, headers, &rules.hosts)?;
+        let host = match self.scope {
+            Scope::Full(Reach::Socket) => host(headers),
+            Scope::Full(_) | Scope::ReadOnly => Some(called_by(uri, headers, &rules.hosts)?),
+        };
         let Scope::Full(reach) = self.scope else {
             return Ok(());
         };
         let reads = matches!(*method, Method::GET | Method::HEAD);
-        if !reads && is_foreign(headers, &host) {
+        if !reads && is_foreign(headers, host.as_ref()) {
             return Err(Refused::Foreign);
         }
         match (&rules.token, reach) {
-            (None, Reach::Loopback) => Ok(()),
+            (None, Reach::Socket | Reach::Loopback) => Ok(()),
             (None, Reach::Network) => Err(Refused::Unprotected),
-            (Some(_), Reach::Loopback) if reads => Ok(()),
+            (Some(_), Reach::Socket | Reach::Loopback) if reads => Ok(()),
             (Some(token), _) if token.is_in(headers) => Ok(()),
             (Some(_), _) => Err(Refused::NoToken),
         }
@@ -155,16 +160,19 @@ impl Refused {
 /// The host and port that the request calls, where both the target and `Host` (which may be given both, RFC 9112
 /// §3.2.2) name an own one.
 fn called_by(uri: &Uri, headers: &HeaderMap, hosts: &[Arc<str>]) -> Result<Authority, Refused> {
-    let host: Authority = only(headers, &HOST)
-        .flatten()
-        .and_then(|host| Authority::try_from(host.as_bytes()).ok())
-        .ok_or(Refused::Host)?;
+    let host = host(headers).ok_or(Refused::Host)?;
     let named = [Some(&host), uri.authority()];
     if named.into_iter().flatten().all(|name| is_own(name, hosts)) {
         Ok(host)
     } else {
         Err(Refused::Host)
     }
+}
+
+/// The one `Host`, where it can be read.
+fn host(headers: &HeaderMap) -> Option<Authority> {
+    let host = only(headers, &HOST).flatten()?;
+    Authority::try_from(host.as_bytes()).ok()
 }
 
 fn is_own(authority: &Authority, hosts: &[Arc<str>]) -> bool {
@@ -187,14 +195,15 @@ fn is_own(authority: &Authority, hosts: &[Arc<str>]) -> bool {
 }
 
 /// Whether a browser says that another origin's page sends this.
-fn is_foreign(headers: &HeaderMap, host: &Authority) -> bool {
+fn is_foreign(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     let same_origin = |origin: &HeaderValue| {
         let authority = origin.to_str().ok().and_then(|origin| {
             origin
                 .strip_prefix("http://")
                 .or(origin.strip_prefix("https://"))
         });
-        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_str()))
+        let pair = authority.zip(host);
+        pair.is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host.as_str()))
     };
     let same_site = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     !headers.get_all(ORIGIN).iter().all(same_origin)

@@ -145,7 +145,7 @@ fn open_rules() -> watch::Receiver<Rules> {
 }
 
 fn open() -> Access {
-    Access::full("127.0.0.1:9901".parse().unwrap(), open_rules())
+    Access::full(&Bind::Tcp("127.0.0.1:9901".parse().unwrap()), open_rules())
 }
 
 fn request(method: &str, path: &str) -> Request<Empty<Bytes>> {
@@ -307,7 +307,7 @@ async fn an_order_without_the_token_is_challenged_and_told_to_nobody() {
         token: Some(Token::of("secret")),
         hosts: Vec::new(),
     });
-    let access = Access::full("127.0.0.1:9901".parse().unwrap(), rules);
+    let access = Access::full(&Bind::Tcp("127.0.0.1:9901".parse().unwrap()), rules);
     let reply = ask_with(&house.admin, access, "POST", "/reload").await;
     assert_eq!(reply.status(), 401);
     assert_eq!(reply.headers()["www-authenticate"], "Bearer realm=\"fiel\"");

@@ -3,7 +3,10 @@
 //! One connection and one deadline for each question: what is asked is small, and a fiel that was restarted is another
 //! peer. What can be mended by waiting is told apart from what cannot.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -165,7 +168,7 @@ impl Client {
                 self.over(stream.map_err(unreachable)?, method, path).await
             }
             Address::Unix(socket) => {
-                let stream = UnixStream::connect(socket).await;
+                let stream = UnixStream::connect(as_the_system_writes(socket)).await;
                 self.over(stream.map_err(unreachable)?, method, path).await
             }
         }
@@ -276,6 +279,17 @@ impl Client {
         match status.is_server_error() {
             true => Trouble::Passing(text),
             false => Trouble::Lasting(text),
+        }
+    }
+}
+
+/// A name without a file (`@name`) begins with a zero octet, where the system connects to it.
+fn as_the_system_writes(socket: &Path) -> Cow<'_, Path> {
+    match socket.as_os_str().as_bytes().strip_prefix(b"@") {
+        None => Cow::Borrowed(socket),
+        Some(name) => {
+            let octets = [b"\0", name].concat();
+            Cow::Owned(PathBuf::from(OsString::from_vec(octets)))
         }
     }
 }

@@ -56,8 +56,9 @@ pub(crate) fn demo(wishes: &Wishes) -> Result<(), Failure> {
     let folder = Folder::with_file("demo.yaml", &configuration::yaml(proxy, admin, &placed))
         .map_err(|error| not_started("could not write the demo's configuration", &error))?;
 
-    run::serve(folder.file(), |bound, admin| {
+    run::serve(folder.file(), |bound, asked| {
         let proxy = bound.tcp().unwrap_or(proxy);
+        let admin = asked.tcp().unwrap_or(admin);
         // Under its own path: the demo is seldom installed.
         let program = env::current_exe().unwrap_or_else(|_| PathBuf::from("fiel"));
         print(&page::text(&program, proxy, admin, &placed, folder.file()));

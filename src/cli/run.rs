@@ -2,7 +2,6 @@
 //!
 //! [`serve`] is the only place where the command line meets the proxy itself; `fiel demo` goes through it as well.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::cli::check;
@@ -21,7 +20,7 @@ pub(crate) fn run(config: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Wrong`] with every problem of the configuration; [`Failure::Start`] with what could not be bound.
-pub(crate) fn serve(config: &Path, ready: impl FnOnce(&Bind, SocketAddr)) -> Result<(), Failure> {
+pub(crate) fn serve(config: &Path, ready: impl FnOnce(&Bind, &Bind)) -> Result<(), Failure> {
     check::find(config)?;
     crate::log::start();
     if let Err(error) = raise_descriptor_limit() {
@@ -29,7 +28,7 @@ pub(crate) fn serve(config: &Path, ready: impl FnOnce(&Bind, SocketAddr)) -> Res
     }
     let tell = |running: &Running| {
         if let Some((_, first)) = running.listeners.first() {
-            ready(first, running.admin);
+            ready(first, &running.admin);
         }
     };
     run::run(config, tell).map_err(|error| match error {

@@ -10,7 +10,7 @@ mod pool;
 mod probe;
 
 pub(crate) use action::{POOL_BY_HOST, REDIRECT, RESPOND, SCHEME, SHARE};
-pub(crate) use edge::{FORWARDED, HALF_CLOSE, PROXY_PROTOCOL, SOCKET_RIGHTS};
+pub(crate) use edge::{ADMIN_RIGHTS, FORWARDED, HALF_CLOSE, PROXY_PROTOCOL, SOCKET_RIGHTS};
 pub(crate) use kind::{Keys, Words};
 pub(crate) use pool::{CONNECT, DEPLOYMENT, POOL_TLS, PROXY_VERSION};
 pub(crate) use probe::{EXEC, GRPC, HTTP_GET, PROBE, TCP_SOCKET};
@@ -346,7 +346,7 @@ pub(crate) const FAMILY: Words = Words {
 
 pub(crate) const ADMIN: Keys = Keys {
     kind: "admin",
-    works: &["bind", "readBind", "tokenFile", "hosts"],
+    works: &["bind", "unix", "readBind", "tokenFile", "hosts"],
     later: &[],
 };
 
@@ -384,6 +384,7 @@ pub(crate) const ALL: &[&Keys] = &[
     &SHUTDOWN,
     &LISTENER,
     &SOCKET_RIGHTS,
+    &ADMIN_RIGHTS,
     &PROXY_PROTOCOL,
     &LISTENER_LIMITS,
     &LISTENER_TLS,

@@ -344,8 +344,10 @@ pub struct HeaderEdits {
 /// The admin addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// The address of everything. Default 127.0.0.1:9901.
-    pub bind: SocketAddr,
+    /// The address of everything, or its socket. Default 127.0.0.1:9901.
+    pub bind: Bind,
+    /// Who may connect to its socket, where that is in the file system. By default only the process's own user.
+    pub rights: Option<SocketRights>,
     /// The address of what may be read only. Off by default.
     pub read_bind: Option<SocketAddr>,
     /// The file that holds the token.
@@ -396,7 +398,8 @@ impl Default for Timeouts {
 impl Default for Admin {
     fn default() -> Self {
         Self {
-            bind: SocketAddr::from(([127, 0, 0, 1], 9901)),
+            bind: Bind::Tcp(SocketAddr::from(([127, 0, 0, 1], 9901))),
+            rights: None,
             read_bind: None,
             token_file: None,
             hosts: Vec::new(),

@@ -15,7 +15,7 @@ use http::HeaderName;
 use serde_json::{Value, json};
 
 use crate::config::model::{
-    Action, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, Listener,
+    Action, Admin, Balance, Config, EndpointSpec, Family, HalfClose, HashOn, HeaderEdits, Listener,
     LogFile, LogOutput, Pool, Probe, ProbeAction, ProbeScheme, ProxyVersion, Redirect, Resolver,
     Route, Share, Word,
 };
@@ -65,15 +65,7 @@ pub(crate) fn redacted(config: &Config, filled_in: &[String]) -> Value {
             ),
         ),
         ("resolver", resolver(&config.resolver)),
-        (
-            "admin",
-            object([
-                ("bind", json!(config.admin.bind)),
-                ("readBind", json!(config.admin.read_bind)),
-                ("tokenFile", json!(config.admin.token_file)),
-                ("hosts", texts(&config.admin.hosts)),
-            ]),
-        ),
+        ("admin", admin(&config.admin)),
         (
             "accessLog",
             json!({
@@ -95,6 +87,17 @@ pub(crate) fn redacted(config: &Config, filled_in: &[String]) -> Value {
 }
 
 /// `keep` says nothing where no file is ever full, and is refused there.
+fn admin(admin: &Admin) -> Value {
+    let mut shown = object([
+        ("bind", json!(admin.bind.to_string())),
+        ("readBind", json!(admin.read_bind)),
+        ("tokenFile", json!(admin.token_file)),
+        ("hosts", texts(&admin.hosts)),
+    ]);
+    edge::put_rights(&mut shown, admin.rights.as_ref());
+    shown
+}
+
 fn log_file(file: &LogFile) -> Value {
     match file.max_bytes {
         None => json!({ "file": file.path }),

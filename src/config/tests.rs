@@ -359,7 +359,11 @@ const CONTRACT: &[(&str, &str)] = &[
         "",
         "admin: { bind: 127.0.0.1:9901, readBind: 0.0.0.0:9902, hosts: [a] }",
     ),
-    ("", "admin: { bind: unix:/run/fiel.sock } #later"),
+    ("", "admin: { bind: unix:/run/fiel.sock }"),
+    (
+        "",
+        "admin: { bind: unix:/run/fiel.sock, unix: { mode: \"0660\", owner: fiel, group: \"0\" } }",
+    ),
     (
         "",
         "accessLog: { format: json, output: stdout, query: true }",

@@ -272,7 +272,7 @@ impl Moves {
 /// # Errors
 /// The kernel's.
 pub(crate) fn bind(terms: Terms) -> std::io::Result<(Bound, Bind)> {
-    let socket = Listening::bind(&terms.listener)?;
+    let socket = Listening::bind(&terms.listener.bind, terms.listener.rights.as_ref())?;
     let address = socket.bound(&terms.listener.bind)?;
     Ok((Bound { socket, terms }, address))
 }
@@ -285,8 +285,12 @@ fn keep_what_needs_a_restart(mut asked: Config, old: &Config) -> (Config, Vec<St
         kept.push("workers".to_owned());
     }
     if asked.admin.bind != old.admin.bind {
-        asked.admin.bind = old.admin.bind;
+        asked.admin.bind = old.admin.bind.clone();
         kept.push("admin.bind".to_owned());
+    }
+    if asked.admin.rights != old.admin.rights {
+        asked.admin.rights = old.admin.rights.clone();
+        kept.push("admin.unix".to_owned());
     }
     if asked.admin.read_bind != old.admin.read_bind {
         asked.admin.read_bind = old.admin.read_bind;

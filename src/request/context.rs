@@ -46,8 +46,6 @@ pub(crate) struct WorkerContext {
     pub(crate) closing: Cell<bool>,
     /// What is still under way is being cut, because the process ends.
     pub(crate) cutting: Cell<bool>,
-    /// Some endpoints are told by which address of ours their clients came.
-    pub(crate) tells_origins: Cell<bool>,
 }
 
 /// What a request is booked on: its counters, and its names for the log. One a worker, so that booking a request
@@ -80,7 +78,6 @@ impl WorkerContext {
             accounts: RefCell::default(),
             closing: Cell::new(false),
             cutting: Cell::new(false),
-            tells_origins: Cell::new(false),
         }
     }
 
@@ -135,9 +132,6 @@ impl WorkerContext {
         let view = self.reader.newest();
         self.accounts.borrow_mut().clear();
         self.upstreams.follow(&view.pools);
-        let pools = &view.config.pools;
-        let tells = pools.iter().any(|pool| pool.proxy_protocol.is_some());
-        self.tells_origins.set(tells);
         self.store.acknowledge(self.worker, view.generation);
     }
 }

@@ -163,8 +163,15 @@ impl Relay {
 
     fn finish(&mut self) {
         self.stop();
-        if let Drive::Inline(carrier) = std::mem::replace(&mut self.drive, Drive::Over) {
-            carrier.release();
+        match std::mem::replace(&mut self.drive, Drive::Over) {
+            Drive::Inline(carrier) => carrier.release(),
+            Drive::Detached { carrier, .. } => {
+                // A task that has sent everything has let go of it; one that has not ends with the connection.
+                if let Ok(carrier) = Rc::try_unwrap(carrier) {
+                    carrier.into_inner().release();
+                }
+            }
+            Drive::Over => {}
         }
     }
 

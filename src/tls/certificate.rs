@@ -139,6 +139,31 @@ impl fmt::Debug for Certificate {
     }
 }
 
+/// Of some authorities the one that runs out first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Its common name, or its first host name.
+    pub name: Arc<str>,
+    /// The first second of its time, since 1970.
+    pub not_before: i64,
+    /// The last second of its time, since 1970.
+    pub not_after: i64,
+}
+
+impl Authority {
+    /// None where nothing can be read of any.
+    pub(super) fn first_to_end(of: &[CertificateDer<'_>]) -> Option<Self> {
+        let known = of.iter().filter_map(Known::of);
+        let first = known.min_by_key(|known| known.not_after)?;
+        let name = first.other.or_else(|| first.names.first().cloned());
+        Some(Self {
+            name: name.unwrap_or_else(|| Arc::from("without a name")),
+            not_before: first.not_before,
+            not_after: first.not_after,
+        })
+    }
+}
+
 /// What a certificate says of itself.
 struct Known {
     names: Vec<Arc<str>>,

@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 
+use crate::tls::certificate::Authority;
 use crate::tls::fault::{Fault, Part, read};
 
 /// Whether a client must have a certificate.
@@ -31,6 +32,8 @@ pub struct ClientAuth {
     pub crl_file: Option<PathBuf>,
     /// Whether a client must have one.
     pub mode: Mode,
+    /// Which of the authorities runs out first.
+    pub first_to_end: Option<Authority>,
     verifier: Arc<dyn ClientCertVerifier>,
     /// The mode and all that the files hold. Equal only where whoever is let in by one is let in by the other.
     policy: Arc<[u8]>,
@@ -53,6 +56,7 @@ impl ClientAuth {
         if authorities.is_empty() {
             return Err(of_ca("holds no certificate"));
         }
+        let first_to_end = Authority::first_to_end(&authorities);
         let mut policy = vec![mode as u8];
         let mut roots = RootCertStore::empty();
         for authority in authorities {
@@ -89,6 +93,7 @@ impl ClientAuth {
             ca_file: ca.to_owned(),
             crl_file: crl.map(Path::to_owned),
             mode,
+            first_to_end,
             verifier,
             policy: policy.into(),
         })

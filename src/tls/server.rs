@@ -59,6 +59,8 @@ impl Server {
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         config.ticketer = tickets.of(auth)?;
         // Sessions are in tickets only.
+        // One a handshake, as many as a client uses up that comes again; each costs both sides keys to be derived.
+        config.send_tls13_tickets = 1;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Self {
             config: Arc::new(config),

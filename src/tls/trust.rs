@@ -19,6 +19,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::tls::certificate::Authority;
 use crate::tls::fault::{Fault, Part, read};
 
 /// Whose certificates are good.
@@ -37,6 +38,8 @@ pub enum Trust {
 pub struct Authorities {
     /// Where they were read.
     pub ca_file: PathBuf,
+    /// Which of them runs out first.
+    pub first_to_end: Option<Authority>,
     given: Box<[CertificateDer<'static>]>,
     verifier: Arc<WebPkiServerVerifier>,
 }
@@ -104,6 +107,7 @@ impl Authorities {
             .map_err(|error| fault(&format!("cannot be used: {error}")))?;
         Ok(Self {
             ca_file: ca.to_owned(),
+            first_to_end: Authority::first_to_end(&given),
             given,
             verifier,
         })

@@ -1,5 +1,6 @@
 //! Endpoints that are more than an address with a port: unix sockets, and those that are told who speaks to them.
 
+mod announced;
 mod proxy_protocol;
 mod unix;
 

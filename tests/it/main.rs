@@ -7,6 +7,8 @@ mod access_log;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod admin_socket;
+#[cfg(test)]
 mod balancers;
 #[cfg(test)]
 mod cli;

@@ -4,6 +4,7 @@ mod clients;
 mod files;
 mod limits;
 mod names;
+mod real;
 mod sessions;
 
 use std::net::SocketAddr;

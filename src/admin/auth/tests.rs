@@ -11,7 +11,11 @@ fn rules(token: Option<&str>) -> watch::Receiver<Rules> {
 }
 
 fn full(bound: &str, token: Option<&str>) -> Access {
-    Access::full(bound.parse().unwrap(), rules(token))
+    let bound = match bound.strip_prefix("unix:") {
+        Some(path) => Bind::Unix(std::path::Path::new(path).into()),
+        None => Bind::Tcp(bound.parse().unwrap()),
+    };
+    Access::full(&bound, rules(token))
 }
 
 fn ask(
@@ -266,7 +270,7 @@ fn orders_of_foreign_pages_are_refused_with_a_token_too() {
 #[test]
 fn a_reload_of_the_rules_counts_from_the_next_request_on() {
     let (sender, receiver) = watch::channel(Rules::default());
-    let access = Access::full("127.0.0.1:1".parse().unwrap(), receiver);
+    let access = Access::full(&Bind::Tcp("127.0.0.1:1".parse().unwrap()), receiver);
     let post = || ask(&access, "POST", "/reload", &[("host", "localhost")]);
     assert_eq!(post(), Ok(()));
     sender.send_replace(Rules {
@@ -274,4 +278,27 @@ fn a_reload_of_the_rules_counts_from_the_next_request_on() {
         hosts: Vec::new(),
     });
     assert_eq!(post(), Err(Refused::NoToken));
+}
+
+#[test]
+fn over_a_socket_any_host_or_none_will_do_and_orders_need_the_token() {
+    let right = ("authorization", "Bearer secret");
+    for token in [None, Some("secret")] {
+        let access = full("unix:/run/fiel.sock", token);
+        for host in [None, Some("localhost"), Some("evil.example"), Some("a b")] {
+            let named: Vec<_> = host.iter().map(|host| ("host", *host)).collect();
+            assert_eq!(ask(&access, "GET", "/status", &named), Ok(()), "{host:?}");
+            let without = match token {
+                None => Ok(()),
+                Some(_) => Err(Refused::NoToken),
+            };
+            assert_eq!(ask(&access, "POST", "/reload", &named), without);
+            let with = [named.clone(), vec![right]].concat();
+            assert_eq!(ask(&access, "POST", "/reload", &with), Ok(()));
+            // A page that comes through something which passes requests on to the socket.
+            let page = [with, vec![("origin", "http://other.example")]].concat();
+            let sent = ask(&access, "POST", "/reload", &page);
+            assert_eq!(sent, Err(Refused::Foreign), "{host:?}");
+        }
+    }
 }

@@ -2,11 +2,16 @@
 
 use super::*;
 
+fn listening() -> (AsyncFd<Listening>, SocketAddr) {
+    let any = Bind::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let (listener, bound) = bind(&any, None).unwrap();
+    (listener, bound.tcp().unwrap())
+}
+
 /// Sends octets to a real admin address and reads until it closes.
 async fn over_a_socket(octets: &[u8]) -> String {
     let house = house(|_| {});
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = listening();
     let (end, ended) = oneshot::channel::<()>();
     let serving = tokio::spawn(serve(listener, house.admin, open(), ended));
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -51,8 +56,7 @@ async fn octets_that_are_no_request_end_their_connection_only() {
 #[tokio::test]
 async fn the_end_closes_unused_connections_at_once() {
     let house = house(|_| {});
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = listening();
     let (end, ended) = oneshot::channel::<()>();
     let serving = tokio::spawn(serve(listener, house.admin, open(), ended));
     let mut used = TcpStream::connect(address).await.unwrap();

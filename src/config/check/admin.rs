@@ -6,6 +6,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use crate::config::check::edge;
 use crate::config::check::file::file;
 use crate::config::check::findings::{At, Findings};
 use crate::config::check::listener::Bound;
@@ -70,7 +71,7 @@ pub(crate) fn admin(
     let mut bind_place = None;
     if let Some(at) = get("bind") {
         bind_place = Some(at.piece.place);
-        admin.bind = findings.bind(at).unwrap_or(admin.bind);
+        admin.bind = findings.listen_at(at, base).unwrap_or(admin.bind);
     }
     if let Some(at) = get("readBind") {
         admin.read_bind = findings.bind(at);
@@ -92,14 +93,18 @@ pub(crate) fn admin(
     binds.insert(
         at_front,
         Bound {
-            address: Bind::Tcp(admin.bind),
+            address: admin.bind.clone(),
             place,
             who,
         },
     );
+    if let Some(fields) = &fields {
+        admin.rights = edge::rights(findings, fields, Some(&admin.bind), edge::Holder::Admin);
+    }
+    let is_open = admin.bind.tcp().is_some_and(|at| !at.ip().is_loopback());
     if let Some(at) = get("tokenFile") {
         admin.token_file = token_file(findings, at, base);
-    } else if let Some(place) = bind_place.filter(|_| !admin.bind.ip().is_loopback()) {
+    } else if let Some(place) = bind_place.filter(|_| is_open) {
         let message = format!(
             "admin.bind {} is not a loopback address, and there is no token",
             admin.bind

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::document::{Scalar, Value};
-use crate::config::keys::{FORWARDED, PROXY_PROTOCOL, SOCKET_RIGHTS};
+use crate::config::keys::{ADMIN_RIGHTS, FORWARDED, PROXY_PROTOCOL, SOCKET_RIGHTS};
 use crate::config::model::{Bind, Claims, Dialect, Peers, ProxyProtocol, SocketRights};
 use crate::config::problem::quoted;
 
@@ -81,18 +81,30 @@ impl Findings<'_> {
     }
 }
 
-/// Reads `unix`: the rights on a listener's socket.
+/// What has a socket in the file system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Listener,
+    Admin,
+}
+
+/// Reads `unix`: the rights on a socket.
 pub(crate) fn rights(
     findings: &mut Findings<'_>,
     fields: &Fields<'_>,
     bind: Option<&Bind>,
+    holder: Holder,
 ) -> Option<SocketRights> {
+    let (keys, usual, who) = match holder {
+        Holder::Listener => (&SOCKET_RIGHTS, SocketRights::default(), "this listener"),
+        Holder::Admin => (&ADMIN_RIGHTS, SocketRights::private(), "admin"),
+    };
     let is_file = matches!(bind, Some(Bind::Unix(_)));
     let Some(at) = fields.get("unix") else {
-        return is_file.then(SocketRights::default);
+        return is_file.then_some(usual);
     };
     if bind.is_some() && !is_file {
-        let message = "\"unix\" has no effect: this listener has no socket in the file system";
+        let message = format!("\"unix\" has no effect: {who} has no socket in the file system");
         let place = fields.key("unix").unwrap_or(at.piece.place);
         findings.problem(
             place,
@@ -100,8 +112,8 @@ pub(crate) fn rights(
             "remove it, or bind a path, such as unix:/run/fiel.sock",
         );
     }
-    let fields = findings.fields(at, &SOCKET_RIGHTS)?;
-    let mut rights = SocketRights::default();
+    let fields = findings.fields(at, keys)?;
+    let mut rights = usual;
     if let Some(at) = fields.get("mode") {
         rights.mode = mode(findings, at).unwrap_or(rights.mode);
     }

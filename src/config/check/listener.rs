@@ -100,7 +100,7 @@ fn listener(
     let proxy_protocol = fields.get("proxyProtocol");
     let proxy_protocol = proxy_protocol.map(|at| edge::proxy_protocol(findings, at));
     let claims = edge::claims(findings, &fields);
-    let rights = edge::rights(findings, &fields, bind.as_ref());
+    let rights = edge::rights(findings, &fields, bind.as_ref(), edge::Holder::Listener);
     let limits = match fields.get("limits") {
         Some(at) => limits(findings, at)?,
         None => ListenerLimits::default(),

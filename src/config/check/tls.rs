@@ -12,7 +12,7 @@ use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::document::Value;
 use crate::config::keys::{CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, LISTENER_TLS, TLS_VERSION};
 use crate::config::source::Place;
-use crate::tls::{Certificate, ClientAuth, Fault, MinVersion, Mode, Part, Spec};
+use crate::tls::{Authority, Certificate, ClientAuth, Fault, MinVersion, Mode, Part, Spec};
 use crate::units::print_duration;
 
 /// A certificate that has less time left than this is told of, or a third of its whole time where that is less.
@@ -85,7 +85,9 @@ pub(crate) fn certificate_from(
         .map_err(|fault| told(findings, fields, &fault))
         .ok()?;
     let place = fields.get("certFile")?.piece.place;
-    time_left(findings, &certificate, place);
+    let what = format!("the certificate of {}", certificate.name);
+    let (begin, end) = (certificate.not_before, certificate.not_after);
+    time_left(findings, &what, (begin, end), place);
     Some(certificate)
 }
 
@@ -110,9 +112,24 @@ fn client_auth(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<C
     };
     let crl = crl.transpose().ok()?;
     // The files are looked at whatever the mode turns out to be.
-    ClientAuth::load(&ca?, crl.as_deref(), mode.unwrap_or(Mode::Require))
+    let auth = ClientAuth::load(&ca?, crl.as_deref(), mode.unwrap_or(Mode::Require))
         .map_err(|fault| told(findings, &fields, &fault))
-        .ok()
+        .ok()?;
+    authorities_left(findings, auth.first_to_end.as_ref(), &fields);
+    Some(auth)
+}
+
+/// Warns of an authority that has run out, or will soon.
+pub(crate) fn authorities_left(
+    findings: &mut Findings<'_>,
+    first: Option<&Authority>,
+    fields: &Fields<'_>,
+) {
+    if let (Some(first), Some(at)) = (first, fields.get("caFile")) {
+        let what = format!("the certificate of the authority {}", first.name);
+        let (begin, end) = (first.not_before, first.not_after);
+        time_left(findings, &what, (begin, end), at.piece.place);
+    }
 }
 
 fn needed(
@@ -146,35 +163,31 @@ pub(crate) fn told(findings: &mut Findings<'_>, fields: &Fields<'_>, fault: &Fau
     findings.problem(place, fault.to_string(), fault.remedy());
 }
 
-fn time_left(findings: &mut Findings<'_>, certificate: &Certificate, place: Place) {
+fn time_left(
+    findings: &mut Findings<'_>,
+    what: &str,
+    (not_before, not_after): (i64, i64),
+    place: Place,
+) {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let whole = certificate.not_after.saturating_sub(certificate.not_before);
+    let whole = not_after.saturating_sub(not_before);
     let soon = i64::try_from(SOON.as_secs())
         .unwrap_or(i64::MAX)
         .min(whole / 3);
-    let left = certificate.not_after.saturating_sub(now);
-    let name = &certificate.name;
+    let left = not_after.saturating_sub(now);
     let remedy = "renew it; the new one is taken up as soon as it lies in its place";
     if left < 0 {
-        findings.warning(
-            place,
-            format!("the certificate of {name} has expired"),
-            remedy,
-        );
+        findings.warning(place, format!("{what} has expired"), remedy);
     } else if left < soon {
         // Whole hours are as much as anybody wants to know.
         let hours = u64::try_from(left / 3_600).unwrap_or(0);
         let left = print_duration(Duration::from_secs(hours * 3_600));
-        findings.warning(
-            place,
-            format!("the certificate of {name} expires in {left}"),
-            remedy,
-        );
-    } else if certificate.not_before > now {
-        let message = format!("the certificate of {name} is not good yet");
+        findings.warning(place, format!("{what} expires in {left}"), remedy);
+    } else if not_before > now {
+        let message = format!("{what} is not good yet");
         findings.warning(
             place,
             message,

@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 
 use crate::config::check::file::file;
 use crate::config::check::findings::{At, Fields, Findings};
-use crate::config::check::tls::{certificate_from, min_version, told};
+use crate::config::check::tls::{authorities_left, certificate_from, min_version, told};
 use crate::config::keys::POOL_TLS;
 use crate::config::model::{Address, EndpointSpec, UpstreamProtocol};
 use crate::config::problem::quoted;
@@ -84,10 +84,11 @@ fn trust(findings: &mut Findings<'_>, fields: &Fields<'_>, base: &Path) -> Optio
         findings.problem(at.piece.place, message, "keep one of them");
     }
     let ca = file(findings, at, base)?;
-    Authorities::load(&ca)
-        .map(|authorities| Trust::Authorities(Arc::new(authorities)))
+    let authorities = Authorities::load(&ca)
         .map_err(|fault| told(findings, fields, &fault))
-        .ok()
+        .ok()?;
+    authorities_left(findings, authorities.first_to_end.as_ref(), fields);
+    Some(Trust::Authorities(Arc::new(authorities)))
 }
 
 /// Both files, or neither.

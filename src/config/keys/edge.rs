@@ -8,6 +8,11 @@ pub(crate) const SOCKET_RIGHTS: Keys = Keys {
     later: &[],
 };
 
+pub(crate) const ADMIN_RIGHTS: Keys = Keys {
+    kind: "the unix of admin",
+    ..SOCKET_RIGHTS
+};
+
 pub(crate) const PROXY_PROTOCOL: Keys = Keys {
     kind: "proxyProtocol",
     works: &["from"],

@@ -44,12 +44,23 @@ impl fmt::Display for Bind {
 /// Who may connect to a socket in the file system: the rights on its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketRights {
-    /// Its permissions. Default 0660.
+    /// Its permissions. Default 0660 for a listener, 0600 for the admin address.
     pub mode: u32,
     /// Whose it is, a name or a number; by default the process's own user.
     pub owner: Option<Arc<str>>,
     /// Which group's it is, a name or a number; by default the process's own group.
     pub group: Option<Arc<str>>,
+}
+
+impl SocketRights {
+    /// For the process's own user only, as it is for those who may give orders.
+    #[must_use]
+    pub fn private() -> Self {
+        Self {
+            mode: 0o600,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for SocketRights {

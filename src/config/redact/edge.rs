@@ -1,8 +1,8 @@
-//! What a listener has towards its clients.
+//! What a listener has towards its clients, and the admin address beside it.
 
 use serde_json::{Value, json};
 
-use crate::config::model::{Dialect, Listener, Peers, ProxyProtocol};
+use crate::config::model::{Dialect, Listener, Peers, ProxyProtocol, SocketRights};
 
 /// Adds it to what is shown of a listener.
 pub(super) fn put(shown: &mut Value, listener: &Listener) {
@@ -23,15 +23,21 @@ pub(super) fn put(shown: &mut Value, listener: &Listener) {
     if listener.claims.hops.is_none() || !listener.claims.trusted.is_empty() {
         shown["trustedProxies"] = peers(&listener.claims.trusted);
     }
-    if let Some(rights) = &listener.rights {
-        let mut unix = json!({ "mode": format!("{:04o}", rights.mode) });
-        for (key, name) in [("owner", &rights.owner), ("group", &rights.group)] {
-            if let Some(name) = name {
-                unix[key] = json!(**name);
-            }
+    put_rights(shown, listener.rights.as_ref());
+}
+
+/// Adds the rights on a socket to what has one.
+pub(super) fn put_rights(shown: &mut Value, rights: Option<&SocketRights>) {
+    let Some(rights) = rights else {
+        return;
+    };
+    let mut unix = json!({ "mode": format!("{:04o}", rights.mode) });
+    for (key, name) in [("owner", &rights.owner), ("group", &rights.group)] {
+        if let Some(name) = name {
+            unix[key] = json!(**name);
         }
-        shown["unix"] = unix;
     }
+    shown["unix"] = unix;
 }
 
 fn peers(peers: &Peers) -> Value {

@@ -97,9 +97,14 @@ fn admin() -> Shape {
         vec![
             with_default(
                 "bind",
-                "The address of everything; elsewhere than on loopback it needs tokenFile.",
-                one("Address"),
+                "The address of everything, which elsewhere than on loopback needs tokenFile; or a unix socket, such as unix:/run/fiel-admin.sock.",
+                one("ListenAddress"),
                 admin.bind.to_string(),
+            ),
+            key(
+                "unix",
+                "Who may connect to its unix socket.",
+                one("AdminSocketRights"),
             ),
             key(
                 "readBind",

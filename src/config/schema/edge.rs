@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::config::keys::{
-    CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, FORWARDED, HALF_CLOSE, LISTENER, LISTENER_LIMITS,
-    LISTENER_TLS, PROTOCOLS, PROXY_PROTOCOL, ROOT, SOCKET_RIGHTS, TLS_VERSION,
+    ADMIN_RIGHTS, CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, FORWARDED, HALF_CLOSE, LISTENER,
+    LISTENER_LIMITS, LISTENER_TLS, PROTOCOLS, PROXY_PROTOCOL, ROOT, SOCKET_RIGHTS, TLS_VERSION,
 };
 use crate::config::model::{ListenerLimits, Protocols, SocketRights};
 use crate::config::schema::shape::{
@@ -12,10 +12,12 @@ use crate::config::schema::shape::{
 };
 
 pub(super) fn shapes() -> Vec<Shape> {
+    let [own, of_admin] = socket_rights();
     vec![
         configuration(),
         listener(),
-        socket_rights(),
+        own,
+        of_admin,
         proxy_protocol(),
         limits(),
         tls(),
@@ -118,27 +120,43 @@ fn listener() -> Shape {
     .item()
 }
 
-fn socket_rights() -> Shape {
-    let rights = SocketRights::default();
-    Shape::new(
-        "SocketRights",
-        &SOCKET_RIGHTS,
-        "The rights on a unix socket.",
-        vec![
-            with_default(
-                "mode",
-                "Its permissions, in octal digits.",
-                one("Permissions"),
-                format!("{:04o}", rights.mode),
-            ),
-            key("owner", "Whose it is, a name or a number.", one("Text")),
-            key(
-                "group",
-                "Which group's it is, a name or a number.",
-                one("Text"),
-            ),
-        ],
-    )
+/// The rights on a listener's socket, and on that of the admin address: they differ by who may connect unless written.
+fn socket_rights() -> [Shape; 2] {
+    let of = |name, keys, about, rights: SocketRights| {
+        Shape::new(
+            name,
+            keys,
+            about,
+            vec![
+                with_default(
+                    "mode",
+                    "Its permissions, in octal digits.",
+                    one("Permissions"),
+                    format!("{:04o}", rights.mode),
+                ),
+                key("owner", "Whose it is, a name or a number.", one("Text")),
+                key(
+                    "group",
+                    "Which group's it is, a name or a number.",
+                    one("Text"),
+                ),
+            ],
+        )
+    };
+    [
+        of(
+            "SocketRights",
+            &SOCKET_RIGHTS,
+            "The rights on a unix socket.",
+            SocketRights::default(),
+        ),
+        of(
+            "AdminSocketRights",
+            &ADMIN_RIGHTS,
+            "The rights on the unix socket of the admin address.",
+            SocketRights::private(),
+        ),
+    ]
 }
 
 fn proxy_protocol() -> Shape {

@@ -109,8 +109,10 @@ fn it_is_probed_and_drained_as_any_other() {
     wait_for("ready");
     let probe = &endpoint.requests_to("/ready")[0];
     assert_eq!(probe.header("host").as_deref(), Some("localhost"));
-    let probes = endpoint_of(&fiel)["probes"].clone();
-    assert_eq!(probes[1]["detail"], "connected", "{probes}");
+    // The one probe knows nothing of the other.
+    eventually("the other probe to connect", || {
+        (endpoint_of(&fiel)["probes"][1]["detail"] == "connected").then_some(())
+    });
 
     let encoded = address.replace('/', "%2F").replace(':', "%3A");
     for (named, order, state) in [

@@ -128,21 +128,24 @@ fn a_reload_with_a_broken_pair_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_certificate_that_runs_out_is_warned_of_by_check() {
+fn certificates_and_authorities_that_have_run_out_are_warned_of_by_check() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new("authority");
-    let expired = authority.issue_with(
-        &["site.example"],
-        &rcgen::KeyPair::generate().unwrap(),
-        |params| {
-            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-            params.not_after = rcgen::date_time_ymd(2020, 2, 1);
-        },
-    );
+    let long_ago = |params: &mut rcgen::CertificateParams| {
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 2, 1);
+    };
+    let authority = Authority::with("old-authority", long_ago);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let expired = authority.issue_with(&["site.example"], &key, long_ago);
     let entry = expired.put(folder.path(), "site");
+    let ca = folder.path().join("ca.crt");
+    fs::write(&ca, authority.pem()).unwrap();
+    let ca = format!("caFile: {}", ca.display());
+    let tls = certificates(&[entry]);
+    let tls = format!("{tls}, clientAuth: {{ {ca}, mode: optional }}");
+    let text = secure(&tls, "127.0.0.1:9".parse().unwrap());
     let file = folder.path().join("fiel.yaml");
-    let address = "127.0.0.1:9".parse().unwrap();
-    fs::write(&file, secure(&certificates(&[entry]), address)).unwrap();
+    fs::write(&file, format!("{text}    tls: {{ {ca} }}\n")).unwrap();
 
     let checked = std::process::Command::new(env!("CARGO_BIN_EXE_fiel"))
         .args(["check", "--config"])
@@ -152,8 +155,46 @@ fn a_certificate_that_runs_out_is_warned_of_by_check() {
 
     let told = String::from_utf8_lossy(&checked.stdout) + String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{told}");
-    assert!(
-        told.contains("the certificate of site.example has expired"),
-        "{told}"
+    let site = "the certificate of site.example has expired";
+    assert_eq!(told.matches(site).count(), 1, "{told}");
+    let authority = "the certificate of the authority old-authority has expired";
+    assert_eq!(told.matches(authority).count(), 2, "{told}");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named_at_the_start_and_nothing_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new("authority");
+    let (one, other) = (
+        authority.issue(&["a.example"]),
+        authority.issue(&["b.example"]),
     );
+    let broken = |cert: &str, key: &str| Pair {
+        cert: cert.to_owned(),
+        key: key.to_owned(),
+        serial: 0,
+    };
+    let middle = one.cert.len() / 2;
+    let cut = one.cert[..middle].to_owned();
+    let garbled = one.cert.replacen("MII", "AAA", 1);
+    for (pair, why) in [
+        (broken(&cut, &one.key), "is no PEM"),
+        (
+            broken(&garbled, &one.key),
+            "holds a certificate that is broken",
+        ),
+        (broken("", &one.key), "holds no certificate"),
+        (
+            broken(&one.cert, &other.key),
+            "is not the key of the certificate",
+        ),
+        (broken(&one.cert, &one.cert), "holds no private key"),
+    ] {
+        let entry = pair.put(folder.path(), "site");
+        let text = secure(&certificates(&[entry]), "127.0.0.1:9".parse().unwrap());
+        let fiel = Fiel::launch(&text);
+        assert_eq!(fiel.wait_exit().code(), Some(1), "{why}");
+        let line = fiel.wait_for_log(why);
+        assert!(line.contains("/site."), "{line}");
+    }
 }

@@ -112,6 +112,44 @@ fn a_protocol_that_nobody_knows_is_refused_by_an_alert() {
         .try_connect(site.address(), "site.example");
     let error = refused.err().expect("nobody speaks it");
     assert!(error.contains("NoApplicationProtocol"), "{error}");
+    let failed = "fiel_tls_handshakes_total{listener=\"web\",result=\"failed\"}";
+    Scrape::wait_for(&site.fiel, &[(failed, 1.0)]);
     let answer = TlsClient::new().try_get(site.address(), "site.example");
     assert_eq!(answer.unwrap().text(), "app");
+}
+
+#[test]
+fn of_too_many_handshakes_the_oldest_give_way_and_nobody_else_waits() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // Each of these connections has a descriptor here too.
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, most).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint::start("app");
+    let pair = Authority::new("authority").issue(&["site.example"]);
+    let entry = pair.put(folder.path(), "site");
+    let text = secure(&certificates(&[entry]), endpoint.address());
+    let text = text.replace("handshakeTimeout: 20s", "handshakeTimeout: 600s");
+    let fiel = Fiel::start(&format!("workers: 1\n{text}"));
+    let stand = || {
+        let mut tcp = silent(&fiel);
+        tcp.write_all(BEGUN).unwrap();
+        tcp
+    };
+    let mut first = stand();
+    // Whoever is served behind it shows that the first has its place.
+    let answer = TlsClient::new().try_get(fiel.address("web"), "site.example");
+    assert_eq!(answer.unwrap().text(), "app");
+    let standing: Vec<TcpStream> = (0..1024).map(|_| stand()).collect();
+
+    // However it ends: what it has sent lies unread.
+    assert_eq!(first.read(&mut [0; 64]).unwrap_or(0), 0);
+
+    let answer = TlsClient::new().try_get(fiel.address("web"), "site.example");
+    assert_eq!(answer.unwrap().text(), "app");
+    drop(standing);
 }

@@ -124,3 +124,48 @@ fn a_session_of_an_open_listener_does_not_get_into_a_closed_one() {
         assert!(refused.to_lowercase().contains("certificate"), "{refused}");
     }
 }
+
+#[test]
+fn a_session_ends_with_the_certificate_of_its_client() {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    let site = Site::with(|folder, authority| {
+        let ca = folder.join("ca.crt");
+        fs::write(&ca, authority.pem()).unwrap();
+        format!(
+            ", clientAuth: {{ caFile: {}, mode: require }}",
+            ca.display()
+        )
+    });
+    // A slow machine needs more time before the certificate runs out.
+    let (client, end) = [3, 9, 27]
+        .into_iter()
+        .find_map(|seconds| {
+            let end = SystemTime::now() + Duration::from_secs(seconds);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let pair = site.authority.issue_with(&["client"], &key, |params| {
+                params.not_after = end.into();
+            });
+            let client = TlsClient::known_as(&pair);
+            let visit = || {
+                let mut secure = client.try_connect(site.address(), "site.example").ok()?;
+                secure.try_get("site.example", "/").ok()?;
+                Some(secure.is_resumed())
+            };
+            let resumed = [visit(), visit()];
+            (resumed == [Some(false), Some(true)]).then_some((client, end))
+        })
+        .expect("a session that is resumed");
+    let seconds = end.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let over = UNIX_EPOCH + Duration::from_secs(seconds + 1);
+    // The one thing that ends a certificate's time is time.
+    while let Ok(left) = over.duration_since(SystemTime::now()) {
+        std::thread::park_timeout(left);
+    }
+
+    let refused = client.try_get(site.address(), "site.example");
+
+    assert!(refused.is_err(), "{refused:?}");
+    let stranger = TlsClient::known_as(&site.authority.issue_client("alice"));
+    let answer = stranger.try_get(site.address(), "site.example");
+    assert_eq!(answer.unwrap().status, 200);
+}
