@@ -66,6 +66,8 @@ pub enum Kind {
     ConnectTimeout,
     /// The endpoint does not speak HTTP/2, as its pool says.
     NotHttp2,
+    /// A WebSocket was asked for, and the endpoint offers none over HTTP/2, or has not read the handshake that it answers.
+    UpgradeFailed,
     /// The endpoint refused the request before it did anything with it: `REFUSED_STREAM`, or a connection that it was ending.
     RefusedStream,
     /// The endpoint's certificate is not one to believe.
@@ -180,6 +182,7 @@ impl Kind {
             | Self::ConnectFailed
             | Self::ConnectTimeout
             | Self::NotHttp2
+            | Self::UpgradeFailed
             | Self::RefusedStream
             | Self::TlsCertificate
             | Self::TlsProtocol
@@ -220,6 +223,7 @@ impl Kind {
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::NotHttp2 => "not_http2",
+            Self::UpgradeFailed => "upgrade_failed",
             Self::RefusedStream => "refused_stream",
             Self::TlsCertificate => "tls_certificate",
             Self::TlsProtocol => "tls_protocol",

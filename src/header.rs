@@ -22,6 +22,7 @@ pub mod proxy_protocol;
 pub(crate) mod spare;
 pub mod trailer;
 pub mod via;
+pub mod websocket;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Version};

@@ -18,6 +18,7 @@ mod placing;
 mod record;
 mod route_answer;
 pub(crate) mod secured;
+mod switch;
 mod unheard;
 
 pub use outcome::ResponseBody;
@@ -52,6 +53,7 @@ use crate::request::outcome::{Ledger, Silence};
 use crate::request::patience::Patience;
 use crate::request::placing::Placing;
 use crate::request::route_answer::{redirect, respond};
+use crate::request::switch::Switch;
 use crate::response::local_reply::Dialect;
 use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
@@ -110,7 +112,8 @@ struct Told {
     request_id: HeaderValue,
     dialect: Dialect,
     method: http::Method,
-    upgrade: Option<HeaderValue>,
+    /// A switch to another protocol, where one is asked for.
+    switch: Option<Box<Switch>>,
     /// Of the client; 1.0 knows no interim responses.
     version: Version,
 }
@@ -145,7 +148,7 @@ impl ResponseFuture {
             request_id,
             dialect,
             method: head.method.clone(),
-            upgrade: None,
+            switch: None,
             version: head.version,
         };
         let asked = (head, present, body);
@@ -266,6 +269,8 @@ fn walk(
     let asked = asked::read(client, &told.request_id, &head, settled.as_ref().ok());
     ledger.note(client, &head, &asked);
     let mut shape = settled?;
+    let upgrade = shape.upgrade.as_ref();
+    told.switch = upgrade.map(|protocol| Switch::to(protocol, &head.headers, head.version));
     forwarded::check(&head.headers, client.peer(), &client.listener.claims)?;
     if shape.framing == Framing::Empty && !body.is_end_stream() {
         // A body that a layer made, or that came by another protocol, knows its end without a length in the head.
@@ -300,6 +305,10 @@ fn walk(
         }
         Action::Respond(rule) => {
             let answer = respond(rule, &route.spec);
+            let asked = told.switch.as_ref();
+            if asked.is_some_and(|asked| asked.is_mistaken_for(answer.status())) {
+                return Err(Kind::UpgradeFailed);
+            }
             ledger.answered_by_route(answer.status(), "respond");
             Ok(Stage::Answer(Some(answer)))
         }
@@ -307,11 +316,13 @@ fn walk(
             let part = placing::part(&route.spec.action, asked.host).ok_or(Kind::NoRoute)?;
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
-            told.upgrade.clone_from(&shape.upgrade);
             client.interims.begin();
             let idle = outbound::patience_with_body(told.dialect, client);
             let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
             let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
+            if let Some(switch) = &mut told.switch {
+                switch.sends(&outbound.headers);
+            }
             let patience = Patience::of(told.dialect, &outbound.headers);
             let placing = Placing::new(view, found.route, part, keys);
             let attempts = Attempts::new(context, client, placing, outbound);
@@ -373,24 +384,26 @@ fn relay(
     let (mut head, ()) = response.into_parts();
     engaged.traffic().attempt_answered(engaged.worker(), took);
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        // Octets are a tunnel's only where the endpoint switched to what the client asked for (RFC 9110 §7.8).
-        let asked = told
-            .upgrade
-            .as_ref()
-            .filter(|asked| hop::switches_to(&head.headers, asked));
-        let protocol = asked.ok_or(Kind::MalformedResponse)?.clone();
-        let line = carrier.into_line().ok_or(Kind::MalformedResponse)?;
+        // Octets are a tunnel's only where one was asked for.
+        let asked = told.switch.as_ref().ok_or(Kind::MalformedResponse)?;
+        let far = carrier.switch().ok_or(Kind::MalformedResponse)?;
+        let protocol = asked.agreed(&mut head.headers, &far)?;
         header::forward_response(&mut head.headers, head.version, &route.response_headers);
         hop::announce(&mut head.headers, Some(protocol));
         ledger.answered(head.status, connect);
         client.clocks.stop(Clock::Total);
-        let idle = route.timeouts.idle;
+        let idle = route.timeouts.tunnel;
         let tunnel =
-            move |ledger: Box<Ledger>| Tunnel::new(line, engaged, idle, ledger.into_tunnel());
+            move |ledger: Box<Ledger>| Tunnel::new(far, engaged, idle, ledger.into_tunnel());
         return Ok(Relayed::Switch(
             Response::from_parts(versioned(head), ()),
             tunnel,
         ));
+    }
+    if let Some(asked) = &told.switch
+        && asked.is_mistaken_for(head.status)
+    {
+        return Err(Kind::UpgradeFailed);
     }
     header::forward_response(&mut head.headers, head.version, &route.response_headers);
     ledger.answered(head.status, connect);

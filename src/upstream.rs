@@ -21,6 +21,6 @@ pub(crate) use attempt::{Answer, Attempt, AttemptFailure, Freshness};
 pub(crate) use carrier::{Carrier, Drive};
 pub(crate) use engaged::{Engaged, Entry};
 pub(crate) use idle::Upstreams;
-pub(crate) use line::{Hears, Line};
+pub(crate) use line::Hears;
 pub(crate) use outbound::{BodySlot, Hold, Outbound};
 pub(crate) use switched::Switched;

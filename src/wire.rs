@@ -1,6 +1,6 @@
 //! HTTP/1 in octets, for both sides the decoding of bodies and the writing of messages; and one connection of a client: its
 //! socket, what was read ahead of the one who wants it, and what waits to be written. Of HTTP/2 only the body of a request
-//! is here (`inflow.rs`).
+//! (`inflow.rs`) and the octets of a tunnel (`duplex.rs`) are here.
 //!
 //! The connection's task and the body of its present request both hold it; they stay on one thread. A request's head, its
 //! body and the octets behind it come out of one buffer, an answer's head and the beginning of its body go out in one
@@ -8,6 +8,7 @@
 //! time, what an answer says and when a connection ends are not decided here.
 
 mod body;
+mod duplex;
 mod head;
 mod inflow;
 mod out;
@@ -28,6 +29,7 @@ use tokio::io::AsyncWrite as _;
 use tokio_util::io::poll_read_buf;
 
 pub(crate) use body::{Decoded, Decoder, Faulty};
+pub(crate) use duplex::{Duplex, Resets};
 pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
 pub(crate) use inflow::{Continue, Inflow};
 pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};

@@ -189,7 +189,7 @@ pub(crate) const PATH: Keys = Keys {
 
 pub(crate) const TIMEOUTS: Keys = Keys {
     kind: "timeouts",
-    works: &["response", "tryTimeout", "idle", "total"],
+    works: &["response", "tryTimeout", "idle", "tunnel", "total"],
     later: &[],
 };
 

@@ -313,8 +313,10 @@ pub struct Timeouts {
     pub response: Option<Duration>,
     /// One try. Default none.
     pub try_timeout: Option<Duration>,
-    /// No octet in either direction on a body or a tunnel. Default 5 min.
+    /// No octet in either direction on a body. Default 5 min.
     pub idle: Option<Duration>,
+    /// The same in a tunnel. Default as `idle`.
+    pub tunnel: Option<Duration>,
     /// To the last octet of the response. Default none.
     pub total: Option<Duration>,
 }
@@ -387,6 +389,7 @@ impl Default for Timeouts {
             response: Some(Duration::from_secs(30)),
             try_timeout: None,
             idle: Some(Duration::from_secs(300)),
+            tunnel: Some(Duration::from_secs(300)),
             total: None,
         }
     }

@@ -201,6 +201,7 @@ fn route(config: &Config, route: &Route, filled_in: &HashSet<&str>) -> Value {
                 "response": duration(timeouts.response),
                 "tryTimeout": duration(timeouts.try_timeout),
                 "idle": duration(timeouts.idle),
+                "tunnel": duration(timeouts.tunnel),
                 "total": duration(timeouts.total),
             }),
         ),

@@ -447,7 +447,7 @@ const CONTRACT: &[(&str, &str)] = &[
     ),
     (
         "route",
-        "timeouts: { response: 30s, tryTimeout: 10s, idle: 5m, total: 0s }",
+        "timeouts: { response: 30s, tryTimeout: 10s, idle: 5m, tunnel: 1h, total: 0s }",
     ),
     (
         "route",

@@ -6,14 +6,16 @@
 //! no limit for; `outlet.rs` bounds what waits to be written.
 //!
 //! Routing, endpoints and answers are those of HTTP/1: each stream asks a service of its own. CONNECT is refused as HTTP/1's
-//! is; `:protocol` (RFC 8441) is not offered, which is why a request with it is malformed.
+//! is, but for WebSockets (RFC 8441): such a stream goes on as the upgrade of HTTP/1, and becomes a tunnel (`tunnel.rs`).
 
 mod admit;
 mod answer;
 mod outlet;
 mod pipe;
+mod shared;
 mod stream;
 mod task;
+mod tunnel;
 mod watch;
 
 pub(super) use task::serve;

@@ -226,7 +226,7 @@ where
                     return Woken::Over;
                 };
                 let io = EdgeIo::new(stream, Rc::clone(edge), read);
-                if let Err(error) = tunnel.run(io, Rc::clone(&edge.client.clocks)).await {
+                if let Err(error) = tunnel.run(io, None, Rc::clone(&edge.client.clocks)).await {
                     let client = network::shown(edge.client.address());
                     tracing::debug!(%client, %error, "Tunnel broke off");
                 }

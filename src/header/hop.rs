@@ -126,7 +126,8 @@ fn is_protected(name: &str) -> bool {
 /// The protocol to which a request asks to be switched (RFC 9110 §7.8), where fiel would tunnel it. To be asked
 /// before [`strip_request`].
 ///
-/// That is a `GET` of HTTP/1.1 without a body and with exactly one protocol. `h2c` and others that carry HTTP are not
+/// That is a `GET` of HTTP/1.1 without a body and with exactly one protocol. One of HTTP/2 has `Connection` only where the
+/// proxy itself has made it from an extended CONNECT (RFC 8441). `h2c` and others that carry HTTP are not
 /// tunnelled: requests inside would pass by routes, limits and logs. Without an upgrade the request goes on as an
 /// ordinary one, which RFC 9110 §7.8 lets a server do.
 #[must_use]
@@ -139,7 +140,7 @@ pub fn upgrade(
 ) -> Option<HeaderValue> {
     let may_switch = present.has(Present::UPGRADE)
         && method == Method::GET
-        && version == Version::HTTP_11
+        && (version == Version::HTTP_11 || version == Version::HTTP_2)
         && matches!(framing, Framing::Empty | Framing::Length(0))
         && members(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
     if !may_switch {

@@ -50,9 +50,11 @@ pub fn decide(rules: &Retry, failed: &Failed) -> Decision {
         return Decision::GiveUp;
     }
     let allowed = match failed.kind {
-        Kind::ConnectRefused | Kind::ConnectFailed | Kind::ConnectTimeout | Kind::NotHttp2 => {
-            rules.on_connect_failure
-        }
+        Kind::ConnectRefused
+        | Kind::ConnectFailed
+        | Kind::ConnectTimeout
+        | Kind::NotHttp2
+        | Kind::UpgradeFailed => rules.on_connect_failure,
         // A session may be refused when the request is on its way already.
         Kind::TlsCertificate | Kind::TlsProtocol | Kind::TlsAlert => match failed.progress {
             Progress::NothingSent => rules.on_connect_failure,

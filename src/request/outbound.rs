@@ -12,6 +12,7 @@ use crate::config::model;
 use crate::error::Kind;
 use crate::header::expect::is_continue;
 use crate::header::framing::Framing;
+use crate::header::websocket::is_websocket;
 use crate::header::{self, Forwarding, hop};
 use crate::request::asked::{Asked, Shape};
 use crate::request::context::Client;
@@ -97,6 +98,8 @@ pub(super) fn assemble(
         },
     );
     hop::announce(&mut headers, shape.upgrade.clone());
+    let upgrade = shape.upgrade.as_ref();
+    let websocket = upgrade.is_some_and(|protocol| is_websocket(protocol.as_bytes()));
     if shape.framing == Framing::Chunked {
         // Also where a layer made the body, or it came by another protocol.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -111,5 +114,6 @@ pub(super) fn assemble(
         target,
         headers,
         body,
+        websocket,
     }
 }

@@ -78,6 +78,7 @@ pub(crate) fn reply_to(kind: Kind) -> Reply {
         Kind::TlsProtocol => (502, "fiel; error=tls_protocol_error", Stays),
         Kind::TlsAlert => (502, "fiel; error=tls_alert_received", Stays),
         Kind::NotHttp2 => (502, "fiel; error=http_protocol_error", Stays),
+        Kind::UpgradeFailed => (502, "fiel; error=http_upgrade_failed", Stays),
         Kind::RefusedStream | Kind::Reset | Kind::EndpointDead => {
             (502, "fiel; error=connection_terminated", Stays)
         }
@@ -128,6 +129,7 @@ fn code_of(kind: Kind) -> Code {
         | Kind::TlsProtocol
         | Kind::TlsAlert
         | Kind::NotHttp2
+        | Kind::UpgradeFailed
         | Kind::RefusedStream
         | Kind::ResponseCut => Code::Unavailable,
     }
@@ -292,7 +294,8 @@ mod tests {
                 Kind::ConnectRefused => Kind::ConnectFailed,
                 Kind::ConnectFailed => Kind::ConnectTimeout,
                 Kind::ConnectTimeout => Kind::NotHttp2,
-                Kind::NotHttp2 => Kind::RefusedStream,
+                Kind::NotHttp2 => Kind::UpgradeFailed,
+                Kind::UpgradeFailed => Kind::RefusedStream,
                 Kind::RefusedStream => Kind::TlsCertificate,
                 Kind::TlsCertificate => Kind::TlsProtocol,
                 Kind::TlsProtocol => Kind::TlsAlert,

@@ -9,16 +9,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Clocks};
-use crate::upstream::{Engaged, Line, Switched};
+use crate::upstream::{Engaged, Switched};
+use crate::wire::Resets;
 
 /// A tunnel that begins once the client has read its 101.
 pub(crate) struct Tunnel {
-    line: Option<Box<Line>>,
+    far: Option<Switched>,
     idle: Option<Duration>,
     _engaged: Engaged,
     /// Called with the octets that came in and went out when it is over; also when it is cut.
@@ -34,13 +34,13 @@ struct Octets {
 
 impl Tunnel {
     pub(crate) fn new(
-        line: Box<Line>,
+        far: Switched,
         engaged: Engaged,
         idle: Option<Duration>,
         closed: impl FnOnce(u64, u64) + 'static,
     ) -> Self {
         Self {
-            line: Some(line),
+            far: Some(far),
             idle,
             _engaged: engaged,
             closed: Some(Box::new(closed)),
@@ -48,33 +48,41 @@ impl Tunnel {
         }
     }
 
-    /// Carries octets until both ways have ended, one is broken, or nothing moved for the idle time.
+    /// Carries octets until both ways have ended, one is broken, or nothing moved for the idle time. `resets` tells of a client
+    /// that resets its side.
     ///
     /// # Errors
     /// When a side broke off, or [`io::ErrorKind::TimedOut`].
-    pub(crate) async fn run<C>(mut self, client: C, clocks: Rc<Clocks>) -> io::Result<()>
+    pub(crate) async fn run<C>(
+        mut self,
+        client: C,
+        resets: Option<Resets>,
+        clocks: Rc<Clocks>,
+    ) -> io::Result<()>
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
-        let line = self.line.take().ok_or(io::ErrorKind::NotConnected)?;
-        let mut switched = line.switch();
-        let ahead = switched.take_ahead();
+        let mut far = self.far.take().ok_or(io::ErrorKind::NotConnected)?;
+        let resets = [resets, far.resets()];
         let mut client = Moving {
             io: client,
             octets: Rc::clone(&self.octets),
             clocks: Rc::clone(&clocks),
             idle: self.idle,
         };
-        let mut upstream = Ahead {
-            ahead,
-            io: switched,
-        };
         clocks.start(Clock::Moving, Instant::now(), self.idle);
-        let mut copy = std::pin::pin!(tokio::io::copy_bidirectional(&mut client, &mut upstream));
+        let mut copy = std::pin::pin!(tokio::io::copy_bidirectional(&mut client, &mut far));
         let result = poll_fn(|cx| {
             use std::future::Future as _;
             if let Poll::Ready(done) = copy.as_mut().poll(cx) {
                 return Poll::Ready(done.map(|_| ()));
+            }
+            if resets
+                .iter()
+                .flatten()
+                .any(|reset| reset.poll(cx).is_ready())
+            {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             if clocks.rang(Clock::Moving) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -99,7 +107,7 @@ impl Drop for Tunnel {
 impl fmt::Debug for Tunnel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tunnel")
-            .field("line", &self.line)
+            .field("far", &self.far)
             .finish_non_exhaustive()
     }
 }
@@ -146,46 +154,6 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Moving<C> {
             self.moved(&self.octets.outward, went);
         }
         polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// The endpoint's side, with what it said right behind its 101 first.
-struct Ahead {
-    ahead: Bytes,
-    io: Switched,
-}
-
-impl AsyncRead for Ahead {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buffer);
-        }
-        let count = self.ahead.len().min(buffer.remaining());
-        buffer.put_slice(&self.ahead[..count]);
-        self.ahead.advance(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Ahead {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, octets)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -17,6 +17,17 @@ pub struct Secure {
     pub name: ServerName<'static>,
 }
 
+impl Secure {
+    /// The same with HTTP/1.1 offered and nothing else.
+    #[must_use]
+    pub fn for_http1(&self) -> Self {
+        Self {
+            upstream: Arc::new(self.upstream.for_http1()),
+            name: self.name.clone(),
+        }
+    }
+}
+
 impl PartialEq for Secure {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name

@@ -20,6 +20,8 @@ use crate::tls::versions::versions;
 /// Names of endpoints for which sessions are remembered, the least lately used ones forgotten first.
 const SESSIONS: usize = 256;
 
+const HTTP1: &[&[u8]] = &[b"http/1.1"];
+
 /// What `tls` of a pool says, with what its files held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -68,6 +70,20 @@ impl Upstream {
             terms,
             config: Arc::new(config),
         })
+    }
+
+    /// The same with HTTP/1.1 offered and nothing else; sessions are resumed across both.
+    #[must_use]
+    pub fn for_http1(&self) -> Self {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = HTTP1.iter().map(|name| name.to_vec()).collect();
+        Self {
+            terms: Terms {
+                protocols: HTTP1,
+                ..self.terms.clone()
+            },
+            config: Arc::new(config),
+        }
     }
 
     /// What it was made from.

@@ -85,7 +85,10 @@ impl Attempt {
             }
             Speaks::Http2 | Speaks::Either => {
                 match http2::Pool::place(&local, fresh == Freshness::New) {
-                    Placed::At(place) => exchange(Carrier::Stream(Stream::on(place)), outbound),
+                    Placed::At(place) => match over(&local, place, outbound) {
+                        Made::Carrier(carrier) => exchange(carrier, outbound),
+                        Made::Other(stage) => stage,
+                    },
                     Placed::Waits(ticket) => Stage::Waiting(ticket),
                 }
             }
@@ -122,7 +125,7 @@ impl Attempt {
         cx: &mut Context<'_>,
         outbound: &Outbound,
     ) -> Poll<Result<Answer, AttemptFailure>> {
-        while let Some(made) = ready!(self.poll_made(cx)) {
+        while let Some(made) = ready!(self.poll_made(cx, outbound)) {
             match made {
                 Ok(carrier) => {
                     self.sent_at = Some(clock::now());
@@ -149,26 +152,30 @@ impl Attempt {
     }
 
     /// What comes of waiting for a connection; none where nothing is waited for.
-    fn poll_made(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Carrier, Error>>> {
+    fn poll_made(
+        &mut self,
+        cx: &mut Context<'_>,
+        outbound: &Outbound,
+    ) -> Poll<Option<Result<Carrier, Error>>> {
         loop {
             self.stage = match &mut self.stage {
                 Stage::Exchange(_) | Stage::Over => return Poll::Ready(None),
                 Stage::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
                     Ok(Some(line)) => return Poll::Ready(Some(Ok(Carrier::Line(line)))),
                     Ok(None) => match http2::Pool::place(&self.local, false) {
-                        Placed::At(place) => {
-                            let stream = Carrier::Stream(Stream::on(place));
-                            return Poll::Ready(Some(Ok(stream)));
-                        }
+                        Placed::At(place) => match over(&self.local, place, outbound) {
+                            Made::Carrier(stream) => return Poll::Ready(Some(Ok(stream))),
+                            Made::Other(stage) => stage,
+                        },
                         Placed::Waits(ticket) => Stage::Waiting(ticket),
                     },
                     Err(error) => return Poll::Ready(Some(Err(error))),
                 },
                 Stage::Waiting(ticket) => match ready!(ticket.poll(cx)) {
-                    Ok(Got::Place(place)) => {
-                        let stream = Carrier::Stream(Stream::on(place));
-                        return Poll::Ready(Some(Ok(stream)));
-                    }
+                    Ok(Got::Place(place)) => match over(&self.local, place, outbound) {
+                        Made::Carrier(stream) => return Poll::Ready(Some(Ok(stream))),
+                        Made::Other(stage) => stage,
+                    },
                     Ok(Got::Line(line)) => return Poll::Ready(Some(Ok(Carrier::Line(line)))),
                     Ok(Got::NoRoom) => {
                         Stage::Connecting(Box::pin(Rc::clone(&self.local).connect()))
@@ -213,6 +220,25 @@ impl Attempt {
             stale: stale && fault.is_none(),
         }
     }
+}
+
+/// What comes of room on a connection of HTTP/2.
+enum Made {
+    Carrier(Carrier),
+    /// It is of no use to this request, and something else is begun.
+    Other(Stage),
+}
+
+/// A request that asks for a WebSocket goes over HTTP/1 where the endpoint offers none over HTTP/2 and may be spoken to in
+/// either, as browsers have it.
+fn over(local: &Rc<Local>, place: http2::Place, outbound: &Outbound) -> Made {
+    let stream = Stream::on(place);
+    if outbound.websocket && !stream.takes_tunnels() && local.may_choose() {
+        return Made::Other(Stage::Connecting(Box::pin(
+            Rc::clone(local).connect_http1(),
+        )));
+    }
+    Made::Carrier(Carrier::Stream(stream))
 }
 
 fn exchange(mut carrier: Carrier, outbound: &Outbound) -> Stage {

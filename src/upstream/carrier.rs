@@ -18,6 +18,7 @@ use crate::error::{Kind, Progress};
 use crate::upstream::http2::Stream;
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
+use crate::upstream::switched::Switched;
 
 /// A request's way to its endpoint.
 pub(crate) enum Carrier {
@@ -135,11 +136,11 @@ impl Carrier {
         }
     }
 
-    /// The connection of a switch of protocols; only HTTP/1 has such.
-    pub(crate) fn into_line(self) -> Option<Box<Line>> {
+    /// What carries a tunnel from now on, where the answer was a 101.
+    pub(crate) fn switch(self) -> Option<Switched> {
         match self {
-            Self::Line(line) => Some(line),
-            Self::Stream(_) => None,
+            Self::Line(line) => Some(line.switch()),
+            Self::Stream(stream) => stream.switch().map(Switched::Stream),
         }
     }
 

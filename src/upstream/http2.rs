@@ -16,9 +16,11 @@ mod pace;
 mod place;
 mod pool;
 mod stream;
+mod tunnel;
 mod watch;
 
 pub(super) use connection::ALPN;
-pub(super) use place::{Got, Placed, Ticket};
+pub(super) use place::{Got, Place, Placed, Ticket};
 pub(super) use pool::Pool;
 pub(crate) use stream::Stream;
+pub(super) use tunnel::Tunnel;

@@ -232,14 +232,30 @@ impl Local {
         Ok(Some(Line::over(stream, terms, self)))
     }
 
+    /// Makes a connection of HTTP/1 to an endpoint that may choose, whatever it would.
+    pub(super) async fn connect_http1(self: Rc<Self>) -> Result<Option<Box<Line>>, Error> {
+        let secure = self.secure.borrow().as_ref().map(Secure::for_http1);
+        let (stream, terms) = tokio::select! {
+            biased;
+            dialled = self.dial_by(secure) => dialled?,
+            () = self.died() => return Err(Error::new(Kind::EndpointDead, Progress::NothingSent)),
+        };
+        Ok(Some(Line::over(stream, terms, self)))
+    }
+
     /// Makes a socket's connection, secured where the pool says so; and under which of its terms.
     pub(super) async fn dial(&self) -> Result<(Stream, u64), Error> {
+        let secure = self.secure.borrow().clone();
+        self.dial_by(secure).await
+    }
+
+    async fn dial_by(&self, secure: Option<Secure>) -> Result<(Stream, u64), Error> {
         let limit = self.connect_timeout();
         let terms = self.terms.get();
         let way = Way {
             to: self.endpoint.address().clone(),
             opening: self.opening.as_ref().map(Opening::octets),
-            secure: self.secure.borrow().clone(),
+            secure,
         };
         let dialled = dial::connect(&way, limit).await;
         let (pool, label) = (&self.endpoint.key().pool, self.endpoint.label());

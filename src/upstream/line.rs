@@ -26,7 +26,7 @@ use crate::upstream::connect;
 use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
 use crate::upstream::outbound::{BodySlot, Outbound};
-use crate::upstream::switched::Switched;
+use crate::upstream::switched::{Bare, Switched};
 use crate::wire::{AcceptsTrailers, Announced, Decoded, Decoder, Framing, Out};
 
 /// Room for what is read at once: doubled while reads fill it, up to the second.
@@ -409,7 +409,7 @@ impl Line {
     /// The connection behind a switch of protocols, with what was read beyond the head.
     pub(crate) fn switch(mut self: Box<Self>) -> Switched {
         let ahead = self.read.split().freeze();
-        Switched::new(self, ahead)
+        Switched::Line(Bare::new(self, ahead))
     }
 
     pub(super) fn socket(&mut self) -> Pin<&mut UpstreamIo> {

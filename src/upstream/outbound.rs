@@ -27,6 +27,8 @@ pub(crate) struct Outbound {
     pub(crate) target: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Rc<BodySlot>>,
+    /// It asks for a WebSocket, which it does otherwise over HTTP/2.
+    pub(crate) websocket: bool,
 }
 
 impl Outbound {

@@ -64,3 +64,5 @@ mod tls;
 mod unix_listener;
 #[cfg(test)]
 mod upstream_h2;
+#[cfg(test)]
+mod websocket;

@@ -17,6 +17,7 @@ pub(crate) mod scrape;
 pub(crate) mod terms;
 pub(crate) mod tls;
 pub(crate) mod wait;
+pub(crate) mod websocket;
 pub(crate) mod yaml;
 
 pub(crate) use self::client::Client;

@@ -153,6 +153,10 @@ fn timeouts(findings: &mut Findings<'_>, at: At<'_>) -> Timeouts {
     }
     if let Some(at) = fields.get("idle") {
         timeouts.idle = findings.duration_limit(at);
+        timeouts.tunnel = timeouts.idle;
+    }
+    if let Some(at) = fields.get("tunnel") {
+        timeouts.tunnel = findings.duration_limit(at);
     }
     if let Some(at) = fields.get("total") {
         timeouts.total = findings.duration_limit(at);

@@ -215,8 +215,13 @@ fn policies() -> [Shape; 4] {
                 time("tryTimeout", "For one try.", timeouts.try_timeout),
                 time(
                     "idle",
-                    "Without an octet in either direction on a body or a tunnel.",
+                    "Without an octet in either direction on a body.",
                     timeouts.idle,
+                ),
+                time(
+                    "tunnel",
+                    "The same in a tunnel, as a WebSocket is one; as idle, where that is given.",
+                    timeouts.tunnel,
                 ),
                 time("total", "To the response's last octet.", timeouts.total),
             ],

@@ -1,15 +1,17 @@
 //! The head of a request of HTTP/2, made into one that can go on over HTTP/1: `:authority` in `Host`, its target a path, its
-//! cookies in one line (RFC 9113 §8).
+//! cookies in one line (RFC 9113 §8), and an extended CONNECT the upgrade that it stands for (RFC 8441 §5).
 //!
 //! What would mean another thing there is refused. `h2` has seen to the fields of connections, to names and to lengths
 //! before; what a request asks for is looked at by those who look at it over HTTP/1.
 
-use http::header::{COOKIE, HOST};
+use h2::ext::Protocol;
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::config::model::ListenerLimits;
 use crate::error::Kind;
+use crate::header::websocket::{self, is_websocket};
 
 /// Octets around a field in HTTP/1: the colon, the space, the end of the line.
 const AROUND: usize = 4;
@@ -23,8 +25,21 @@ pub(super) enum Refusal {
     Answered(Kind),
 }
 
+/// What a stream is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// A request with its answer.
+    Answer,
+    /// A tunnel.
+    Tunnel,
+}
+
 /// Makes a head fit, or refuses it.
-pub(super) fn admit(head: &mut Parts, limits: &ListenerLimits) -> Result<(), Refusal> {
+pub(super) fn admit(
+    head: &mut Parts,
+    limits: &ListenerLimits,
+    chance: impl FnOnce() -> u128,
+) -> Result<Wish, Refusal> {
     let mut octets = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
     for (name, value) in &head.headers {
         // RFC 9113 §8.2.1: no value begins or ends with white space.
@@ -48,6 +63,31 @@ pub(super) fn admit(head: &mut Parts, limits: &ListenerLimits) -> Result<(), Ref
     }
     adopt_authority(head)?;
     join_cookies(&mut head.headers);
+    match head.extensions.remove::<Protocol>() {
+        None => Ok(Wish::Answer),
+        Some(protocol) => upgrade(head, &protocol, chance).map(|()| Wish::Tunnel),
+    }
+}
+
+/// Makes an extended CONNECT the request by which HTTP/1 asks for the same (RFC 8441 §5).
+fn upgrade(
+    head: &mut Parts,
+    protocol: &Protocol,
+    chance: impl FnOnce() -> u128,
+) -> Result<(), Refusal> {
+    if !is_websocket(protocol.as_ref()) {
+        return Err(Refusal::Answered(Kind::MethodRefused));
+    }
+    // RFC 9110 §9.3.6: CONNECT has no content, and what follows it is the tunnel's.
+    if head.headers.contains_key(CONTENT_LENGTH) {
+        return Err(Refusal::Malformed);
+    }
+    head.method = Method::GET;
+    let headers = &mut head.headers;
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(websocket::WEBSOCKET));
+    // One that came from the client means nothing there.
+    headers.insert(SEC_WEBSOCKET_KEY, websocket::key(chance()));
     Ok(())
 }
 
@@ -123,7 +163,7 @@ mod tests {
 
     fn admitted(uri: &str, fields: &[(&'static str, &str)]) -> Result<Parts, Refusal> {
         let mut head = head(uri, fields);
-        admit(&mut head, &limits()).map(|()| head)
+        admit(&mut head, &limits(), || 0).map(|_| head)
     }
 
     #[test]
@@ -167,7 +207,7 @@ mod tests {
     fn a_method_without_a_path_keeps_its_target() {
         let mut head = head("a.example:443", &[]);
         head.method = Method::CONNECT;
-        assert_eq!(admit(&mut head, &limits()), Ok(()));
+        assert_eq!(admit(&mut head, &limits(), || 0), Ok(Wish::Answer));
         assert!(head.uri.path_and_query().is_none());
     }
 
@@ -196,8 +236,43 @@ mod tests {
     fn what_is_too_large_for_http_1_is_too_large_here() {
         let too_large = Err(Refusal::Answered(Kind::HeadersTooLarge));
         let mut large = head("http://a.example/", &[("x", &"a".repeat(32 << 10))]);
-        assert_eq!(admit(&mut large, &limits()), too_large);
+        assert_eq!(admit(&mut large, &limits(), || 0), too_large);
         let mut many = head("http://a.example/", &[("x", "1"); 101]);
-        assert_eq!(admit(&mut many, &limits()), too_large);
+        assert_eq!(admit(&mut many, &limits(), || 0), too_large);
+    }
+
+    fn connect(protocol: &'static str, fields: &[(&'static str, &str)]) -> Parts {
+        let mut head = head("https://a.example/chat", fields);
+        head.method = Method::CONNECT;
+        head.extensions.insert(Protocol::from_static(protocol));
+        head
+    }
+
+    #[test]
+    fn an_extended_connect_becomes_the_upgrade_that_it_stands_for() {
+        let fields = [("sec-websocket-version", "13"), ("sec-websocket-key", "a")];
+        let mut head = connect("WebSocket", &fields);
+        assert_eq!(admit(&mut head, &limits(), || 0), Ok(Wish::Tunnel));
+        assert_eq!(head.method, Method::GET);
+        assert_eq!(head.uri, "/chat");
+        let field = |name| head.headers[name].to_str().unwrap();
+        assert_eq!(
+            (field("connection"), field("upgrade")),
+            ("upgrade", "websocket")
+        );
+        assert_eq!(field("sec-websocket-key"), "AAAAAAAAAAAAAAAAAAAAAA==");
+        assert_eq!(field("sec-websocket-version"), "13");
+        assert_eq!(field("host"), "a.example");
+    }
+
+    #[test]
+    fn tunnels_of_other_protocols_or_with_content_are_refused() {
+        let refused = Err(Refusal::Answered(Kind::MethodRefused));
+        assert_eq!(
+            admit(&mut connect("connect-udp", &[]), &limits(), || 0),
+            refused
+        );
+        let mut long = connect("websocket", &[("content-length", "0")]);
+        assert_eq!(admit(&mut long, &limits(), || 0), Err(Refusal::Malformed));
     }
 }

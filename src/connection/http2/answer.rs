@@ -9,7 +9,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::SendStream;
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, SEC_WEBSOCKET_ACCEPT, TRANSFER_ENCODING, UPGRADE,
+};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::Body;
@@ -56,12 +58,7 @@ pub(super) fn begin<B: Body>(
     method: &Method,
     date: impl FnOnce() -> HeaderValue,
 ) -> Option<Outgoing<B>> {
-    parts.version = Version::HTTP_2;
-    parts.extensions.remove::<ReasonPhrase>();
-    for name in &OF_CONNECTIONS {
-        parts.headers.remove(name);
-    }
-    parts.headers.entry(DATE).or_insert_with(date);
+    adapt(parts, date);
     let status = parts.status;
     let is_silent = *method == Method::HEAD
         || status == StatusCode::NO_CONTENT
@@ -83,6 +80,26 @@ pub(super) fn begin<B: Body>(
     let left = length.or_else(|| announced(&parts.headers));
     let is_over = body.is_end_stream() && matches!(left, None | Some(0));
     (!is_over).then_some(Outgoing { body, left })
+}
+
+/// Makes a 101 the answer by which a tunnel begins (RFC 8441 §5.1).
+pub(super) fn switch(parts: &mut Parts, date: impl FnOnce() -> HeaderValue) {
+    adapt(parts, date);
+    parts.status = StatusCode::OK;
+    // RFC 9110 §9.3.6: octets of a tunnel have no length. There was no key.
+    for name in [&CONTENT_LENGTH, &SEC_WEBSOCKET_ACCEPT] {
+        parts.headers.remove(name);
+    }
+}
+
+/// Takes away what only HTTP/1 has.
+fn adapt(parts: &mut Parts, date: impl FnOnce() -> HeaderValue) {
+    parts.version = Version::HTTP_2;
+    parts.extensions.remove::<ReasonPhrase>();
+    for name in &OF_CONNECTIONS {
+        parts.headers.remove(name);
+    }
+    parts.headers.entry(DATE).or_insert_with(date);
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {

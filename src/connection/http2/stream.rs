@@ -18,25 +18,19 @@ use http_body::Body;
 use tower::Service;
 
 use crate::body::RequestBody;
-use crate::connection::edge::{Edge, Serving};
-use crate::connection::http2::admit::{Refusal, admit};
+use crate::connection::edge::Serving;
+use crate::connection::http2::admit::{Refusal, Wish, admit};
 use crate::connection::http2::answer::{self, Ending};
-use crate::connection::http2::outlet::Outlet;
+use crate::connection::http2::shared::Shared;
+use crate::connection::http2::tunnel;
 use crate::connection::panics::ask;
 use crate::error::Kind;
 use crate::header::expect::is_continue;
 use crate::header::present::Present;
 use crate::request::asked;
-use crate::request::context::{Client, Voice, WorkerContext};
+use crate::request::context::{Client, Voice};
 use crate::request::{CLIENT_LEFT, answer_to_failure, book_unread};
 use crate::wire::{Continue, Inflow};
-
-/// What the streams of a connection have in common.
-pub(super) struct Shared {
-    pub(super) edge: Rc<Edge>,
-    pub(super) outlet: Outlet,
-    pub(super) context: Rc<WorkerContext>,
-}
 
 /// A stream that a client has opened.
 pub(super) struct Opened {
@@ -68,24 +62,35 @@ where
     client.tells_flush.set(true);
     let (mut head, incoming) = request.into_parts();
     let method = head.method.clone();
-    match admit(&mut head, &client.listener.limits) {
-        Ok(()) => {}
+    let chance = || shared.context.random();
+    let wish = match admit(&mut head, &client.listener.limits, chance) {
+        Ok(wish) => wish,
         Err(Refusal::Malformed) => {
             book_unread(&shared.context, &client, Kind::MalformedRequest);
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
         Err(Refusal::Answered(kind)) => {
             client.reached.set(false);
-            let present = Present::of(&head.headers);
-            client.dialect.set(asked::dialect(&head.headers, present));
+            if method != Method::CONNECT {
+                // A failed call is told with 200, which to a CONNECT would be a tunnel.
+                let present = Present::of(&head.headers);
+                client.dialect.set(asked::dialect(&head.headers, present));
+            }
             let answer = answer_to_failure(&shared.context, &client, kind);
             return finish(respond, answer, &method, &client, &shared).await;
         }
-    }
+    };
     let held = is_continue(&head.headers).then(Rc::<Continue>::default);
-    let length = head.headers.get(CONTENT_LENGTH).and_then(length);
-    let inflow = Inflow::new(incoming, length, held.clone());
-    let request = Request::from_parts(head, RequestBody::inflow(inflow));
+    let (body, incoming) = match wish {
+        Wish::Answer => {
+            let length = head.headers.get(CONTENT_LENGTH).and_then(length);
+            let inflow = Inflow::new(incoming, length, held.clone());
+            (RequestBody::inflow(inflow), None)
+        }
+        // What comes waits for the tunnel, and keeps its place in the window.
+        Wish::Tunnel => (RequestBody::empty(), Some(incoming)),
+    };
+    let request = Request::from_parts(head, body);
 
     let answer = {
         let serving = Serving::begin(&shared.edge, &client);
@@ -107,11 +112,18 @@ where
     match answer {
         // Nobody is there to read it.
         Some(answer) if answer.status() == CLIENT_LEFT => respond.send_reset(Reason::CANCEL),
-        // Nobody has asked for that, nor could.
-        Some(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            respond.send_reset(Reason::INTERNAL_ERROR);
-        }
-        Some(answer) => finish(respond, answer, &method, &client, &shared).await,
+        Some(answer) => match (answer.status(), incoming) {
+            (StatusCode::SWITCHING_PROTOCOLS, Some(incoming)) => {
+                let (head, _) = answer.into_parts();
+                tunnel::serve(respond, head, incoming, &client, &shared).await;
+            }
+            // Nobody has asked for that, nor could; or it would be taken for a tunnel, and a layer has made it up.
+            (StatusCode::SWITCHING_PROTOCOLS, None) => respond.send_reset(Reason::INTERNAL_ERROR),
+            (status, Some(_)) if status.is_success() => {
+                respond.send_reset(Reason::INTERNAL_ERROR);
+            }
+            _ => finish(respond, answer, &method, &client, &shared).await,
+        },
         None => {}
     }
 }

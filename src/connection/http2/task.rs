@@ -25,7 +25,8 @@ use crate::config::model::ListenerLimits;
 use crate::connection::ending::linger;
 use crate::connection::http2::outlet::Outlet;
 use crate::connection::http2::pipe::{Pipe, PipeIo};
-use crate::connection::http2::stream::{self, Opened, Shared};
+use crate::connection::http2::shared::Shared;
+use crate::connection::http2::stream::{self, Opened};
 use crate::connection::registry::Member;
 use crate::header::network;
 use crate::metrics::Abort;
@@ -144,7 +145,9 @@ fn builder(limits: &ListenerLimits) -> Builder {
         .max_header_list_size(header_list(limits))
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(streams.unwrap_or(UNSEEN_RESETS).max(UNSEEN_RESETS))
-        .max_local_error_reset_streams(Some(PROVOKED_RESETS));
+        .max_local_error_reset_streams(Some(PROVOKED_RESETS))
+        // RFC 8441: WebSockets.
+        .enable_connect_protocol();
     builder
 }
 

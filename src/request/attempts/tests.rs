@@ -58,6 +58,7 @@ pools: {{ app: {{ endpoints: [ \"{}\", \"{}\" ] }} }}\n",
         method: http::Method::GET,
         target: http::Uri::from_static("/"),
         headers,
+        websocket: false,
         body: None,
     };
     let view = context.reader.newest();

@@ -113,6 +113,14 @@ impl Connection {
             .map_or(0, |sender| sender.current_max_send_streams().min(STREAMS))
     }
 
+    /// Whether the endpoint takes an extended CONNECT over it, as its SETTINGS say, which are waited for (RFC 8441 §3).
+    pub(super) fn takes_tunnels(&self) -> bool {
+        let sender = self.sender.borrow();
+        sender
+            .as_ref()
+            .is_some_and(SendRequest::is_extended_connect_protocol_enabled)
+    }
+
     /// Opens a stream.
     pub(super) fn open(
         &self,

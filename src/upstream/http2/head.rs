@@ -1,13 +1,18 @@
 //! A request's head as HTTP/2 has it (RFC 9113 §8.3), from the one that all tries share; and what an answer's must keep to.
 
-use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use h2::ext::Protocol;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::header::framing;
 use crate::header::hop;
 use crate::header::keep_alive::KEEP_ALIVE;
 use crate::header::present::Present;
+use crate::header::websocket::WEBSOCKET;
 use crate::upstream::answer::{Expected, FIELDS, Malformed};
 use crate::upstream::outbound::Outbound;
 
@@ -37,6 +42,31 @@ pub(super) fn request(outbound: &Outbound, scheme: &Scheme) -> Request<()> {
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = headers;
     request
+}
+
+/// The head that asks for a WebSocket (RFC 8441 §5).
+pub(super) fn connect(outbound: &Outbound, scheme: &Scheme) -> Request<()> {
+    let mut request = request(outbound, scheme);
+    *request.method_mut() = Method::CONNECT;
+    request.headers_mut().remove(SEC_WEBSOCKET_KEY);
+    request.headers_mut().remove(CONTENT_LENGTH);
+    request
+        .extensions_mut()
+        .insert(Protocol::from_static(WEBSOCKET));
+    request
+}
+
+/// Makes the answer to such a head the 101 that it stands for.
+pub(super) fn switched(response: &mut Response<()>) -> Result<(), Malformed> {
+    if response.headers().len() > FIELDS {
+        return Err(Malformed);
+    }
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    // RFC 9110 §9.3.6: it means nothing.
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
+    Ok(())
 }
 
 /// `:authority` takes the place of `Host` (RFC 9113 §8.3.1).
@@ -146,6 +176,7 @@ mod tests {
             target: target.parse().unwrap(),
             headers: fields(lines),
             body: None,
+            websocket: false,
         };
         request(&outbound, &Scheme::HTTP)
     }

@@ -94,6 +94,11 @@ impl Place {
         self.connection.open(request, ends)
     }
 
+    /// Whether the endpoint takes an extended CONNECT over it (RFC 8441 §3).
+    pub(super) fn takes_tunnels(&self) -> bool {
+        self.connection.takes_tunnels()
+    }
+
     /// Whether the connection's end under the request would say nothing about the endpoint: it had served before. For a
     /// request that has got a new connection because of that it says something, or an endpoint that ends each
     /// connection would be asked for ever.

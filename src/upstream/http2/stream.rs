@@ -24,6 +24,7 @@ use crate::upstream::carrier::Verdict;
 use crate::upstream::http2::fault::{self, Stand};
 use crate::upstream::http2::head::{self, Length};
 use crate::upstream::http2::place::Place;
+use crate::upstream::http2::tunnel::Tunnel;
 use crate::upstream::line::{Cause, Hears};
 use crate::upstream::outbound::{BodySlot, Outbound};
 
@@ -35,6 +36,8 @@ pub(crate) struct Stream {
     // Dropped before the place, so that the connection knows of the end when another is given the room.
     sending: Option<Sending>,
     receiving: Receiving,
+    /// Our side of a tunnel that is asked for.
+    near: Option<SendStream<Bytes>>,
     /// 0 where it could not be opened.
     id: u32,
     expected: Expected,
@@ -67,6 +70,8 @@ enum Receiving {
         body: RecvStream,
         left: Option<u64>,
     },
+    /// The endpoint's side of a tunnel.
+    Tunnel(RecvStream),
     Over,
 }
 
@@ -75,6 +80,7 @@ impl Stream {
         Box::new(Self {
             sending: None,
             receiving: Receiving::Nothing,
+            near: None,
             id: 0,
             expected: Expected::Whole,
             answered: false,
@@ -86,6 +92,9 @@ impl Stream {
 
     /// Begins the request; its head goes out when the connection is next polled.
     pub(crate) fn begin(&mut self, request: &Outbound) {
+        if request.websocket {
+            return self.begin_tunnel(request);
+        }
         let body = request.body.as_ref().filter(|body| !body.has_ended());
         let head = head::request(request, self.place.scheme());
         self.expected = Expected::to(&request.method);
@@ -101,6 +110,46 @@ impl Stream {
                 });
             }
             Err(error) => self.receiving = Receiving::Failed(error),
+        }
+    }
+
+    /// Asks for a tunnel.
+    fn begin_tunnel(&mut self, request: &Outbound) {
+        let opened = match self.place.takes_tunnels() {
+            true => self
+                .place
+                .open(head::connect(request, self.place.scheme()), false),
+            false => {
+                self.verdict = Some(Verdict {
+                    kind: Kind::UpgradeFailed,
+                    progress: Progress::NothingSent,
+                    stale: false,
+                });
+                Err(Reason::REFUSED_STREAM.into())
+            }
+        };
+        match opened {
+            Ok((response, send)) => {
+                self.id = response.stream_id().as_u32();
+                self.receiving = Receiving::Head(response);
+                self.near = Some(send);
+            }
+            Err(error) => self.receiving = Receiving::Failed(error),
+        }
+    }
+
+    /// Whether the endpoint takes tunnels over this connection.
+    pub(crate) fn takes_tunnels(&self) -> bool {
+        self.place.takes_tunnels()
+    }
+
+    /// The tunnel, where the endpoint has agreed to one.
+    pub(crate) fn switch(self) -> Option<Box<Tunnel>> {
+        match (self.near, self.receiving) {
+            (Some(send), Receiving::Tunnel(receive)) => {
+                Some(Tunnel::over(send, receive, self.place))
+            }
+            _ => None,
         }
     }
 
@@ -132,7 +181,10 @@ impl Stream {
                 }
             },
             Receiving::Failed(error) => Poll::Ready(Err(self.failed(error))),
-            other @ (Receiving::Nothing | Receiving::Body { .. } | Receiving::Over) => {
+            other @ (Receiving::Nothing
+            | Receiving::Body { .. }
+            | Receiving::Tunnel(_)
+            | Receiving::Over) => {
                 self.receiving = other;
                 Poll::Pending
             }
@@ -155,7 +207,17 @@ impl Stream {
     fn take_head(&mut self, response: Response<RecvStream>) -> Result<Response<()>, Cause> {
         self.answered = true;
         let (head, body) = response.into_parts();
-        let response = Response::from_parts(head, ());
+        let mut response = Response::from_parts(head, ());
+        if let Some(mut near) = self.near.take() {
+            if response.status().is_success() {
+                head::switched(&mut response).map_err(|Malformed| self.malformed())?;
+                self.near = Some(near);
+                self.receiving = Receiving::Tunnel(body);
+                return Ok(response);
+            }
+            // There will be no tunnel, and nothing to say. An endpoint that has reset the stream behind its answer knows.
+            near.send_data(Bytes::new(), true).ok();
+        }
         let length =
             head::length(&response, self.expected).map_err(|Malformed| self.malformed())?;
         self.receiving = match length {
@@ -276,7 +338,10 @@ impl Stream {
         match &self.receiving {
             Receiving::Body { left, .. } => left.map_or_else(SizeHint::new, SizeHint::with_exact),
             Receiving::Over => SizeHint::with_exact(0),
-            Receiving::Nothing | Receiving::Failed(_) | Receiving::Head(_) => SizeHint::new(),
+            Receiving::Nothing
+            | Receiving::Failed(_)
+            | Receiving::Head(_)
+            | Receiving::Tunnel(_) => SizeHint::new(),
         }
     }
 
@@ -287,7 +352,7 @@ impl Stream {
             reused: self.place.is_reused(),
             renewed: self.place.is_renewed(),
         };
-        self.verdict = Some(fault::verdict(&error, stand));
+        self.verdict.get_or_insert(fault::verdict(&error, stand));
         self.receiving = Receiving::Over;
         self.sending = None;
         error.into()

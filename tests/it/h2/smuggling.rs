@@ -225,7 +225,61 @@ fn cases() -> Vec<(&'static str, Vec<Field>, Refused)> {
             "a method for tunnels to another protocol",
             [
                 instead(b":method", b"CONNECT"),
+                vec![(&b":protocol"[..], &b"connect-udp"[..])],
+            ]
+            .concat(),
+            Status(501),
+        ),
+        (
+            "a protocol that would be an upgrade with more behind it",
+            [
+                instead(b":method", b"CONNECT"),
+                vec![(&b":protocol"[..], &b"websocket\r\nx: y"[..])],
+            ]
+            .concat(),
+            Status(501),
+        ),
+        (
+            "a protocol for a method that is for none",
+            [
+                vec![METHOD, SCHEME, AUTHORITY, PATH],
                 vec![(&b":protocol"[..], &b"websocket"[..])],
+            ]
+            .concat(),
+            Reset,
+        ),
+        (
+            "a tunnel with a length",
+            [
+                instead(b":method", b"CONNECT"),
+                vec![
+                    (&b":protocol"[..], &b"websocket"[..]),
+                    (&b"content-length"[..], &b"0"[..]),
+                ],
+            ]
+            .concat(),
+            Reset,
+        ),
+        (
+            "a tunnel whose fields are of a connection",
+            [
+                instead(b":method", b"CONNECT"),
+                vec![
+                    (&b":protocol"[..], &b"websocket"[..]),
+                    (&b"upgrade"[..], &b"websocket"[..]),
+                ],
+            ]
+            .concat(),
+            Reset,
+        ),
+        (
+            "a tunnel for another host",
+            [
+                instead(b":method", b"CONNECT"),
+                vec![
+                    (&b":protocol"[..], &b"websocket"[..]),
+                    (&b"host"[..], &b"other"[..]),
+                ],
             ]
             .concat(),
             Reset,

@@ -64,22 +64,6 @@ fn a_request_arrives_as_http_2_has_it() {
 }
 
 #[test]
-fn an_upgrade_goes_on_as_an_ordinary_request() {
-    let endpoint = H2Endpoint::named("a");
-    let fiel = before(&[endpoint.address()]);
-
-    let answer = request(
-        fiel.address("web"),
-        "GET /chat HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    );
-
-    assert_eq!(answer.status, 200);
-    let heard = &endpoint.wait_for_requests(1)[0];
-    assert!(!heard.head.headers.contains_key("upgrade"));
-}
-
-#[test]
 fn a_body_goes_up_whole_with_its_length_and_with_its_trailers() {
     let endpoint = H2Endpoint::named("a");
     let fiel = before(&[endpoint.address()]);
