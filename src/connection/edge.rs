@@ -130,12 +130,18 @@ impl Edge {
 
     /// A connection is turned away. The first of its kind is told, all are counted.
     pub(super) fn refuses(&self, refusal: Refusal) {
+        self.refuses_for(refusal, None);
+    }
+
+    /// The same, where there is more to say about it.
+    pub(super) fn refuses_for(&self, refusal: Refusal, error: Option<&io::Error>) {
         let (client, why) = (network::shown(self.client.address()), refusal.word());
+        let error = error.map(tracing::field::display);
         let listener = &self.client.listener.name;
         if self.traffic.refused(self.worker, refusal) {
-            tracing::warn!(%listener, %client, why, "Connection refused; further ones are only counted");
+            tracing::warn!(%listener, %client, why, error, "Connection refused; further ones are only counted");
         } else {
-            tracing::debug!(%listener, %client, why, "Connection refused");
+            tracing::debug!(%listener, %client, why, error, "Connection refused");
         }
     }
 

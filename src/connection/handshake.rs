@@ -139,8 +139,13 @@ pub(super) async fn shake_hands(
         }
         Err(error) => {
             edge.end_handshake(Handshake::Failed);
-            let client = network::shown(edge.client.address());
-            tracing::debug!(%client, %error, "Handshake failed");
+            if error.kind() == io::ErrorKind::InvalidData {
+                edge.refuses_for(Refusal::Handshake, Some(&error));
+            } else {
+                // As who only looks whether the port is open, or was too slow.
+                let client = network::shown(edge.client.address());
+                tracing::debug!(%client, %error, "Handshake broke off");
+            }
             None
         }
     }

@@ -46,15 +46,18 @@ pub enum Refusal {
     Plaintext,
     /// It speaks TLS where none is spoken.
     Tls,
+    /// It speaks TLS in a way that is not spoken here, or shows no certificate that is believed.
+    Handshake,
 }
 
 impl Refusal {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::NoProxyHeader,
         Self::BadProxyHeader,
         Self::SlowProxyHeader,
         Self::Plaintext,
         Self::Tls,
+        Self::Handshake,
     ];
 
     /// Why, as logs and metrics name it.
@@ -66,6 +69,7 @@ impl Refusal {
             Self::SlowProxyHeader => "proxy_header_too_slow",
             Self::Plaintext => "plaintext",
             Self::Tls => "tls",
+            Self::Handshake => "handshake",
         }
     }
 }

@@ -107,13 +107,18 @@ fn tls_where_none_is_spoken_is_refused_told_once_and_counted() {
 #[test]
 fn a_protocol_that_nobody_knows_is_refused_by_an_alert() {
     let site = Site::start();
-    let refused = TlsClient::new()
-        .offering(&["gopher"])
-        .try_connect(site.address(), "site.example");
-    let error = refused.err().expect("nobody speaks it");
-    assert!(error.contains("NoApplicationProtocol"), "{error}");
+    for _ in 0..2 {
+        let refused = TlsClient::new()
+            .offering(&["gopher"])
+            .try_connect(site.address(), "site.example");
+        let error = refused.err().expect("nobody speaks it");
+        assert!(error.contains("NoApplicationProtocol"), "{error}");
+    }
     let failed = "fiel_tls_handshakes_total{listener=\"web\",result=\"failed\"}";
-    Scrape::wait_for(&site.fiel, &[(failed, 1.0)]);
+    let refused = "fiel_connections_refused_total{listener=\"web\",reason=\"handshake\"}";
+    Scrape::wait_for(&site.fiel, &[(failed, 2.0), (refused, 2.0)]);
+    let told = |line: &&String| line.contains("Connection refused");
+    assert_eq!(site.fiel.log().iter().filter(told).count(), 1);
     let answer = TlsClient::new().try_get(site.address(), "site.example");
     assert_eq!(answer.unwrap().text(), "app");
 }
