@@ -298,7 +298,7 @@ where
     fn take_in(&self, handed: Handed) {
         guard(&self.guests.metrics, || {
             if let Some(serving) = self.serve(handed) {
-                drop(tokio::task::spawn_local(serving));
+                drop(tokio::task::spawn_local(Box::pin(serving)));
             }
         });
     }

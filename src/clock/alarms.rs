@@ -131,13 +131,22 @@ impl Table {
         means(&self.places, entry)
     }
 
-    /// Sets the alarm of a place, which has none or a later one.
+    /// Sets the alarm of a place, which has none or a later one. Where its time has come already it has rung, and whoever is
+    /// asked for it next can tell.
     fn set(&mut self, index: u32, at: Instant) {
         let place = &mut self.places[index as usize];
         place.number = place.number.wrapping_add(1);
         let number = place.number;
-        if place.at.replace(at).is_some() {
+        let is_over = at <= Instant::now();
+        if is_over && let Some(task) = &place.task {
+            task.wake_by_ref();
+        }
+        let before = std::mem::replace(&mut place.at, (!is_over).then_some(at));
+        if before.is_some() {
             self.left_entry();
+        }
+        if is_over {
+            return;
         }
         self.queue.push(Reverse(Entry {
             at,
@@ -313,6 +322,30 @@ mod tests {
             clocks.stop(Clock::Head);
             ring(&clocks, Clock::Idle).await;
             assert_eq!(start.elapsed().as_secs(), 75);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_that_is_set_again_before_anybody_has_looked_has_rung_still() {
+        with_table(async {
+            let clocks = Clocks::default();
+            clocks.start(
+                Clock::Watch,
+                Instant::now(),
+                Some(Duration::from_millis(10)),
+            );
+            let rung = poll_fn(|cx| {
+                // As one who waits for several clocks does before he looks at each.
+                clocks.arm(cx);
+                match clocks.rang(Clock::Watch) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            });
+            tokio::time::timeout(Duration::from_secs(1), rung)
+                .await
+                .unwrap();
         })
         .await;
     }
