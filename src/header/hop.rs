@@ -4,7 +4,7 @@
 //! unknown length. `Trailer` stays too, as trailers are passed on.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
@@ -110,6 +110,7 @@ fn is_protected(name: &str) -> bool {
         &CONTENT_LENGTH,
         &TRANSFER_ENCODING,
         &FORWARDED,
+        &MAX_FORWARDS,
         &VIA,
         &X_REQUEST_ID,
         &TRACEPARENT,
