@@ -11,7 +11,6 @@ pub(crate) mod frames;
 pub(crate) mod front;
 pub(crate) mod grpc;
 pub(crate) mod h2endpoint;
-pub(crate) mod h2frames;
 mod message;
 pub(crate) mod scrape;
 pub(crate) mod terms;

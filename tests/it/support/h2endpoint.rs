@@ -15,7 +15,7 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use tokio::sync::{oneshot, watch};
 
-use super::h2frames::Frames;
+use super::frames::Frames;
 use super::wait::Watched;
 
 /// A running endpoint.

@@ -11,8 +11,8 @@ use http::HeaderMap;
 use super::{before, before_on};
 use crate::support::Client;
 use crate::support::client::{get, request};
+use crate::support::frames::{self, Frames};
 use crate::support::h2endpoint::{H2Endpoint, RawEndpoint};
-use crate::support::h2frames::{self as frames, Frames};
 
 const MIB: usize = 1 << 20;
 
