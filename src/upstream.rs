@@ -5,6 +5,7 @@
 
 mod answer;
 mod attempt;
+mod basis;
 mod carrier;
 mod connect;
 mod engaged;
