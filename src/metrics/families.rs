@@ -108,7 +108,7 @@ families! {
     HTTP2_ABORTS = Counter "fiel_http2_aborts_total" ["listener", "reason"]
         "HTTP/2 connections of clients that were broken off: floods, deadlines, broken rules";
     CONNECTIONS_REFUSED = Counter "fiel_connections_refused_total" ["listener", "reason"]
-        "Connections that were turned away before they could ask anything, because they do not speak what the listener speaks";
+        "Connections that were turned away before they could ask anything, because they do not speak what the listener speaks or show no certificate that it believes";
     TLS_HANDSHAKES = Counter "fiel_tls_handshakes_total" ["listener", "result"]
         "TLS handshakes of clients that have ended: full, resumed or failed";
     CERTIFICATE_NOT_AFTER = Gauge "fiel_tls_certificate_not_after_timestamp_seconds" ["listener", "name"]

@@ -67,6 +67,32 @@ fn a_certificate_that_has_expired_is_refused() {
 }
 
 #[test]
+fn an_authority_that_has_run_out_vouches_for_no_endpoint_any_more() {
+    let site = Site::start();
+    let old = Authority::expired("old-authority");
+    let front = Front::start(&old.issue(&["127.0.0.1"]), site.endpoint.address());
+    let ca = site.folder.path().join("both.crt");
+    std::fs::write(&ca, format!("{}{}", old.pem(), site.authority.pem())).unwrap();
+    let ca = format!("caFile: {}", ca.display());
+    let endpoints = [front.address().to_string()];
+    let fiel = Fiel::start(&secured(&endpoints, &ca, &[]));
+
+    let why = "the certificate of the authority old-authority has expired on 2020-02-01T00:00:00Z";
+    assert_fails(&fiel, "tls_certificate_error", why);
+
+    let failures = front.wait_for_failures(1);
+    assert!(failures[0].contains("CertificateExpired"), "{failures:?}");
+    // Two more tries were made.
+    let count = r#"fiel_upstream_failures_total{pool="app",reason="tls_certificate"}"#;
+    Scrape::wait_for(&fiel, &[(count, 3.0)]);
+    // Whoever is vouched for by the other one is believed.
+    let text = secured(&[site.address().to_string()], &ca, &[]);
+    fiel.rewrite(&text);
+    fiel.wait_for_log("Configuration is in force");
+    assert_eq!(client::get(fiel.address("web"), "/").text(), "app");
+}
+
+#[test]
 fn an_endpoint_that_speaks_no_tls_is_a_protocol_error() {
     let site = Site::start();
     // Whatever comes, it answers in the clear.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Site, secure};
 use crate::support::tls::{Authority, Pair, TlsClient};
-use crate::support::{Endpoint, Fiel, client};
+use crate::support::{Endpoint, Fiel, Scrape, client};
 
 const RENEWED: &str = "Authorities for client certificates are renewed";
 
@@ -182,4 +182,46 @@ fn a_connection_from_before_another_policy_is_told_to_come_again() {
     site.fiel.wait_for_log("Configuration is in force");
 
     assert_eq!(open.get("site.example", "/").status, 421);
+}
+
+#[test]
+fn an_authority_that_has_run_out_vouches_for_no_client_any_more() {
+    let old = Authority::expired("old-authority");
+    let site = Site::with(|folder, authority| {
+        let ca = folder.join("ca.crt");
+        fs::write(&ca, format!("{}{}", authority.pem(), old.pem())).unwrap();
+        format!(
+            ", clientAuth: {{ caFile: {}, mode: optional }}",
+            ca.display()
+        )
+    });
+    let stale = old.issue_client("alice");
+    for version in rustls::ALL_VERSIONS {
+        let visit = |pair: &Pair| {
+            TlsClient::with(&[version], Some(pair)).try_get(site.address(), "site.example")
+        };
+        let refused = visit(&stale).unwrap_err();
+        assert!(refused.contains("CertificateExpired"), "{refused}");
+        let good = visit(&site.authority.issue_client("alice"));
+        assert_eq!(good.unwrap().status, 200);
+    }
+
+    let refused = "fiel_connections_refused_total{listener=\"web\",reason=\"certificate_expired\"}";
+    let failed = "fiel_tls_handshakes_total{listener=\"web\",result=\"failed\"}";
+    Scrape::wait_for(&site.fiel, &[(refused, 2.0), (failed, 2.0)]);
+    let log = site.fiel.log();
+    let told: Vec<_> = log
+        .iter()
+        .filter(|line| line.contains("Connection refused"))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let why = "the certificate of the authority old-authority has expired on 2020-02-01T00:00:00Z";
+    assert!(told[0].contains(why), "{told:?}");
+    let request = "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let status = client::request(site.fiel.admin(), request).json();
+    let auth = &status["listeners"][0]["clientAuth"];
+    assert_eq!(auth["mode"], "optional", "{auth}");
+    assert_eq!(auth["authorities"][1]["name"], "old-authority", "{auth}");
+    let end = &auth["authorities"][1]["notAfter"];
+    assert_eq!(end, "2020-02-01T00:00:00.000Z", "{auth}");
 }

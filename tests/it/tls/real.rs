@@ -96,10 +96,7 @@ fn who_verifies_tells_what_is_wrong_with_the_certificate() {
     };
     let folder = tempfile::tempdir().unwrap();
     let endpoint = Endpoint::start("app");
-    let authority = Authority::with("authority", |params| {
-        params.not_after = rcgen::date_time_ymd(2020, 2, 1);
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-    });
+    let authority = Authority::expired("authority");
     let ca = folder.path().join("ca.crt");
     std::fs::write(&ca, authority.pem()).unwrap();
     let entry = authority
