@@ -121,6 +121,8 @@ families! {
         "0 when the last reload was rejected, else 1";
     CONFIG_LAST_RELOAD_SUCCESS = Gauge "fiel_config_last_reload_success_timestamp_seconds" []
         "When a configuration was last found good";
+    TLS_CERTIFICATE_FAULTS = Gauge "fiel_tls_certificate_faults" []
+        "Files of certificates, keys and authorities that have changed and cannot be used; what they held before stays";
     CONFIG_RESTART_NEEDED = Gauge "fiel_config_restart_needed" []
         "1 when a changed key waits for a restart, else 0";
     PANICS = Counter "fiel_panics_total" []

@@ -21,7 +21,7 @@ async fn the_scrape_has_the_families_of_the_contract_and_no_others() {
         fiel_split_effective_ratio fiel_split_weight_ratio fiel_tunnel_bytes_total \
         fiel_tunnel_duration_seconds fiel_tunnels fiel_upstream_connections \
         fiel_upstream_connects_total fiel_upstream_duration_seconds fiel_upstream_failures_total \
-        process_cpu_seconds_total process_max_fds process_open_fds process_resident_memory_bytes \
+        fiel_tls_certificate_faults process_cpu_seconds_total process_max_fds process_open_fds process_resident_memory_bytes \
         process_start_time_seconds process_threads process_virtual_memory_bytes";
     let house = house(|_| {});
     let took = Duration::from_millis(4);

@@ -39,6 +39,10 @@ fn where_a_certificate_is_required_nobody_gets_in_without_a_good_one() {
         );
     }
     assert_eq!(site.endpoint.requests().len(), 2);
+    let refused = "fiel_connections_refused_total{listener=\"web\",reason=\"certificate\"}";
+    Scrape::wait_for(&site.fiel, &[(refused, 4.0)]);
+    let told = |line: &&String| line.contains("Connection refused");
+    assert_eq!(site.fiel.log().iter().filter(told).count(), 1);
 }
 
 #[test]

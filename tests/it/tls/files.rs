@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Site, certificates, secure};
 use crate::support::tls::{Authority, Pair, TlsClient};
 use crate::support::wait::eventually;
-use crate::support::{Endpoint, Fiel};
+use crate::support::{Endpoint, Fiel, Scrape};
 
 const RENEWED: &str = "Certificate is renewed";
 const STAYS: &str = "Certificate cannot be taken up, the old one stays";
@@ -101,8 +101,12 @@ fn a_broken_pair_is_named_and_the_old_one_stays_until_it_is_mended() {
     assert!(line.contains("is not the key of the certificate"), "{line}");
     assert!(line.contains("site.key"), "{line}");
     assert_eq!(shown(&site.fiel), site.pair.der());
+    Scrape::wait_for(&site.fiel, &[("fiel_tls_certificate_faults", 1.0)]);
     renewed.put(site.folder.path(), "site");
     assert_shows(&site.fiel, &renewed);
+    Scrape::wait_for(&site.fiel, &[("fiel_tls_certificate_faults", 0.0)]);
+    let told = |line: &&String| line.contains(STAYS);
+    assert_eq!(site.fiel.log().iter().filter(told).count(), 1);
 }
 
 #[test]
@@ -124,6 +128,8 @@ fn a_reload_with_a_broken_pair_is_refused_with_its_place() {
     site.fiel.rewrite(&text.replace("site.key", "none.key"));
     let line = site.fiel.wait_for_log("Configuration rejected");
     assert!(line.contains("none.key"), "{line}");
+    let rejected = "fiel_config_reloads_total{result=\"rejected\"}";
+    Scrape::wait_for(&site.fiel, &[(rejected, 1.0)]);
     assert_eq!(shown(&site.fiel), site.pair.der());
 }
 
