@@ -205,6 +205,16 @@ impl Metrics {
         traffic.iter().for_each(|handle| handle.gather(sheet));
         pools.iter().for_each(|handle| handle.gather(sheet));
         listeners.iter().for_each(|handle| handle.gather(sheet));
+        for worker in 0..self.workers {
+            let counts = listeners
+                .iter()
+                .map(|handle| handle.of_worker(WorkerId(worker)));
+            let (opened, closed) = counts.fold((0, 0), |(opened, closed), of| {
+                (opened + of.0, closed + of.1)
+            });
+            let labels = [&*worker.to_string()];
+            sheet.level(&families::WORKER_CONNECTIONS, &labels, opened, closed);
+        }
         self.gather_own(sheet);
         self.process.gather(sheet);
     }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) logged: bool,
     /// Routes by host, the last one for all other hosts.
     pub(crate) routes: usize,
+    /// Each route by host has a pool of its own.
+    pub(crate) pool_each: bool,
     /// Routes of 95:5 over two pools instead of one pool.
     pub(crate) split: bool,
     /// Endpoints of the pool, all of them the one endpoint under different loopback addresses.
@@ -41,11 +44,31 @@ impl Default for Settings {
         Self {
             logged: false,
             routes: 1,
+            pool_each: false,
             split: false,
             endpoints: 1,
             probed: false,
             secure: false,
         }
+    }
+}
+
+impl Settings {
+    /// The pool of the route of this number; 0 is the one for all other hosts.
+    fn pool(&self, route: usize) -> String {
+        match route {
+            route if self.pool_each && route > 0 => format!("app-{route}"),
+            _ => "app".to_owned(),
+        }
+    }
+
+    /// All pools, each with the numbers of its endpoints.
+    fn pools(&self) -> impl Iterator<Item = (String, Range<usize>)> {
+        let shared = ["app", "next"].map(|pool| (pool.to_owned(), 0..self.endpoints));
+        let own = if self.pool_each { self.routes } else { 0 };
+        shared
+            .into_iter()
+            .chain((1..own).map(|route| (self.pool(route), route..route + 1)))
     }
 }
 
@@ -89,11 +112,6 @@ impl<'a> Fleet<'a> {
     /// fiel and its file.
     pub(crate) fn fiel(&self, settings: &Settings) -> Result<(Process, PathBuf)> {
         let mut yaml = String::new();
-        let pools: &[&str] = if settings.split {
-            &["app", "next"]
-        } else {
-            &["app"]
-        };
         let split = if settings.split {
             "{ pool: app, weight: 95 }, { pool: next, weight: 5 }"
         } else {
@@ -101,15 +119,17 @@ impl<'a> Fleet<'a> {
         };
         yaml.push_str("routes:\n");
         for route in 1..settings.routes {
+            let own = format!("{{ pool: {} }}", settings.pool(route));
+            let split = if settings.pool_each { &own } else { split };
             writeln!(
                 yaml,
                 "  - {{ name: r{route}, match: {{ hosts: [host-{route}.example] }}, split: [ {split} ] }}"
             )?;
         }
         writeln!(yaml, "  - {{ name: all, split: [ {split} ] }}\npools:")?;
-        for pool in pools {
+        for (pool, endpoints) in settings.pools() {
             writeln!(yaml, "  {pool}:\n    endpoints:")?;
-            for endpoint in 0..settings.endpoints {
+            for endpoint in endpoints {
                 writeln!(yaml, "      - \"{}\"", self.address(endpoint))?;
             }
             if settings.probed {
@@ -148,7 +168,7 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
         };
         let yaml = format!(
             "admin: {{ bind: \"{admin}\" }}\naccessLog: {{ output: {output} }}\n\
-             listeners:\n  - {{ name: web, bind: \"{address}\" }}\n{}{rest}",
+             listeners:\n  - {{ name: web, bind: \"{address}\", limits: {{ idleTimeout: 600s }} }}\n{}{rest}",
             secure.map_or_else(String::new, |secure| format!(
                 "  - {{ name: secure, bind: \"{secure}\", tls: {{ certificates: [ {{ certFile: {}, keyFile: {} }} ] }} }}\n",
                 self.certificate.certificate.display(),
@@ -172,15 +192,14 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
             "access_log off;".to_owned()
         };
         let mut http = format!("{log} map_hash_bucket_size 128; server_names_hash_max_size 65536;");
-        for pool in ["app", "next"] {
+        for (pool, endpoints) in settings.pools() {
             write!(http, " upstream {pool} {{")?;
-            for endpoint in 0..settings.endpoints {
+            for endpoint in endpoints {
                 write!(http, " server {};", self.address(endpoint))?;
             }
             http.push_str(" keepalive 256; keepalive_requests 1000000000; }");
         }
         http.push_str(" split_clients $request_id $shared { 95% app; * next; }");
-        let pool = if settings.split { "$shared" } else { "app" };
         let secure = settings.secure.then(free_address).transpose()?;
         let tls = secure.map_or_else(String::new, |secure| {
             format!(
@@ -193,6 +212,11 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
             let name = match route {
                 0 => format!("listen {address} backlog=4096 default_server; {tls}server_name _"),
                 route => format!("listen {address}; server_name host-{route}.example"),
+            };
+            let pool = if settings.split {
+                "$shared".to_owned()
+            } else {
+                settings.pool(route)
             };
             write!(
                 http,
@@ -218,6 +242,8 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
             "global
   nbthread 1
   tune.bufsize 16384
+  maxconn 15000
+  no strict-limits
 defaults
   mode http
   timeout client 60s
@@ -233,11 +259,14 @@ frontend web
   http-request set-header X-Request-Id %[uuid()]
 "
         );
-        for route in 1..settings.routes {
-            writeln!(
-                lines,
-                "  use_backend app if {{ req.hdr(host) -i host-{route}.example }}"
-            )?;
+        if settings.routes > 1 {
+            let mut hosts = String::new();
+            for route in 1..settings.routes {
+                writeln!(hosts, "host-{route}.example {}", settings.pool(route))?;
+            }
+            let map = self.write(&format!("haproxy-{}.map", address.port()), &hosts)?;
+            let map = map.display();
+            writeln!(lines, "  use_backend %[req.hdr(host),lower,map({map},app)]")?;
         }
         if settings.split {
             lines.push_str("  use_backend next if { rand(100) lt 5 }\n");
@@ -248,9 +277,9 @@ frontend web
         } else {
             ""
         };
-        for pool in ["app", "next"] {
+        for (pool, endpoints) in settings.pools() {
             writeln!(lines, "backend {pool}\n  balance roundrobin")?;
-            for endpoint in 0..settings.endpoints {
+            for endpoint in endpoints {
                 writeln!(
                     lines,
                     "  server s{endpoint} {}{check}",

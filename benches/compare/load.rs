@@ -1,5 +1,6 @@
 //! One round of load upon a peer, by wrk or h2load, and what it cost.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -36,6 +37,8 @@ pub(crate) enum Over {
 pub(crate) struct Load {
     pub(crate) path: &'static str,
     pub(crate) host: Option<&'static str>,
+    /// Asks `host-1.example`, `host-2.example` and so on, so many in turn.
+    pub(crate) hosts: usize,
     /// A new connection for each request.
     pub(crate) closes: bool,
     /// Octets of a request's body.
@@ -135,16 +138,32 @@ fn wrk(command: &mut Command, load: &Load, seconds: usize, folder: &Path) -> Res
     if load.closes {
         command.args(["-H", "Connection: close"]);
     }
+    let mut script = String::new();
     if load.upload > 0 {
-        let script = folder.join("upload.lua");
-        fs::write(
-            &script,
-            format!(
-                "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {})\n",
-                load.upload
-            ),
+        writeln!(
+            script,
+            "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", {})",
+            load.upload
         )?;
-        command.arg("-s").arg(script);
+    }
+    if load.hosts > 0 {
+        writeln!(
+            script,
+            "local asked, turn = {{}}, 0
+init = function()
+  for host = 1, {0} do asked[host] = wrk.format(nil, nil, {{ Host = \"host-\" .. host .. \".example\" }}) end
+end
+request = function()
+  turn = turn % {0} + 1
+  return asked[turn]
+end",
+            load.hosts
+        )?;
+    }
+    if !script.is_empty() {
+        let file = folder.join("load.lua");
+        fs::write(&file, script)?;
+        command.arg("-s").arg(file);
     }
     Ok(())
 }

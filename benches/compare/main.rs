@@ -12,6 +12,7 @@
 //! `SVG=FILE` draws the bars, and `FIEL=FILE` measures that binary.
 
 mod chart;
+mod crowd;
 mod figures;
 mod fleet;
 mod house;
@@ -36,6 +37,11 @@ fn main() -> ExitCode {
         && relay == relay::COMMAND
     {
         return ended(relay::run(listen, endpoint));
+    }
+    if let [crowd, address, count] = words.as_slice()
+        && crowd == crowd::COMMAND
+    {
+        return ended(crowd::run(address, count));
     }
     if words == ["list"] {
         rows::names().for_each(|name| println!("{name}"));

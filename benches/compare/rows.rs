@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::chart::{self, Group};
+use crate::crowd::Crowd;
 use crate::figures::{median, short};
 use crate::fleet::{self, Fleet, Settings};
 use crate::house;
@@ -98,6 +99,16 @@ fn rows() -> Vec<Row> {
             },
         ),
         row(
+            "pools",
+            "1,000 hosts in turn, each with a pool of its own",
+            Settings {
+                routes: 1_000,
+                pool_each: true,
+                ..plain
+            },
+            Load { hosts: 999, ..get },
+        ),
+        row(
             "endpoints",
             "1,000 endpoints",
             Settings {
@@ -108,9 +119,9 @@ fn rows() -> Vec<Row> {
         ),
         row(
             "probed",
-            "100 endpoints probed every second",
+            "1,000 endpoints probed every second",
             Settings {
-                endpoints: 100,
+                endpoints: 1_000,
                 probed: true,
                 ..plain
             },
@@ -154,8 +165,8 @@ fn rows() -> Vec<Row> {
             },
         ),
         Row {
-            idle: 5_000,
-            ..row("idle", "beside 5,000 idle connections", plain, get)
+            idle: 10_000,
+            ..row("idle", "beside 10,000 idle connections", plain, get)
         },
     ]
 }
@@ -228,14 +239,13 @@ impl Bench<'_> {
             peers.clear();
         }
         if row.idle > 0 {
-            // More would run out of descriptors here.
             peer::descriptors()?;
             peers.retain(|peer| ["fiel", "nginx", "haproxy"].contains(&peer.name));
         }
         let mut resting = Vec::new();
         for peer in &peers {
-            for _ in 0..row.idle {
-                resting.push(house::asked_once(peer.address)?);
+            if row.idle > 0 {
+                resting.push(Crowd::gather(peer.address, row.idle)?);
             }
         }
         let mut all: Vec<Vec<Round>> = peers.iter().map(|_| Vec::new()).collect();

@@ -105,6 +105,8 @@ families! {
         "Connections of clients that are open";
     CONNECTIONS_TOTAL = Counter "fiel_connections_total" ["listener"]
         "Connections of clients that were accepted";
+    WORKER_CONNECTIONS = Gauge "fiel_worker_connections" ["worker"]
+        "Connections of clients that a worker serves, whatever the listener";
     HTTP2_ABORTS = Counter "fiel_http2_aborts_total" ["listener", "reason"]
         "HTTP/2 connections of clients that were broken off: floods, deadlines, broken rules";
     CONNECTIONS_REFUSED = Counter "fiel_connections_refused_total" ["listener", "reason"]
@@ -204,6 +206,7 @@ mod tests {
             "probe",
             "result",
             "listener",
+            "worker",
             "version",
             "name",
         ];

@@ -113,7 +113,7 @@ impl ListenerTraffic {
         }
     }
 
-    /// A connection was accepted. To be followed by one [`ListenerTraffic::closed`], on whichever worker.
+    /// A connection was accepted. To be followed by one [`ListenerTraffic::closed`] of the same worker.
     pub fn opened(&self, worker: WorkerId) {
         self.cells.of(worker).opened.add(1);
     }
@@ -152,6 +152,12 @@ impl ListenerTraffic {
     /// So many octets were written to a client.
     pub fn bytes_out(&self, worker: WorkerId, bytes: u64) {
         self.cells.of(worker).bytes_out.add(bytes);
+    }
+
+    /// How many connections a worker has taken up, and how many of them it has closed.
+    pub(crate) fn of_worker(&self, worker: WorkerId) -> (u64, u64) {
+        let cell = self.cells.made(worker);
+        cell.map_or((0, 0), |cell| (cell.opened.value(), cell.closed.value()))
     }
 
     pub(crate) fn gather(&self, sheet: &mut Sheet) {
