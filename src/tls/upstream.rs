@@ -94,6 +94,11 @@ impl Upstream {
         }
     }
 
+    /// Whether HTTP/1.1 is offered and nothing else.
+    pub(super) fn is_for_http1(&self) -> bool {
+        self.terms.protocols == HTTP1
+    }
+
     /// Looks at a session that is over with its handshake: one that was made before brings its certificates along unverified,
     /// and an authority may have run out since. Then all that is remembered of this name is forgotten, so that the next
     /// handshake is a whole one.

@@ -194,10 +194,10 @@ fn anybody_is_believed_where_that_is_asked_for() {
 fn the_systems_authorities_are_believed_where_no_file_is_named() {
     let site = Site::start();
     let yaml = site.configured("", &[]);
-    let run = |store: &str| {
+    let run = |yaml: &str, store: &str| {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("fiel.yaml");
-        std::fs::write(&file, &yaml).unwrap();
+        std::fs::write(&file, yaml).unwrap();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fiel"));
         command.arg("run").arg("--config").arg(file);
         command
@@ -206,11 +206,22 @@ fn the_systems_authorities_are_believed_where_no_file_is_named() {
         Fiel::command(command, folder)
     };
 
-    let fiel = run(site.folder.path().join("ca.crt").to_str().unwrap());
+    let fiel = run(&yaml, site.folder.path().join("ca.crt").to_str().unwrap());
     fiel.wait_until_ready();
     assert_eq!(client::get(fiel.address("web"), "/").text(), "app");
 
-    let fiel = run("/nowhere/at/all.pem");
+    // Those of the system count in their own time, as those of a file do.
+    let old = Authority::expired("old-authority");
+    let front = Front::start(&old.issue(&["127.0.0.1"]), site.endpoint.address());
+    let yaml = secured(&[front.address().to_string()], "", &[]);
+    let store = site.folder.path().join("old.crt");
+    std::fs::write(&store, old.pem()).unwrap();
+    let fiel = run(&yaml, store.to_str().unwrap());
+    fiel.wait_until_ready();
+    let why = "the certificate of the authority old-authority has expired";
+    assert_fails(&fiel, "tls_certificate_error", why);
+
+    let fiel = run(&yaml, "/nowhere/at/all.pem");
     fiel.wait_for_log("the system has no store of authorities");
     assert_eq!(fiel.wait_exit().code(), Some(1));
 }
