@@ -6,10 +6,9 @@ use std::fmt;
 use std::io;
 
 use jiff::Timestamp;
-use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, Error};
 
-use crate::tls::roots::Roots;
+use crate::tls::roots::{Roots, seconds};
 
 /// An error of a session, in other words than its own.
 #[derive(Debug)]
@@ -69,11 +68,6 @@ pub fn moment(second: i64) -> String {
         Ok(at) => at.to_string(),
         Err(_) => format!("second {second} since 1970"),
     }
-}
-
-/// Since 1970.
-pub(super) fn seconds(time: UnixTime) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl fmt::Display for Reason {

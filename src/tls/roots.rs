@@ -21,7 +21,6 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::tls::certificate::Authority;
 use crate::tls::fault::{Fault, Part, read};
-use crate::tls::reason::seconds;
 
 /// Authorities, with the times at which one begins or ceases to be good.
 pub(super) struct Roots {
@@ -154,6 +153,11 @@ impl fmt::Debug for Roots {
             .field("authorities", &self.authorities)
             .finish_non_exhaustive()
     }
+}
+
+/// Since 1970.
+pub(super) fn seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// How a verifier is made for some of the authorities.

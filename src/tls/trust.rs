@@ -14,8 +14,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature,
-    verify_tls13_signature,
+    WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -23,8 +22,8 @@ use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::tls::certificate::Authority;
 use crate::tls::fault::{Fault, Part};
-use crate::tls::reason::{explained, seconds};
-use crate::tls::roots::{InTime, Roots};
+use crate::tls::reason::explained;
+use crate::tls::roots::{InTime, Roots, seconds};
 
 /// Whose certificates are good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,11 +152,11 @@ enum Whom {
 
 impl Believer {
     fn of(whom: Whom) -> Self {
-        let CryptoProvider {
-            signature_verification_algorithms: algorithms,
-            ..
-        } = aws_lc_rs::default_provider();
-        Self { whom, algorithms }
+        let provider = aws_lc_rs::default_provider();
+        Self {
+            whom,
+            algorithms: provider.signature_verification_algorithms,
+        }
     }
 
     fn roots(&self) -> Option<&Roots> {
@@ -167,16 +166,18 @@ impl Believer {
         }
     }
 
-    /// Looks at a chain again with which a session was made before: authorities may have run out since.
+    /// In which stretch of time this lies, if there are any: in one stretch the same authorities are good.
+    pub(super) fn stretch(&self, now: UnixTime) -> Option<usize> {
+        self.roots().map(|roots| roots.stretch(now))
+    }
+
+    /// Looks at a chain again with which a session was made before.
     pub(super) fn still_believes(
         &self,
         chain: Option<&[CertificateDer<'_>]>,
         name: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), Error> {
-        if self.roots().is_none_or(|roots| roots.are_whole(now)) {
-            return Ok(());
-        }
         let (first, rest) = chain
             .and_then(<[_]>::split_first)
             .ok_or(Error::NoCertificatesPresented)?;

@@ -45,6 +45,8 @@ pub struct Upstream {
     config: Arc<ClientConfig>,
     believer: Arc<Believer>,
     sessions: Arc<ClientSessionMemoryCache>,
+    /// The stretch of time in which it was made, and all its sessions as long as that lasts.
+    made_in: Option<usize>,
 }
 
 impl Upstream {
@@ -68,6 +70,7 @@ impl Upstream {
             }
         };
         config.alpn_protocols = terms.protocols.iter().map(|name| name.to_vec()).collect();
+        let made_in = believer.stretch(UnixTime::now());
         let sessions = Arc::new(ClientSessionMemoryCache::new(SESSIONS));
         config.resumption = Resumption::store(Arc::<ClientSessionMemoryCache>::clone(&sessions));
         Ok(Self {
@@ -75,6 +78,7 @@ impl Upstream {
             config: Arc::new(config),
             believer,
             sessions,
+            made_in,
         })
     }
 
@@ -91,6 +95,7 @@ impl Upstream {
             config: Arc::new(config),
             believer: Arc::clone(&self.believer),
             sessions: Arc::clone(&self.sessions),
+            made_in: self.made_in,
         }
     }
 
@@ -113,8 +118,11 @@ impl Upstream {
         if session.handshake_kind() != Some(HandshakeKind::Resumed) {
             return Ok(());
         }
-        let chain = session.peer_certificates();
         let now = UnixTime::now();
+        if self.believer.stretch(now) == self.made_in {
+            return Ok(());
+        }
+        let chain = session.peer_certificates();
         let believed = self.believer.still_believes(chain, name, now);
         believed.map_err(|error| {
             self.sessions.remove_tls12_session(name);

@@ -1,3 +1,5 @@
+//! Authorities over the years, by both who verify with them.
+
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +8,15 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     date_time_ymd,
 };
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, Error};
 use tempfile::TempDir;
 
 use crate::tls::client_auth::{ClientAuth, Mode};
 use crate::tls::reason::explained;
 use crate::tls::tickets::OfStretch;
+use crate::tls::trust::{Authorities, Trust};
 
 /// An authority that is good from the first day of one year to that of another.
 struct Signer {
@@ -160,4 +164,61 @@ fn all_are_good_at_the_edges_of_their_time_and_not_beyond() {
     assert_eq!(whole, [false, true, true, false]);
     let stretches = [begin - 1, begin, end, end + 1].map(|at| auth.roots().stretch(second(at)));
     assert_eq!(stretches, [0, 1, 1, 2]);
+}
+
+#[test]
+fn a_session_with_an_endpoint_ends_with_its_authority() {
+    let signer = Signer::new("authority", (2020, 2030));
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.crt");
+    fs::write(&ca, &signer.pem).unwrap();
+    let trust = Trust::Authorities(Arc::new(Authorities::load(&ca).unwrap()));
+    let believer = trust.believer().unwrap();
+    let name = ServerName::try_from("client.example").unwrap();
+    let chain = [signer.issue()];
+    let looked = |year| believer.still_believes(Some(&chain), &name, in_year(year));
+
+    assert_eq!(looked(2022), Ok(()));
+    let expired = looked(2031).unwrap_err();
+    assert!(matches!(
+        expired,
+        Error::InvalidCertificate(CertificateError::ExpiredContext { .. })
+    ));
+    // Who is believed whoever it is, is looked at at no time.
+    let anybody = Trust::Anybody.believer().unwrap();
+    assert_eq!(anybody.stretch(in_year(2031)), None);
+    assert_ne!(
+        believer.stretch(in_year(2022)),
+        believer.stretch(in_year(2031))
+    );
+}
+
+#[test]
+fn a_certificate_that_is_named_itself_is_told_when_it_has_run_out() {
+    let signer = Signer::new("authority", (2020, 2030));
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.crt");
+    let mut params = CertificateParams::new(vec!["own.example".to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2030, 1, 1);
+    let own = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    // Beside an authority that is still good.
+    fs::write(&ca, own.pem() + &signer.pem).unwrap();
+    let trust = Trust::Authorities(Arc::new(Authorities::load(&ca).unwrap()));
+    let believer = trust.believer().unwrap();
+    let name = ServerName::try_from("own.example").unwrap();
+    let verify = |year| {
+        let now = in_year(year);
+        believer
+            .verify_server_cert(own.der(), &[], &name, &[], now)
+            .map(drop)
+    };
+
+    assert_eq!(verify(2022), Ok(()));
+    assert!(matches!(
+        verify(2031),
+        Err(Error::InvalidCertificate(
+            CertificateError::ExpiredContext { .. }
+        ))
+    ));
 }

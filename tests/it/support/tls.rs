@@ -6,6 +6,7 @@ use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
@@ -85,6 +86,14 @@ impl Authority {
         Self::with(name, |params| {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2020, 2, 1);
+        })
+    }
+
+    /// One whose own certificate is good for so many seconds more.
+    pub(crate) fn expiring(name: &str, seconds: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Self::with(name, |params| {
+            params.not_after = date_time_ymd(1970, 1, 1) + now + Duration::from_secs(seconds);
         })
     }
 

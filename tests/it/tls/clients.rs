@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Site, secure};
 use crate::support::tls::{Authority, Pair, TlsClient};
+use crate::support::wait::eventually;
 use crate::support::{Endpoint, Fiel, Scrape, client};
 
 const RENEWED: &str = "Authorities for client certificates are renewed";
@@ -186,6 +187,23 @@ fn a_connection_from_before_another_policy_is_told_to_come_again() {
     site.fiel.wait_for_log("Configuration is in force");
 
     assert_eq!(open.get("site.example", "/").status, 421);
+}
+
+#[test]
+fn an_authority_that_runs_out_while_fiel_runs_ends_what_it_vouched_for_sessions_too() {
+    for version in rustls::ALL_VERSIONS {
+        let brief = Authority::expiring("brief-authority", 3);
+        let site = Site::with(|folder, _| auth("require")(folder, &brief));
+        // Its connections take up sessions, while they may.
+        let client = TlsClient::with(&[version], Some(&brief.issue_client("alice")));
+        eventually("the refusal", || {
+            let visited = client.try_get(site.address(), "site.example");
+            let refused = visited.err()?;
+            refused.contains("CertificateExpired").then_some(())
+        });
+        let told = site.fiel.wait_for_log("Connection refused");
+        assert!(told.contains("brief-authority has expired"), "{told}");
+    }
 }
 
 #[test]
