@@ -31,6 +31,7 @@ mod client_auth;
 mod fault;
 mod identity;
 mod names;
+pub(crate) mod plaintext;
 mod reason;
 mod roots;
 mod secure;
