@@ -83,7 +83,7 @@ fn an_authority_that_has_run_out_vouches_for_no_endpoint_any_more() {
     let failures = front.wait_for_failures(1);
     assert!(failures[0].contains("CertificateExpired"), "{failures:?}");
     // Two more tries were made.
-    let count = r#"fiel_upstream_failures_total{pool="app",reason="tls_certificate"}"#;
+    let count = r#"fiel_upstream_failures_total{pool="shop",reason="tls_certificate"}"#;
     Scrape::wait_for(&fiel, &[(count, 3.0)]);
     // Whoever is vouched for by the other one is believed.
     let text = secured(&[site.address().to_string()], &ca, &[]);
