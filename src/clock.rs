@@ -2,8 +2,11 @@
 //!
 //! Every stage of a request sets and clears deadlines; doing so is a store. One timer a connection is armed for the
 //! earliest deadline and left alone while deadlines only move later, so that a keep-alive request costs no timer
-//! operation. Who set a clock looks whether it rang when it is next polled; nothing is called back. The time itself is
-//! read once in a [`turn`] of a connection's task, however many ask for it.
+//! operation. On a worker's thread that timer is a place among those of all its connections (`alarms.rs`). Who set a
+//! clock looks whether it rang when it is next polled; nothing is called back. The time itself is read once in a
+//! [`turn`] of a connection's task, however many ask for it.
+
+mod alarms;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -12,6 +15,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use alarms::Shared;
+pub(crate) use alarms::keep;
 
 /// What is being waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,20 +97,42 @@ pub fn now() -> Instant {
 #[derive(Debug, Default)]
 pub struct Clocks {
     deadlines: [Cell<Option<Instant>>; CLOCKS],
+    /// No running clock has an earlier deadline; none of them is running where there is none.
+    bound: Cell<Option<Instant>>,
     alarm: RefCell<Option<Alarm>>,
 }
 
+/// What wakes the task at the earliest deadline, or before it.
 #[derive(Debug)]
 struct Alarm {
-    sleep: Pin<Box<Sleep>>,
     at: Instant,
+    means: Means,
+}
+
+#[derive(Debug)]
+enum Means {
+    /// One of the thread's alarms.
+    Shared(Shared),
+    /// A timer of its own.
+    Own(Box<Own>),
+}
+
+#[derive(Debug)]
+struct Own {
+    sleep: Pin<Box<Sleep>>,
     waker: Waker,
 }
 
 impl Clocks {
     /// Starts a clock; `None` as the limit stops it.
     pub fn start(&self, clock: Clock, now: Instant, limit: Option<Duration>) {
-        self.deadlines[clock as usize].set(limit.and_then(|limit| now.checked_add(limit)));
+        let deadline = limit.and_then(|limit| now.checked_add(limit));
+        self.deadlines[clock as usize].set(deadline);
+        if let Some(deadline) = deadline
+            && self.bound.get().is_none_or(|bound| deadline < bound)
+        {
+            self.bound.set(Some(deadline));
+        }
     }
 
     /// Stops a clock.
@@ -131,38 +159,79 @@ impl Clocks {
 
     /// Sees to it that the task is woken at the earliest deadline. Called where a poll ends pending.
     pub fn arm(&self, cx: &mut Context<'_>) {
+        let mut alarm = self.alarm.borrow_mut();
+        if let Some(alarm) = &mut *alarm
+            && self.bound.get().is_none_or(|bound| alarm.at <= bound)
+            && !alarm.has_fired()
+        {
+            // While deadlines only move later, it rings too early, and never too late.
+            return alarm.wakes(cx);
+        }
         let running = self.deadlines.iter().filter_map(Cell::get);
-        let Some(earliest) = running.reduce(Instant::min) else {
+        let earliest = running.reduce(Instant::min);
+        self.bound.set(earliest);
+        let Some(earliest) = earliest else {
             return;
         };
-        let mut alarm = self.alarm.borrow_mut();
-        let alarm = alarm.get_or_insert_with(|| Alarm::at(earliest));
-        if !alarm.has_fired() && alarm.at <= earliest && alarm.waker.will_wake(cx.waker()) {
-            return;
-        }
-        if alarm.has_fired() || alarm.at > earliest {
-            alarm.at = earliest;
-            alarm.sleep.as_mut().reset(earliest);
-        }
-        alarm.waker.clone_from(cx.waker());
-        if alarm.sleep.as_mut().poll(cx).is_ready() {
-            // The deadline has come already: whoever set the clock finds out at the next poll.
-            cx.waker().wake_by_ref();
+        match &mut *alarm {
+            Some(alarm) => {
+                if alarm.has_fired() || alarm.at > earliest {
+                    alarm.set(earliest);
+                }
+                alarm.wakes(cx);
+            }
+            None => *alarm = Some(Alarm::at(earliest, cx)),
         }
     }
 }
 
 impl Alarm {
-    fn at(deadline: Instant) -> Self {
-        Self {
-            sleep: Box::pin(sleep_until(deadline)),
-            at: deadline,
-            waker: Waker::noop().clone(),
+    fn at(at: Instant, cx: &mut Context<'_>) -> Self {
+        if let Some(shared) = Shared::at(at, cx.waker()) {
+            let means = Means::Shared(shared);
+            return Self { at, means };
         }
+        let own = Own {
+            sleep: Box::pin(sleep_until(at)),
+            waker: Waker::noop().clone(),
+        };
+        let means = Means::Own(Box::new(own));
+        let mut alarm = Self { at, means };
+        alarm.wakes(cx);
+        alarm
     }
 
     fn has_fired(&self) -> bool {
-        self.sleep.is_elapsed()
+        match &self.means {
+            Means::Shared(shared) => shared.has_rung(),
+            Means::Own(own) => own.sleep.is_elapsed(),
+        }
+    }
+
+    fn set(&mut self, at: Instant) {
+        self.at = at;
+        match &mut self.means {
+            Means::Shared(shared) => shared.set(at),
+            Means::Own(own) => {
+                own.sleep.as_mut().reset(at);
+                own.waker = Waker::noop().clone();
+            }
+        }
+    }
+
+    /// Has it wake this task from now on.
+    fn wakes(&mut self, cx: &mut Context<'_>) {
+        match &mut self.means {
+            Means::Shared(shared) => shared.wakes(cx.waker()),
+            Means::Own(own) if own.waker.will_wake(cx.waker()) => {}
+            Means::Own(own) => {
+                own.waker.clone_from(cx.waker());
+                if own.sleep.as_mut().poll(cx).is_ready() {
+                    // The deadline has come already: whoever set the clock finds out at the next poll.
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
     }
 }
 

@@ -119,15 +119,18 @@ struct Told {
     version: Version,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the usual case is the large one, and a box would cost each request an allocation"
-)]
 enum Stage {
-    /// The proxy has an answer of its own; `None` once it was taken.
-    Answer(Option<Response<Body>>),
+    /// The proxy has an answer of its own; `None` once it was taken. Boxed, as what goes to an endpoint is: a future that is
+    /// moved from hand to hand is better small.
+    Answer(Option<Box<Response<Body>>>),
     /// An endpoint is being asked.
-    Attempts(Attempts),
+    Attempts(Box<Attempts>),
+}
+
+impl Stage {
+    fn answer(answer: Response<Body>) -> Self {
+        Self::Answer(Some(Box::new(answer)))
+    }
 }
 
 impl ResponseFuture {
@@ -155,7 +158,7 @@ impl ResponseFuture {
         let asked = (head, present, body);
         let stage = match walk(context, client, &mut ledger, &mut told, asked, now) {
             Ok(stage) => stage,
-            Err(kind) => Stage::Answer(Some(refuse(kind, client, &told, &mut ledger))),
+            Err(kind) => Stage::answer(refuse(kind, client, &told, &mut ledger)),
         };
         Self {
             client: Rc::clone(client),
@@ -175,9 +178,9 @@ impl Future for ResponseFuture {
         let Some(ledger) = &mut this.ledger else {
             return Poll::Pending;
         };
-        // Driven where it lies: it is large, and moving it at each poll would show.
+        // Driven where it lies.
         let answer = match &mut this.stage {
-            Stage::Answer(answer) => answer.take(),
+            Stage::Answer(answer) => answer.take().map(|answer| *answer),
             Stage::Attempts(attempts) => {
                 let polled = attempts.poll(cx, ledger);
                 if this.told.version != Version::HTTP_10 {
@@ -301,7 +304,7 @@ fn walk(
         Action::Redirect(rule) => {
             redirect(rule, &route.spec, &head, &asked, client).map(|answer| {
                 ledger.answered_by_route(answer.status(), "redirect");
-                Stage::Answer(Some(answer))
+                Stage::answer(answer)
             })
         }
         Action::Respond(rule) => {
@@ -311,7 +314,7 @@ fn walk(
                 return Err(Kind::UpgradeFailed);
             }
             ledger.answered_by_route(answer.status(), "respond");
-            Ok(Stage::Answer(Some(answer)))
+            Ok(Stage::answer(answer))
         }
         Action::Split(_) | Action::PoolByHost(_) => {
             let part = placing::part(&route.spec.action, asked.host).ok_or(Kind::NoRoute)?;
@@ -320,7 +323,7 @@ fn walk(
             if max_forwards::spend(&head.method, &mut head.headers)? == Recipient::Proxy {
                 let answer = options(&route.spec);
                 ledger.answered_by_route(answer.status(), "max_forwards");
-                return Ok(Stage::Answer(Some(answer)));
+                return Ok(Stage::answer(answer));
             }
             client.interims.begin();
             let idle = outbound::patience_with_body(told.dialect, client);
@@ -331,7 +334,7 @@ fn walk(
             }
             let patience = Patience::of(told.dialect, &outbound.headers);
             let placing = Placing::new(view, found.route, part, keys);
-            let attempts = Attempts::new(context, client, placing, outbound);
+            let attempts = Box::new(Attempts::new(context, client, placing, outbound));
             start(attempts, patience, client, ledger, now)
         }
     }
@@ -346,7 +349,7 @@ fn admit(framing: &Framing, limit: Option<u64>) -> Result<(), Kind> {
 }
 
 fn start(
-    mut attempts: Attempts,
+    mut attempts: Box<Attempts>,
     patience: Patience,
     client: &Rc<Client>,
     ledger: &mut Ledger,

@@ -14,6 +14,7 @@ mod head;
 mod inflow;
 mod out;
 mod socket;
+pub(crate) mod spare;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -68,10 +69,14 @@ struct Inner {
     /// The end of this connection is not to be taken for the end of what was sent.
     resets: bool,
     read: BytesMut,
+    /// It was made for the pieces of a body.
+    is_large: bool,
     /// Octets of the head under way that have been looked through in vain.
     scanned: usize,
     /// How often it has been parsed in vain.
     parsed: u32,
+    /// The one that was read, until it is taken.
+    head: Option<Head>,
     decoder: Decoder,
     expects: Expects,
     /// The client has ended its side.
@@ -117,8 +122,10 @@ impl Wire {
                 stream: Some(stream),
                 resets: false,
                 read: BytesMut::new(),
+                is_large: false,
                 scanned: 0,
                 parsed: 0,
+                head: None,
                 decoder: Decoder::Done,
                 expects: Expects::Nothing,
                 ended: false,
@@ -150,6 +157,12 @@ impl Wire {
             .all(|octet| matches!(octet, b'\r' | b'\n'))
     }
 
+    /// A request is over, and nothing of the next one is here: what waits for it holds no buffer, as long as it was of the
+    /// usual size.
+    pub(crate) fn rests(&self) {
+        self.inner.borrow_mut().give_buffer();
+    }
+
     /// Whether what was read, and is no head, begins as HTTP/2 does.
     pub(crate) fn begins_http2(&self) -> bool {
         let read = &self.inner.borrow().read;
@@ -157,17 +170,18 @@ impl Wire {
         read[..common] == PREFACE[..common]
     }
 
-    /// A whole head, if one has been read; the body behind it is the connection's body from then on.
-    pub(crate) fn head(&self, limits: &HeadLimits) -> Result<Option<Head>, Unreadable> {
+    /// Whether a whole head has been read, to be taken; the body behind it is the connection's body from then on.
+    pub(crate) fn has_head(&self, limits: &HeadLimits) -> Result<bool, Unreadable> {
         let inner = &mut *self.inner.borrow_mut();
         let read = head::read(
             &mut inner.read,
             &mut inner.scanned,
             &mut inner.parsed,
             limits,
+            &mut inner.head,
         )?;
-        let Some((head, framing)) = read else {
-            return Ok(None);
+        let (Some(framing), Some(head)) = (read, &inner.head) else {
+            return Ok(false);
         };
         inner.scanned = 0;
         inner.parsed = 0;
@@ -176,7 +190,12 @@ impl Wire {
             true => Expects::Continue,
             false => Expects::Nothing,
         };
-        Ok(Some(head))
+        Ok(true)
+    }
+
+    /// The head that has been read.
+    pub(crate) fn take_head(&self) -> Option<Head> {
+        self.inner.borrow_mut().head.take()
     }
 
     /// Reads more of a head, at most so much that it is certainly too large.
@@ -352,9 +371,9 @@ impl Wire {
         };
         // No room is made before something has come.
         ready!(stream.poll_read_ready(cx))?;
-        inner
-            .read
-            .reserve(room.saturating_sub(inner.read.len()).max(1));
+        let more = room.saturating_sub(inner.read.len()).max(1);
+        inner.is_large |= more > HEAD_ROOM;
+        spare::make_room(&mut inner.read, more);
         let octets = match ready!(poll_read_buf(Pin::new(stream), cx, &mut inner.read)) {
             // The end of a session without a word. Every message says by itself where it ends.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
@@ -366,6 +385,12 @@ impl Wire {
 }
 
 impl Inner {
+    fn give_buffer(&mut self) {
+        if self.read.is_empty() && !self.is_large {
+            spare::give(std::mem::take(&mut self.read));
+        }
+    }
+
     /// Writes until all is out or the socket takes no more.
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<(Went, Poll<()>)> {
         let Some(stream) = &mut self.stream else {
@@ -397,6 +422,12 @@ impl Inner {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.give_buffer();
     }
 }
 

@@ -18,6 +18,7 @@ use tower::{Layer, Service};
 
 use crate::access_log::Logger;
 use crate::body::RequestBody;
+use crate::clock;
 use crate::config::model::{Bind, Listener};
 use crate::connection::{Accepted, Edge, Handshakes, Registry, serve};
 use crate::header::forwarded::Scheme;
@@ -33,6 +34,9 @@ use crate::wire::Socket;
 
 /// How often a worker looks after its unused connections and says that it is alive.
 const TICK: Duration = Duration::from_secs(1);
+
+/// From so many connections on a worker is likely to have something to do at any time.
+const BUSY: usize = 8;
 
 /// What a worker is given.
 pub(crate) struct Worker {
@@ -115,6 +119,7 @@ impl Worker {
             self.logger.clone(),
             self.seed,
         ));
+        tokio::task::spawn_local(clock::keep());
         let hall = Rc::new(Hall {
             layer: Rc::new(layer),
             context: Rc::clone(&context),
@@ -127,8 +132,10 @@ impl Worker {
             }),
         });
         if let Some(accepting) = self.accepting.take() {
-            let hall = Rc::clone(&hall);
-            tokio::task::spawn_local(accepting.run_here(move |handed| hall.take_in(handed)));
+            let (guests, hall) = (Rc::clone(&hall.guests), Rc::clone(&hall));
+            let is_busy = move || guests.present.get() >= BUSY;
+            let take_in = move |handed| hall.take_in(handed);
+            tokio::task::spawn_local(accepting.run_here(take_in, is_busy));
         }
         let (registry, guests) = (&hall.registry, &hall.guests);
         let mut published = self.store.follow();
@@ -296,12 +303,14 @@ where
     /// Serves a connection in a task of its own.
     fn take_in(&self, handed: Handed) {
         guard(&self.guests.metrics, || {
-            drop(tokio::task::spawn_local(self.serve(handed)));
+            if let Some(serving) = self.serve(handed) {
+                drop(tokio::task::spawn_local(Box::pin(serving)));
+            }
         });
     }
 
     /// Serves a connection, with the layer around the proxy of each of its exchanges that may go on beside others.
-    fn serve(&self, handed: Handed) -> impl Future<Output = ()> + use<L, B> {
+    fn serve(&self, handed: Handed) -> Option<impl Future<Output = ()> + use<L, B>> {
         let Handed {
             taken,
             peer,
@@ -335,16 +344,16 @@ where
         let service_of = move |client: &Rc<Client>| {
             layer.layer(Proxy::new(Rc::clone(&worker), Rc::clone(client)))
         };
-        let guest = Guest::arrives(&self.guests);
-        async move {
-            // Held to the end, whatever that is.
-            let (_place, _guest): (Place, Guest) = (place, guest);
-            match taken_up(taken) {
-                Ok(socket) => {
-                    let accepted = Accepted { socket, tls };
-                    serve(accepted, edge, service_of, context, registry).await;
-                }
-                Err(error) => tracing::warn!(%error, "Connection could not be taken up"),
+        // Held to the end, whatever that is.
+        let held: (Place, Guest) = (place, Guest::arrives(&self.guests));
+        match taken_up(taken) {
+            Ok(socket) => {
+                let accepted = Accepted { socket, tls };
+                Some(serve(accepted, edge, service_of, context, registry, held))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Connection could not be taken up");
+                None
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::header::{hop, spare};
 use crate::request::CLIENT_LEFT;
 use crate::request::context::WorkerContext;
 use crate::response::upgrade::Tunnel;
-use crate::wire::{AcceptsTrailers, Announced, Asking, Framing, Head, Present, Wire};
+use crate::wire::{AcceptsTrailers, Announced, Asking, Framing, Present, Wire};
 
 /// Octets of a body that nobody wanted, which are read all the same so that the connection can go on behind them. More is
 /// not worth a connection.
@@ -53,10 +53,9 @@ pub(super) enum After {
     Over,
 }
 
-/// Serves the request with this head.
+/// Serves the request whose head has been read.
 pub(super) async fn exchange<S, B>(
     wire: &Rc<Wire>,
-    head: Head,
     member: &Member,
     service: S,
     context: &Rc<WorkerContext>,
@@ -67,6 +66,9 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
+    let Some(head) = wire.take_head() else {
+        return After::Over;
+    };
     let edge = &member.edge;
     let _unwatched = Unwatched(edge);
     let trailers = match hop::accepts_trailers(&head.headers, head.present) {

@@ -29,7 +29,7 @@ use crate::header::network;
 use crate::metrics::Refusal;
 use crate::request::context::{Client, Voice, WorkerContext};
 use crate::tls::Server;
-use crate::wire::{Head, HeadLimits, Socket, Stream, Unreadable, Wire};
+use crate::wire::{HeadLimits, Socket, Stream, Unreadable, Wire};
 
 /// How a TLS handshake begins: a record of its kind, of whichever version.
 const TLS_RECORD: &[u8] = &[0x16, 3];
@@ -44,13 +44,15 @@ pub(crate) struct Accepted {
     pub(crate) tls: Option<(Arc<Server>, Rc<Handshakes>)>,
 }
 
-/// Serves a connection to its end, by a service for each of its exchanges that may go on beside others.
+/// Serves a connection to its end, by a service for each of its exchanges that may go on beside others. What is held is so
+/// for as long. What few connections need is boxed, so that no other keeps the room.
 pub(crate) async fn serve<S, B>(
     accepted: Accepted,
     edge: Rc<Edge>,
     service_of: impl Fn(&Rc<Client>) -> S,
     context: Rc<WorkerContext>,
     registry: Rc<Registry>,
+    _held: impl Sized,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -72,16 +74,13 @@ pub(crate) async fn serve<S, B>(
         tracing::warn!(%error, "Connection could not be taken up");
         return;
     }
-    // Boxed, so that no connection keeps the room.
     if is_announced && Box::pin(announced(&socket, member)).await.is_none() {
         return;
     }
     let mut stream = match tls {
         None => Stream::Plain(socket),
         Some((server, handshakes)) => {
-            let shaking = shake_hands(socket, server, member, &handshakes, &context);
-            let shaking = Box::pin(shaking);
-            match shaking.await {
+            match Box::pin(shake_hands(socket, server, member, &handshakes, &context)).await {
                 Some(stream) => stream,
                 None => return,
             }
@@ -112,7 +111,7 @@ pub(crate) async fn serve<S, B>(
         }
     }
     if let Stream::Tls(_) = stream {
-        part(stream).await;
+        Box::pin(part(stream)).await;
     }
 }
 
@@ -192,8 +191,8 @@ where
     edge.client.speaks_through(Voice::Wire(Rc::clone(&wire)));
     let _speaks = Speaks(edge);
     loop {
-        let head = match poll_fn(|cx| next_head(&wire, member, &limits, cx)).await {
-            Next::Asked(head) => head,
+        match poll_fn(|cx| next_head(&wire, member, &limits, cx)).await {
+            Next::Asked => {}
             Next::Resting => {
                 let taken = wire.take_stream();
                 return taken.map_or(Woken::Over, |(stream, _)| Woken::Resting(stream));
@@ -208,14 +207,16 @@ where
                     if matches!(stream, Stream::Plain(_)) && read.starts_with(TLS_RECORD) {
                         edge.refuses(Refusal::Tls);
                     }
-                    refuse(stream, edge, context, kind).await;
+                    Box::pin(refuse(stream, edge, context, kind)).await;
                 }
                 return Woken::Over;
             }
-        };
-        match exchange(&wire, head, member, service.clone(), context).await {
+        }
+        match exchange(&wire, member, service.clone(), context).await {
             After::Next => {
-                if !wire.is_blank() {
+                if wire.is_blank() {
+                    wire.rests();
+                } else {
                     // A part of the next head came along with this request.
                     edge.begin_head();
                 }
@@ -226,7 +227,8 @@ where
                     return Woken::Over;
                 };
                 let io = EdgeIo::new(stream, Rc::clone(edge), read);
-                if let Err(error) = tunnel.run(io, None, Rc::clone(&edge.client.clocks)).await {
+                let run = tunnel.run(io, None, Rc::clone(&edge.client.clocks));
+                if let Err(error) = Box::pin(run).await {
                     let client = network::shown(edge.client.address());
                     tracing::debug!(%client, %error, "Tunnel broke off");
                 }
@@ -234,7 +236,7 @@ where
             }
             After::Unread => {
                 if let Some((stream, _)) = wire.take_stream() {
-                    linger(stream).await;
+                    Box::pin(linger(stream)).await;
                 }
                 return Woken::Over;
             }
@@ -242,7 +244,7 @@ where
         }
     }
     if let Some(session) = wire.take_session() {
-        part(session).await;
+        Box::pin(part(session)).await;
     }
     Woken::Over
 }
@@ -273,12 +275,9 @@ fn limits(edge: &Edge) -> HeadLimits {
 }
 
 /// What comes on a connection without a request.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the usual case is the large one, and a box would cost each request an allocation"
-)]
 enum Next {
-    Asked(Head),
+    /// A head, which the wire has.
+    Asked,
     /// Nothing has been asked for a while, or all are to end: the socket alone is enough.
     Resting,
     /// The client speaks HTTP/2 instead.
@@ -297,13 +296,13 @@ fn next_head(
     let edge = &member.edge;
     let clocks = &edge.client.clocks;
     loop {
-        match wire.head(limits) {
-            Ok(Some(head)) if edge.client.listener.protocols.http1 => {
-                return Poll::Ready(Next::Asked(head));
+        match wire.has_head(limits) {
+            Ok(true) if edge.client.listener.protocols.http1 => {
+                return Poll::Ready(Next::Asked);
             }
             // A clear answer, where no other protocol could be agreed on.
-            Ok(Some(_)) => return Poll::Ready(Next::Unreadable(Kind::VersionUnknown)),
-            Ok(None) => {}
+            Ok(true) => return Poll::Ready(Next::Unreadable(Kind::VersionUnknown)),
+            Ok(false) => {}
             Err(Unreadable::VersionUnknown) if may_speak_http2(edge) && wire.begins_http2() => {
                 return Poll::Ready(Next::Http2);
             }

@@ -1,6 +1,8 @@
 //! Names of a request: `X-Request-Id`, made where there is none, and the trace it belongs to (W3C Trace Context).
 
-use bytes::Bytes;
+use std::cell::RefCell;
+
+use bytes::{Bytes, BytesMut};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
@@ -14,6 +16,13 @@ pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// The longest id that is kept.
 const MAX_ID_BYTES: usize = 128;
 
+/// Ids that are made in one piece of memory.
+const IDS: usize = 16;
+
+thread_local! {
+    static CHUNK: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
 /// The request's id, to be logged and told to the client. A sane one (1 to 128 visible ASCII characters, one line) is
 /// kept, otherwise `made` takes its place, as 32 hexadecimal digits.
 pub fn request_id(headers: &mut HeaderMap, made: u128) -> HeaderValue {
@@ -23,10 +32,22 @@ pub fn request_id(headers: &mut HeaderMap, made: u128) -> HeaderValue {
     {
         return line.clone();
     }
-    let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&hexadecimal(made)))
+    let value = HeaderValue::from_maybe_shared(kept(&hexadecimal(made)))
         .expect("hexadecimal digits are a value");
     headers.insert(&X_REQUEST_ID, value.clone());
     value
+}
+
+/// The digits, behind those of other requests: an allocation of its own, and one more to share it, would cost each request
+/// more than its id does. A request that lasts holds the ids of so few others that it does not show.
+fn kept(digits: &[u8; 32]) -> Bytes {
+    CHUNK.with_borrow_mut(|chunk| {
+        if chunk.capacity() < digits.len() {
+            *chunk = BytesMut::with_capacity(IDS * digits.len());
+        }
+        chunk.extend_from_slice(digits);
+        chunk.split().freeze()
+    })
 }
 
 fn is_sane(id: &[u8]) -> bool {

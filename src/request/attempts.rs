@@ -22,7 +22,7 @@ use crate::request::outcome::Ledger;
 use crate::request::patience::Deadline;
 use crate::request::placing::{Look, Placing, Verdict, look_again, verdict_on};
 use crate::upstream::{
-    Answer, Attempt, AttemptFailure, BodySlot, Engaged, Entry, Freshness, Outbound,
+    Answer, Attempt, AttemptFailure, BodySlot, Engaged, Entry, Freshness, Hears, Outbound,
 };
 
 /// How long a request waits for the first verdict on a pool.
@@ -206,7 +206,7 @@ impl Attempts {
         if let Some(deadline) = &mut self.deadline {
             deadline.tell(now, &mut self.outbound.headers);
         }
-        let hears = Some(self.client.interims.listener());
+        let hears = Some(Rc::clone(&self.client) as Rc<dyn Hears>);
         let attempt = Attempt::begin(local, &self.outbound, freshness, hears, now);
         self.under_way.push(Try { attempt, engaged });
     }

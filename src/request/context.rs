@@ -26,7 +26,7 @@ use crate::response::local_reply::Dialect;
 use crate::response::upgrade::Tunnel;
 use crate::snapshot::{Reader, Snapshot, Store};
 use crate::tls::Identity;
-use crate::upstream::Upstreams;
+use crate::upstream::{Hears, Upstreams};
 use crate::wire::Wire;
 
 /// What a worker's requests have at hand. It stays on the worker's thread.
@@ -189,7 +189,8 @@ pub(crate) struct Client {
     tail: RefCell<Option<Box<Ledger>>>,
     /// The book of a request that a layer gave up, until the layer has answered instead.
     given_up: RefCell<Option<Box<Ledger>>>,
-    tunnel: RefCell<Option<Tunnel>>,
+    /// Boxed, so that the connections without one, which are most, do not keep the room.
+    tunnel: RefCell<Option<Box<Tunnel>>>,
     /// What endpoints say before their answers.
     pub(super) interims: Interims,
     voice: RefCell<Voice>,
@@ -279,6 +280,12 @@ impl Deref for Client {
     }
 }
 
+impl Hears for Client {
+    fn hear(&self, interim: Response<()>) {
+        self.interims.hear(interim);
+    }
+}
+
 impl Client {
     pub(crate) fn new(listener: Arc<Listener>, address: Option<IpAddr>, scheme: Scheme) -> Self {
         Self::of(Rc::new(Caller::new(listener, address, scheme)))
@@ -349,7 +356,7 @@ impl Client {
     }
 
     pub(super) fn switch_to(&self, tunnel: Tunnel) {
-        self.tunnel.replace(Some(tunnel));
+        self.tunnel.replace(Some(Box::new(tunnel)));
     }
 
     /// Interim responses go there from now on.
@@ -389,6 +396,6 @@ impl Client {
 
     /// The tunnel that begins now, if the last answer was a 101.
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
-        self.tunnel.take()
+        self.tunnel.take().map(|tunnel| *tunnel)
     }
 }

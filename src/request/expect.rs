@@ -11,30 +11,31 @@ use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
-use crate::request::interim::Interims;
+use crate::request::context::Client;
 use crate::upstream::{BodySlot, Hold};
 
 /// How long an endpoint may be silent before it is given the body.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Holds a body back until the endpoint says 100.
-pub(super) fn hold(slot: &Rc<BodySlot>, interims: &Interims) {
+pub(super) fn hold(slot: &Rc<BodySlot>, client: &Rc<Client>) {
     slot.hold(Box::new(Gate {
-        interims: interims.clone(),
+        client: Rc::clone(client),
         patience: None,
     }));
 }
 
 #[derive(Debug)]
 struct Gate {
-    interims: Interims,
+    /// Who hears what the endpoint says.
+    client: Rc<Client>,
     /// Runs from the first time the body is wanted, which is when the head has been sent.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl Hold for Gate {
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.interims.continues(cx.waker()) {
+        if self.client.interims.continues(cx.waker()) {
             return Poll::Ready(());
         }
         let patience = self

@@ -5,25 +5,20 @@
 //! client that does not read, is dropped, as nothing depends on it. HTTP/1.0 knows none of them.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::task::Waker;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Response, StatusCode};
 
 use crate::header::{hop, via};
-use crate::upstream::Hears;
 
 /// Interim responses of one request that are passed on, at most.
 const PASSED: usize = 32;
 
 /// What an endpoint has said before its answer to the present request of a connection. One a connection, so that requests
 /// to which nothing is said cost nothing.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Interims(Rc<Heard>);
-
 #[derive(Debug, Default)]
-struct Heard {
+pub(super) struct Interims {
     continues: Cell<bool>,
     gate: RefCell<Option<Waker>>,
     heads: RefCell<Vec<(StatusCode, HeaderMap)>>,
@@ -33,40 +28,34 @@ struct Heard {
 impl Interims {
     /// Forgets what was said before the answer to the request before.
     pub(super) fn begin(&self) {
-        self.0.continues.set(false);
-        self.0.passed.set(0);
-        if !self.0.heads.borrow().is_empty() {
-            self.0.heads.borrow_mut().clear();
+        self.continues.set(false);
+        self.passed.set(0);
+        if !self.heads.borrow().is_empty() {
+            self.heads.borrow_mut().clear();
         }
-    }
-
-    /// Who listens to the endpoint.
-    pub(super) fn listener(&self) -> Rc<dyn Hears> {
-        Rc::clone(&self.0) as Rc<dyn Hears>
     }
 
     /// Whether the endpoint has asked for the body; if not, the task is woken when it does.
     pub(super) fn continues(&self, waker: &Waker) -> bool {
-        if self.0.continues.get() {
+        if self.continues.get() {
             return true;
         }
-        self.0.gate.replace(Some(waker.clone()));
+        self.gate.replace(Some(waker.clone()));
         false
     }
 
     /// Passes on what has been heard.
     pub(super) fn pass_on(&self, tell: impl Fn(StatusCode, &HeaderMap)) {
-        if self.0.heads.borrow().is_empty() {
+        if self.heads.borrow().is_empty() {
             return;
         }
-        for (status, headers) in self.0.heads.take() {
+        for (status, headers) in self.heads.take() {
             tell(status, &headers);
         }
     }
-}
 
-impl Hears for Heard {
-    fn hear(&self, interim: Response<()>) {
+    /// The endpoint has said this.
+    pub(super) fn hear(&self, interim: Response<()>) {
         let (head, ()) = interim.into_parts();
         if head.status == StatusCode::CONTINUE {
             self.continues.set(true);

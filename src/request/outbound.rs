@@ -54,7 +54,7 @@ pub(super) fn slot(
     mut body: RequestBody,
     shape: &Shape,
     (limit, idle): (Option<u64>, Option<Duration>),
-    client: &Client,
+    client: &Rc<Client>,
     ledger: &mut Ledger,
     head: &Parts,
 ) -> Option<Rc<BodySlot>> {
@@ -65,7 +65,7 @@ pub(super) fn slot(
     body.watch(Rc::clone(&client.clocks), idle, ledger.octets_in());
     let slot = BodySlot::new(body);
     if head.version != Version::HTTP_10 && is_continue(&head.headers) {
-        expect::hold(&slot, &client.interims);
+        expect::hold(&slot, client);
     }
     Some(slot)
 }

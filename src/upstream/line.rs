@@ -27,6 +27,7 @@ use crate::upstream::idle::Local;
 use crate::upstream::io::{Tie, UpstreamIo};
 use crate::upstream::outbound::{BodySlot, Outbound};
 use crate::upstream::switched::{Bare, Switched};
+use crate::wire::spare;
 use crate::wire::{AcceptsTrailers, Announced, Decoded, Decoder, Framing, Out};
 
 /// Room for what is read at once: doubled while reads fill it, up to the second.
@@ -306,7 +307,7 @@ impl Line {
         // No room is made before something has come: a request that waits holds no buffer, and the next one to be answered
         // uses the last one's while it is still in the cache.
         ready!(self.io.poll_read_ready(cx))?;
-        self.read.reserve(self.room);
+        spare::make_room(&mut self.read, self.room);
         let room = self.read.capacity() - self.read.len();
         let octets = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.read))?;
         if octets >= room && self.room < MOST_ROOM {
@@ -354,7 +355,10 @@ impl Line {
     /// Gives it back for further requests, if it is good for any.
     pub(crate) fn release(mut self: Box<Self>) {
         if self.is_done() {
-            self.read = BytesMut::new();
+            let read = std::mem::take(&mut self.read);
+            if self.room == ROOM {
+                spare::give(read);
+            }
             let local = Rc::clone(&self.local);
             local.keep(self);
         }

@@ -59,13 +59,14 @@ pub(crate) enum Unreadable {
     VersionUnknown,
 }
 
-/// Takes a head from the front of what was read, if all of it is here.
+/// Takes a head from the front of what was read, if all of it is here, and puts it down; how its body is framed.
 pub(super) fn read(
     read: &mut BytesMut,
     scanned: &mut usize,
     parsed: &mut u32,
     limits: &HeadLimits,
-) -> Result<Option<(Head, Framing)>, Unreadable> {
+    found: &mut Option<Head>,
+) -> Result<Option<Framing>, Unreadable> {
     if *scanned == 0 {
         // RFC 9112 §2.2: empty lines before a request are passed over.
         let empty = read
@@ -82,26 +83,28 @@ pub(super) fn read(
         return Ok(None);
     }
     *parsed += 1;
+    let mut places = Places::new();
     let parsed = if limits.fields <= USUAL_FIELDS {
         let mut fields = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
-        parse(read, &mut fields[..limits.fields], limits)?
+        parse(read, &mut fields[..limits.fields], &mut places, limits)?
     } else {
         // As many as can stand in so many octets.
         let fields = limits.fields.min(read.len() / 2 + 1);
-        parse(read, &mut vec![MaybeUninit::uninit(); fields], limits)?
+        let mut fields = vec![MaybeUninit::uninit(); fields];
+        parse(read, &mut fields, &mut places, limits)?
     };
     let Some(parsed) = parsed else {
         return Ok(None);
     };
     let octets = read.split_to(parsed.octets).freeze();
-    let mut head = parsed.head(&octets)?;
+    let head = found.insert(parsed.head(&octets, &places)?);
     let framing = framing::request(head.version, &head.headers, head.present);
     let framing = framing.unwrap_or_else(|_| {
         // Refused by those who read the head, and nothing behind it is read.
         head.persists = false;
         Framing::Empty
     });
-    Ok(Some((head, framing)))
+    Ok(Some(framing))
 }
 
 /// Whether an empty line has been read; looks only at what is new.
@@ -117,12 +120,15 @@ struct Parsed {
     method: Method,
     target: Range<usize>,
     version: Version,
-    fields: SmallVec<[(Range<u32>, Range<u32>); 24]>,
 }
+
+/// Where the names and values of its fields stand.
+type Places = SmallVec<[(Range<u32>, Range<u32>); 24]>;
 
 fn parse<'o>(
     read: &'o [u8],
     fields: &mut [MaybeUninit<httparse::Header<'o>>],
+    places: &mut Places,
     limits: &HeadLimits,
 ) -> Result<Option<Parsed>, Unreadable> {
     let mut request = httparse::Request::new(&mut []);
@@ -158,7 +164,6 @@ fn parse<'o>(
         let narrow = |end| u32::try_from(end).map_err(|_| Unreadable::TooLarge);
         Ok(narrow(place.start)?..narrow(place.end)?)
     };
-    let mut places = SmallVec::new();
     for field in request.headers.iter() {
         places.push((narrow(field.name.as_bytes())?, narrow(field.value)?));
     }
@@ -170,7 +175,6 @@ fn parse<'o>(
             0 => Version::HTTP_10,
             _ => Version::HTTP_11,
         },
-        fields: places,
     }))
 }
 
@@ -204,13 +208,13 @@ fn too_large(read: &[u8], limits: &HeadLimits) -> Unreadable {
 }
 
 impl Parsed {
-    fn head(self, octets: &Bytes) -> Result<Head, Unreadable> {
+    fn head(self, octets: &Bytes, places: &Places) -> Result<Head, Unreadable> {
         let target = octets.slice(self.target);
         let target = Uri::from_maybe_shared(target).map_err(|_| Unreadable::Malformed)?;
         // Room for what the proxy adds, so that the map need not grow.
-        let mut headers = spare::take(self.fields.len() + ADDED);
+        let mut headers = spare::take(places.len() + ADDED);
         let mut present = Present::default();
-        for (name, value) in self.fields {
+        for (name, value) in places {
             let name = &octets[name.start as usize..name.end as usize];
             let name = HeaderName::from_bytes(name).map_err(|_| Unreadable::Malformed)?;
             let value = octets.slice(value.start as usize..value.end as usize);

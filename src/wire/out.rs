@@ -3,12 +3,11 @@
 //! Transfer codings and lengths are written here anew for each answer, from what is known of its body; what the head said
 //! of them on its way here does not count.
 
-use std::fmt::Write as _;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
 };
@@ -28,8 +27,10 @@ const ENOUGH: usize = 32 << 10;
 /// What waits to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Out {
-    buffer: BytesMut,
-    /// Octets of the buffer in front of the piece.
+    buffer: Vec<u8>,
+    /// Octets of the buffer that are out.
+    written: usize,
+    /// Where in the buffer the piece belongs.
     before: usize,
     piece: Bytes,
 }
@@ -61,12 +62,12 @@ pub(crate) struct Asking<'a, D> {
 
 impl Out {
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffer.is_empty() && self.piece.is_empty()
+        self.written == self.buffer.len() && self.piece.is_empty()
     }
 
     /// Whether so much waits that it should be written first.
     pub(crate) fn is_full(&self) -> bool {
-        !self.piece.is_empty() || self.buffer.len() >= ENOUGH
+        !self.piece.is_empty() || self.buffer.len() - self.written >= ENOUGH
     }
 
     /// The head of an answer; tells how its body ends and whether the connection goes on.
@@ -239,32 +240,28 @@ impl Out {
     /// What is to be written next: a first slice, and a second one behind it that may be empty.
     fn slices(&self) -> (&[u8], &[u8]) {
         if self.piece.is_empty() {
-            return (&self.buffer, &[]);
+            return (&self.buffer[self.written..], &[]);
         }
-        if self.before == 0 {
-            return (&self.piece, &self.buffer);
+        if self.before == self.written {
+            return (&self.piece, &self.buffer[self.written..]);
         }
-        (&self.buffer[..self.before], &self.piece)
+        (&self.buffer[self.written..self.before], &self.piece)
     }
 
     /// So many octets of that have been written.
     fn advance(&mut self, octets: usize) {
-        let mut left = octets;
         if self.piece.is_empty() {
-            self.buffer.advance(left);
+            self.written += octets;
         } else {
-            let first = left.min(self.before);
-            self.buffer.advance(first);
-            self.before -= first;
-            left -= first;
-            let second = left.min(self.piece.len());
+            let first = octets.min(self.before - self.written);
+            let second = (octets - first).min(self.piece.len());
             self.piece.advance(second);
-            left -= second;
-            self.buffer.advance(left);
+            self.written += octets - second;
         }
         if self.is_empty() {
             self.piece = Bytes::new();
             self.before = 0;
+            self.written = 0;
             self.buffer.clear();
         }
     }
@@ -314,10 +311,11 @@ fn framing<D>(status: StatusCode, headers: &HeaderMap, asking: &Asking<'_, D>) -
     if silent {
         return Framing::None;
     }
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok()?.parse().ok());
-    match (asking.length.or(announced), asking.version) {
+    let announced = || {
+        let said = headers.get(CONTENT_LENGTH)?;
+        std::str::from_utf8(said.as_bytes()).ok()?.parse().ok()
+    };
+    match (asking.length.or_else(announced), asking.version) {
         (Some(octets), _) => Framing::Length(octets),
         (None, Version::HTTP_10) => Framing::Close,
         (None, _) => Framing::Chunked,
@@ -328,7 +326,7 @@ fn says_close(line: &HeaderValue) -> bool {
     members_of(line).any(|option| option.eq_ignore_ascii_case(b"close"))
 }
 
-fn push_status(out: &mut BytesMut, status: StatusCode, reason: Option<&ReasonPhrase>) {
+fn push_status(out: &mut Vec<u8>, status: StatusCode, reason: Option<&ReasonPhrase>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.extend_from_slice(b" ");
@@ -342,7 +340,7 @@ fn push_status(out: &mut BytesMut, status: StatusCode, reason: Option<&ReasonPhr
     out.extend_from_slice(b"\r\n");
 }
 
-fn push_field(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
+fn push_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     let name = name.as_str().as_bytes();
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);

@@ -6,6 +6,7 @@
 //! its answer. Until a call would block, the runtime hears nothing of it, which saves a short connection two system calls
 //! and a wake-up.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::io::{Read as _, Write as _};
 use std::net::{self, Shutdown};
@@ -34,6 +35,10 @@ pub(crate) struct Fresh(Option<net::TcpStream>);
 
 /// Octets that are read at once from a fresh one, which a usual head does not fill.
 const FRESH_ROOM: usize = 4 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<[u8; FRESH_ROOM]> = const { RefCell::new([0; FRESH_ROOM]) };
+}
 
 /// What an operation on a fresh socket has come to.
 enum Tried<T> {
@@ -178,11 +183,17 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
         let read = socket.attempt(|mut tcp| {
-            let room = buffer.remaining().min(FRESH_ROOM);
-            tcp.read(buffer.initialize_unfilled_to(room))
+            // Into octets that are there already: those of the buffer would have to be cleared first, which costs more than
+            // the copy of a head.
+            SCRATCH.with_borrow_mut(|scratch| {
+                let room = buffer.remaining().min(FRESH_ROOM);
+                let octets = tcp.read(&mut scratch[..room])?;
+                buffer.put_slice(&scratch[..octets]);
+                Ok(())
+            })
         });
         if let Some(read) = read {
-            return read.map_ok(|octets| buffer.advance(octets));
+            return read;
         }
         match socket {
             Self::Fresh(_) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),

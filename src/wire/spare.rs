@@ -1,0 +1,70 @@
+//! Buffers for octets to come: those of messages that are done with, so that a message on a busy worker makes none anew, and
+//! a connection that waits holds none.
+//!
+//! Parts of a message that is kept still hold on to its buffer, which is then none to write into: who takes it finds out by
+//! `reserve`, which makes another.
+
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+
+/// How many a thread keeps at most, some kilobytes each.
+const KEPT: usize = 16;
+
+thread_local! {
+    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes room for so many octets more, in a used buffer where there is none yet.
+pub(crate) fn make_room(buffer: &mut BytesMut, room: usize) {
+    if buffer.capacity() == 0
+        && let Some(spare) = SPARE.with_borrow_mut(Vec::pop)
+    {
+        *buffer = spare;
+    }
+    buffer.reserve(room);
+}
+
+/// Keeps an empty buffer that nobody needs any more. It should not have been made for more than some kilobytes.
+pub(crate) fn give(mut buffer: BytesMut) {
+    buffer.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < KEPT {
+            spare.push(buffer);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_and_never_while_a_part_of_it_is_kept() {
+        let mut first = BytesMut::new();
+        make_room(&mut first, 64);
+        first.extend_from_slice(b"kept");
+        let kept = first.split().freeze();
+        give(first);
+
+        let mut second = BytesMut::new();
+        make_room(&mut second, 4 << 10);
+        second.extend_from_slice(b"other");
+        assert_eq!(kept, "kept");
+
+        let place = second.as_ptr();
+        second.clear();
+        give(second);
+        let mut third = BytesMut::new();
+        make_room(&mut third, 1 << 10);
+        assert_eq!(third.as_ptr(), place);
+    }
+
+    #[test]
+    fn no_more_are_kept_than_a_few() {
+        for _ in 0..2 * KEPT {
+            give(BytesMut::with_capacity(8));
+        }
+        assert_eq!(SPARE.with_borrow(Vec::len), KEPT);
+    }
+}
