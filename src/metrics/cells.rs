@@ -36,6 +36,11 @@ impl<T: Default> PerWorker<T> {
         self.cells[worker.0].get_or_init(Box::default)
     }
 
+    /// The cell of a worker, if it was used already.
+    pub fn made(&self, worker: WorkerId) -> Option<&T> {
+        self.cells.get(worker.0)?.get().map(|made| &**made)
+    }
+
     /// The cells made so far.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.cells

@@ -46,18 +46,24 @@ pub enum Refusal {
     Plaintext,
     /// It speaks TLS where none is spoken.
     Tls,
-    /// It speaks TLS in a way that is not spoken here, or shows no certificate that is believed.
+    /// It speaks TLS in a way that is not spoken here.
     Handshake,
+    /// It shows no certificate that is believed.
+    Certificate,
+    /// The certificate that it shows, or that of its authority, has run out or is not good yet.
+    Expired,
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::NoProxyHeader,
         Self::BadProxyHeader,
         Self::SlowProxyHeader,
         Self::Plaintext,
         Self::Tls,
         Self::Handshake,
+        Self::Certificate,
+        Self::Expired,
     ];
 
     /// Why, as logs and metrics name it.
@@ -70,6 +76,8 @@ impl Refusal {
             Self::Plaintext => "plaintext",
             Self::Tls => "tls",
             Self::Handshake => "handshake",
+            Self::Certificate => "certificate",
+            Self::Expired => "certificate_expired",
         }
     }
 }
@@ -105,7 +113,7 @@ impl ListenerTraffic {
         }
     }
 
-    /// A connection was accepted. To be followed by one [`ListenerTraffic::closed`], on whichever worker.
+    /// A connection was accepted. To be followed by one [`ListenerTraffic::closed`] of the same worker.
     pub fn opened(&self, worker: WorkerId) {
         self.cells.of(worker).opened.add(1);
     }
@@ -144,6 +152,12 @@ impl ListenerTraffic {
     /// So many octets were written to a client.
     pub fn bytes_out(&self, worker: WorkerId, bytes: u64) {
         self.cells.of(worker).bytes_out.add(bytes);
+    }
+
+    /// How many connections a worker has taken up, and how many of them it has closed.
+    pub(crate) fn of_worker(&self, worker: WorkerId) -> (u64, u64) {
+        let cell = self.cells.made(worker);
+        cell.map_or((0, 0), |cell| (cell.opened.value(), cell.closed.value()))
     }
 
     pub(crate) fn gather(&self, sheet: &mut Sheet) {

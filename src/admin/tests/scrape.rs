@@ -9,7 +9,7 @@ fn scraped(text: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_scrape_has_the_families_of_the_contract_and_no_others() {
+async fn the_scrape_has_the_known_families_and_no_others() {
     let expected = "fiel_access_log_dropped_total fiel_build_info fiel_bytes_total \
         fiel_config_last_reload_success_timestamp_seconds fiel_config_last_reload_successful \
         fiel_config_reloads_total fiel_config_restart_needed fiel_connections fiel_connections_total \
@@ -18,9 +18,10 @@ async fn the_scrape_has_the_families_of_the_contract_and_no_others() {
         fiel_probe_duration_seconds fiel_probe_lag_seconds fiel_probes_total \
         fiel_request_duration_seconds fiel_requests_in_flight fiel_requests_total \
         fiel_response_duration_seconds fiel_retries_total fiel_split_assigned_total \
-        fiel_split_effective_ratio fiel_split_weight_ratio fiel_tunnel_bytes_total \
+        fiel_split_effective_ratio fiel_split_weight_ratio fiel_tls_certificate_faults fiel_tunnel_bytes_total \
         fiel_tunnel_duration_seconds fiel_tunnels fiel_upstream_connections \
         fiel_upstream_connects_total fiel_upstream_duration_seconds fiel_upstream_failures_total \
+        fiel_worker_connections \
         process_cpu_seconds_total process_max_fds process_open_fds process_resident_memory_bytes \
         process_start_time_seconds process_threads process_virtual_memory_bytes";
     let house = house(|_| {});

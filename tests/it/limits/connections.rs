@@ -1,9 +1,10 @@
-//! How many connections there may be, and how old they may grow.
+//! How many connections there may be, who serves them, and how old they may grow.
 
 use crate::support::client::End;
+use crate::support::scrape::Scrape;
 use crate::support::terms::limited;
 use crate::support::wait::eventually;
-use crate::support::{Client, Endpoint};
+use crate::support::{Client, Endpoint, Fiel, yaml};
 
 #[test]
 fn a_connection_too_many_waits_until_another_has_closed() {
@@ -28,6 +29,43 @@ fn a_connection_too_many_waits_until_another_has_closed() {
 
     assert_eq!(third.response().status, 200);
     assert_eq!(second.get("/6").status, 200);
+}
+
+/// Eight clients, then four that leave and four that come in their place.
+fn assert_workers_have_as_many(workers: usize) {
+    let endpoint = Endpoint::start("a");
+    let shop = yaml::shop(&[("app", "1", &[endpoint.address()])]);
+    let fiel = Fiel::start(&format!("workers: {workers}\n{shop}"));
+    let come = || {
+        let mut client = Client::connect(fiel.address("web"));
+        assert_eq!(client.get("/").status, 200);
+        client
+    };
+    let spread = || {
+        let scrape = Scrape::of(&fiel);
+        let of = |worker| scrape.value(&format!("fiel_worker_connections{{worker=\"{worker}\"}}"));
+        (0..workers).map(of).collect::<Vec<_>>()
+    };
+    let even = |clients: usize| vec![Some(clients as f64 / workers as f64); workers];
+    let mut clients: Vec<Client> = (0..8).map(|_| come()).collect();
+    assert_eq!(spread(), even(8));
+    // A worker counts one as closed a moment before its place is free.
+    eventually("an even spread of those who came later", || {
+        clients.truncate(4);
+        Scrape::wait_for(&fiel, &[("fiel_connections{listener=\"web\"}", 4.0)]);
+        clients.extend((0..4).map(|_| come()));
+        (spread() == even(8)).then_some(())
+    });
+}
+
+#[test]
+fn eight_connections_are_shared_evenly_by_two_workers() {
+    assert_workers_have_as_many(2);
+}
+
+#[test]
+fn eight_connections_are_shared_evenly_by_four_workers() {
+    assert_workers_have_as_many(4);
 }
 
 #[test]

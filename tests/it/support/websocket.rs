@@ -7,7 +7,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -17,15 +16,18 @@ use h2::ext::Protocol;
 use h2::server::Builder;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, Version};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::background::Background;
 use super::h2endpoint::H2Endpoint;
+use super::tls::{Authority, trusting};
 use super::wait::{DEADLINE, Watched};
 
 /// A version of HTTP.
@@ -147,8 +149,7 @@ async fn echo(mut socket: Socket) {
 pub(crate) struct Echo1 {
     address: SocketAddr,
     heads: Arc<Watched<Vec<HeaderMap>>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _background: Background,
 }
 
 impl Echo1 {
@@ -156,26 +157,12 @@ impl Echo1 {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
         let heads = Arc::new(Watched::new(Vec::new()));
         let seen = Arc::clone(&heads);
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build_local(tokio::runtime::LocalOptions::default())
-                .unwrap();
-            runtime.block_on(async move {
-                tokio::select! {
-                    () = Self::accept(listener, seen) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
         Self {
             address,
             heads,
-            stop: Some(stop),
-            thread: Some(thread),
+            _background: Background::serve(move || Self::accept(listener, seen)),
         }
     }
 
@@ -207,32 +194,42 @@ impl Echo1 {
     }
 }
 
-impl Drop for Echo1 {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let joined = self.thread.take().map(JoinHandle::join);
-        assert!(
-            joined.is_some_and(|joined| joined.is_ok()) || thread::panicking(),
-            "the endpoint panicked"
-        );
-    }
-}
-
 /// A WebSocket by whichever version.
 pub(crate) async fn open(http: Http, address: SocketAddr) -> Socket {
+    open_over(http, Box::new(connected(address).await)).await
+}
+
+/// The same over TLS, to who has a certificate of this authority for `site.example`; ALPN settles the version.
+pub(crate) async fn open_secured(http: Http, address: SocketAddr, authority: &Authority) -> Socket {
+    let protocol = match http {
+        Http::One => "http/1.1",
+        Http::Two => "h2",
+    };
+    let connector = TlsConnector::from(trusting(authority, &[protocol]));
+    let name = ServerName::try_from("site.example").unwrap();
+    let tls = connector.connect(name, connected(address).await);
+    let tls = tls.await.unwrap();
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+    open_over(http, Box::new(tls)).await
+}
+
+async fn connected(address: SocketAddr) -> TcpStream {
+    let tcp = TcpStream::connect(address).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
+    tcp
+}
+
+async fn open_over(http: Http, octets: Box<dyn Io>) -> Socket {
     match http {
-        Http::One => open1(address).await,
+        Http::One => open1(octets).await,
         Http::Two => {
-            let mut connection = Two::connect(address).await;
+            let mut connection = Two::over(octets, &h2::client::Builder::new()).await;
             connection.socket("/chat").await
         }
     }
 }
 
-async fn open1(address: SocketAddr) -> Socket {
-    let tcp = TcpStream::connect(address).await.unwrap();
-    tcp.set_nodelay(true).unwrap();
-    let octets: Box<dyn Io> = Box::new(tcp);
+async fn open1(octets: Box<dyn Io>) -> Socket {
     let ask = Request::builder()
         .uri("ws://test/chat")
         .header("host", "test")
@@ -260,9 +257,11 @@ impl Two {
     }
 
     pub(crate) async fn with(address: SocketAddr, builder: &h2::client::Builder) -> Self {
-        let tcp = TcpStream::connect(address).await.unwrap();
-        tcp.set_nodelay(true).unwrap();
-        let (sender, mut connection) = builder.handshake::<_, Bytes>(tcp).await.unwrap();
+        Self::over(Box::new(connected(address).await), builder).await
+    }
+
+    async fn over(octets: Box<dyn Io>, builder: &h2::client::Builder) -> Self {
+        let (sender, mut connection) = builder.handshake::<_, Bytes>(octets).await.unwrap();
         let known = sender.clone();
         poll_fn(|cx| {
             assert!(Pin::new(&mut connection).poll(cx).is_pending(), "it ended");
