@@ -7,14 +7,16 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-# The machine that builds decides the architecture: x86_64 or aarch64.
+# The machine that builds decides the architecture: x86_64 or aarch64. Packed relocations are half a megabyte less to be
+# read at the start. The musl of this toolchain knows them (1.2.4); with an older one, or an older glibc, nothing would run.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     machine="$(uname -m)" \
     && target="$machine-unknown-linux-musl" \
     && rustup target add "$target" \
     && env "CC_${machine}_unknown_linux_musl=musl-gcc" \
-        cargo build --release --locked --target "$target" --bin fiel \
+        cargo rustc --release --locked --target "$target" --bin fiel -- \
+            -C link-arg=-Wl,-z,pack-relative-relocs \
     && cp "target/$target/release/fiel" /fiel \
     && /fiel check --config config/quickstart.yaml
 

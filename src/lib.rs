@@ -47,6 +47,7 @@ pub mod phase;
 pub mod policy;
 pub mod pool;
 pub mod probe;
+mod program;
 pub mod request;
 mod response;
 pub mod route;

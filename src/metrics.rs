@@ -28,6 +28,8 @@ pub use cells::WorkerId;
 pub use listener::{Handshake, ListenerTraffic, Refusal};
 pub use traffic::{PoolTraffic, Traffic};
 
+pub(crate) use process::cpu_time;
+
 use process::Process;
 use text::Sheet;
 

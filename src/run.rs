@@ -32,6 +32,7 @@ use crate::listener::{Acceptor, Bound, Desk};
 use crate::metrics::{Metrics, WorkerId};
 use crate::phase::{Heartbeats, Phase, Stage};
 use crate::probe::{Counts, Prober};
+use crate::program;
 use crate::request::Proxy;
 use crate::shutdown::{Ending, Signals, at_most};
 use crate::snapshot::{Store, build};
@@ -338,6 +339,7 @@ impl House {
         } = self;
         tracing::info!(workers = workers.len(), "Ready");
         ready(&running);
+        tokio::task::spawn_local(program::shed_when_at_rest());
         let control = tokio::task::spawn_local(control.run());
         let ending = tokio::select! {
             ending = signals.ending(&changes) => ending,

@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["split"],
     &["route"],
     &["snapshot"],
-    &["clock", "dial", "socket", "supervisor", "wire"],
+    &["clock", "dial", "program", "socket", "supervisor", "wire"],
     &["body", "access_log", "probe", "discovery", "listener"],
     &["upstream"],
     &["response"],

@@ -169,13 +169,13 @@ fn scale(fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
 
 /// What a route, a split, an endpoint and an idle connection hold of memory.
 fn sizes(fleet: &Fleet<'_>) -> Result<()> {
-    println!("### memory (Pss) of one more\n");
+    println!("### memory of its own (Pss_Anon, Pss_Shmem) of one more\n");
     println!("| | octets |\n|---|---|");
     let resident = |size: Size| -> Result<u64> {
         let (fiel, _) = fleet.fiel_of(&size.yaml(fleet)?)?;
         // What was needed to read the file is given back by and by.
         pause(Duration::from_secs(2));
-        fiel.resident_bytes()
+        fiel.own_bytes()
     };
     let routes = resident(Size {
         routes: MANY,
@@ -200,14 +200,14 @@ fn sizes(fleet: &Fleet<'_>) -> Result<()> {
     println!("| endpoint | {} |", each(endpoints, one));
 
     let (fiel, _) = fleet.fiel_of(&ONE.yaml(fleet)?)?;
-    let before = fiel.resident_bytes()?;
+    let before = fiel.own_bytes()?;
     let count = peer::descriptors()?.saturating_sub(200).min(IDLE);
     let mut idle = Vec::with_capacity(count);
     for _ in 0..count {
         idle.push(asked_once(fiel.address)?);
     }
     rest();
-    let grown = fiel.resident_bytes()?.saturating_sub(before);
+    let grown = fiel.own_bytes()?.saturating_sub(before);
     println!(
         "| idle connection (of {count} on one worker) | {} |\n",
         grown / count as u64
@@ -228,10 +228,10 @@ fn reload(fleet: &Fleet<'_>, routes: usize, reloads: usize) -> Result<()> {
         let load = scope.spawn(|| steady::load(fiel.address, "bench", RATE, &stop, limit));
         // What the first makes is kept, as the state that the next is compared with.
         let reloaded = reload_often(&fiel, &file, &yaml, 0..10).and_then(|()| {
-            let before = fiel.resident_bytes()?;
+            let before = fiel.own_bytes()?;
             reload_often(&fiel, &file, &yaml, 10..reloads)?;
             rest();
-            Ok(fiel.resident_bytes()? as i64 - before as i64)
+            Ok(fiel.own_bytes()? as i64 - before as i64)
         });
         stop.store(true, Ordering::Relaxed);
         let stirred = load.join();
@@ -317,7 +317,7 @@ fn probes(fleet: &Fleet<'_>, rounds: usize) -> Result<()> {
 
 /// Memory at rest and for each idle connection, beside others'.
 fn memory(fleet: &Fleet<'_>) -> Result<()> {
-    println!("### memory (Pss), one worker\n");
+    println!("### memory, one worker: Pss at rest, and its own of each connection\n");
     println!(
         "| | at rest, MiB | octets an idle connection (of 5,000, each after one request) |\n|---|---|---|"
     );
@@ -325,16 +325,17 @@ fn memory(fleet: &Fleet<'_>) -> Result<()> {
         let Some(peer) = fleet.peer(name, &Settings::default())? else {
             continue;
         };
-        let before = peer.resident_bytes()?;
+        rest();
+        let (at_rest, before) = (peer.resident_bytes()?, peer.own_bytes()?);
         let mut idle = Vec::new();
         for _ in 0..5_000 {
             idle.push(asked_once(peer.address)?);
         }
         rest();
-        let grown = peer.resident_bytes()?.saturating_sub(before);
+        let grown = peer.own_bytes()?.saturating_sub(before);
         println!(
             "| {name} | {:.1} | {} |",
-            before as f64 / f64::from(1 << 20),
+            at_rest as f64 / f64::from(1 << 20),
             grown / 5_000
         );
     }

@@ -176,6 +176,12 @@ impl Process {
         self.rollup("Pss:")
     }
 
+    /// What of it is their own: neither of a file nor shared with anybody else. By this a thing more is measured; pages of
+    /// the program come and go by themselves.
+    pub(crate) fn own_bytes(&self) -> Result<u64> {
+        Ok(self.rollup("Pss_Anon:")? + self.rollup("Pss_Shmem:")?)
+    }
+
     /// A line of what the kernel tells of the memory of the process and its children, in octets.
     pub(crate) fn rollup(&self, name: &str) -> Result<u64> {
         let mut kilobytes = 0;

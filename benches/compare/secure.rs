@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::peer::length_of_body;
@@ -28,6 +28,8 @@ pub(crate) struct Certificate {
     client: Arc<ClientConfig>,
     /// The same, which remembers no session and has one group for its keys, that every peer knows.
     stranger: Arc<ClientConfig>,
+    /// A stranger that shows this very certificate.
+    member: Arc<ClientConfig>,
 }
 
 impl Certificate {
@@ -44,6 +46,11 @@ impl Certificate {
         let client = ClientConfig::builder()
             .with_root_certificates(roots.clone())
             .with_no_client_auth();
+        let key_der = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let mut member = ClientConfig::builder()
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(vec![made.cert.der().clone()], key_der.into())?;
+        member.resumption = Resumption::disabled();
         let mut provider = aws_lc_rs::default_provider();
         provider.kx_groups = vec![aws_lc_rs::kx_group::X25519];
         let mut stranger = ClientConfig::builder_with_provider(Arc::new(provider))
@@ -57,6 +64,7 @@ impl Certificate {
             both: write("site.pem", &format!("{certificate}{key}"))?,
             client: Arc::new(client),
             stranger: Arc::new(stranger),
+            member: Arc::new(member),
         })
     }
 
@@ -77,6 +85,15 @@ impl Certificate {
     /// How many octets the body of the answer to a path has.
     pub(crate) fn body_length(&self, address: SocketAddr, path: &str) -> Result<u64> {
         length_of_body(ask(&self.client, address, path)?)
+    }
+
+    /// Asks so often, each time over a connection of its own, as a client that has a certificate.
+    pub(crate) fn as_member(&self, address: SocketAddr, times: usize) -> Result<()> {
+        for _ in 0..times {
+            let octets = length_of_body(ask(&self.member, address, "/")?)?;
+            ensure!(octets == 13, "{octets} octets were answered");
+        }
+        Ok(())
     }
 
     /// Asks so many at once, each time as somebody who was never here before; how long each took.

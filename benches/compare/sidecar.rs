@@ -12,13 +12,17 @@ use crate::peer::{PROXY_CORE, Process, free_address};
 /// The configuration, where `cargo bench` runs.
 const READY_MADE: &str = "config/sidecar.yaml";
 
-/// Memory at rest.
+/// How often it is asked, to see what comes back.
+const REQUESTS: usize = 300;
+
+/// Memory at rest, and at rest again after some requests.
 pub(crate) fn at_rest(fleet: &Fleet<'_>) -> Result<()> {
     let mut yaml = fs::read_to_string(READY_MADE)?;
-    let (out, endpoint) = (free_address()?, fleet.endpoint.address.to_string());
+    let (pod, out) = (free_address()?, free_address()?);
+    let endpoint = fleet.endpoint.address.to_string();
     let pair = &fleet.certificate;
     for (old, new) in [
-        ("0.0.0.0:8443", free_address()?.to_string()),
+        ("0.0.0.0:8443", pod.to_string()),
         ("127.0.0.1:8081", out.to_string()),
         ("127.0.0.1:9901", free_address()?.to_string()),
         ("0.0.0.0:9902", free_address()?.to_string()),
@@ -35,12 +39,28 @@ pub(crate) fn at_rest(fleet: &Fleet<'_>) -> Result<()> {
     let file = fleet.write("sidecar.yaml", &yaml)?;
     let command = words(&[&fiel(), "run", "--config", text(&file)?]);
     let fiel = Process::start("fiel", &command, PROXY_CORE, out).context("the sidecar")?;
-    // What was needed to read the file is given back by and by.
+    println!("### a sidecar at rest, one worker, with TLS, MiB\n");
+    println!("| | resident | Pss | its own |\n|---|---|---|---|");
+    tell("since its start", &fiel)?;
+    pair.as_member(pod, REQUESTS)?;
+    tell(
+        &format!("after {REQUESTS} requests, each with a handshake"),
+        &fiel,
+    )?;
+    println!();
+    Ok(())
+}
+
+fn tell(when: &str, fiel: &Process) -> Result<()> {
+    // What was needed to read the file, or for the last requests, is given back by and by.
     thread::park_timeout(Duration::from_secs(3));
-    println!("### a sidecar at rest, one worker, with TLS\n");
-    println!("| | MiB |\n|---|---|");
     let mib = |octets: u64| octets as f64 / f64::from(1 << 20);
-    println!("| Pss | {:.1} |", mib(fiel.resident_bytes()?));
-    println!("| resident | {:.1} |\n", mib(fiel.rollup("Rss:")?));
+    let [resident, pss] = ["Rss:", "Pss:"].map(|line| fiel.rollup(line));
+    println!(
+        "| {when} | {:.1} | {:.1} | {:.1} |",
+        mib(resident?),
+        mib(pss?),
+        mib(fiel.own_bytes()?)
+    );
     Ok(())
 }

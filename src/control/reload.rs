@@ -17,6 +17,7 @@ use crate::control::held::{Asked, Control, Read, Reading};
 use crate::control::report::Rejected;
 use crate::listener::{Bound, Terms};
 use crate::metrics::{Metrics, Reload};
+use crate::program;
 use crate::snapshot::build;
 use crate::socket::{self, Listening, Seat};
 
@@ -95,6 +96,7 @@ impl Control {
                 ReloadOutcome::Rejected { problems }
             }
         };
+        tokio::task::spawn_local(program::shed_when_at_rest());
         for reply in reading.replies {
             // Who asked may have gone.
             reply.send(outcome.clone()).ok();

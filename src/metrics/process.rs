@@ -46,7 +46,7 @@ impl Process {
 }
 
 /// To the nanosecond; `/proc/self/stat` knows it to the hundredth of a second only.
-fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let spent = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u64::try_from(spent.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(spent.tv_nsec).unwrap_or(0);

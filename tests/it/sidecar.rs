@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::client::{self, Client, End};
 use crate::support::tls::{Authority, TlsClient};
 use crate::support::wait::eventually;
-use crate::support::{Endpoint, Fiel, yaml};
+use crate::support::{Endpoint, Fiel, Scrape, yaml};
 
 const MANIFESTS: [&str; 2] = [
     "examples/kubernetes/sidecar.yaml",
@@ -348,4 +348,32 @@ fn the_manifests_mount_what_the_configuration_names() {
         let beside = file.parent().unwrap().parent().unwrap().join("tls");
         assert!(mounted(&beside)["secret"]["secretName"].is_string());
     }
+}
+
+#[test]
+fn what_only_the_start_has_needed_of_the_program_is_given_back_and_comes_again_when_it_is_needed() {
+    let service = Endpoint::start("service");
+    let fiel = Fiel::start(&yaml::shop(&[("service", "100", &[service.address()])]));
+    let kilobytes = |name: &str| -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", fiel.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        value.unwrap().parse().unwrap()
+    };
+    let shrinks = || {
+        eventually("the start's pages to be given back", || {
+            (kilobytes("VmRSS:") < kilobytes("VmHWM:") * 3 / 4).then_some(())
+        });
+    };
+    shrinks();
+    assert_eq!(client::get(fiel.address("web"), "/").status, 200);
+
+    // Reading a configuration needs it again, and serves in between.
+    fiel.signal(Signal::HUP);
+    eventually("the reload", || {
+        let reloads = "fiel_config_reloads_total{result=\"unchanged\"}";
+        (Scrape::of(&fiel).value(reloads) == Some(1.0)).then_some(())
+    });
+    shrinks();
+    assert_eq!(client::get(fiel.address("web"), "/").status, 200);
 }
