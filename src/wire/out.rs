@@ -1,8 +1,10 @@
-//! What is to be written to a client: heads and small pieces in one buffer, large pieces as they came.
+//! What is to be written to a client: heads and small pieces in one buffer, large pieces as they came, as many in one write
+//! as have come.
 //!
 //! Transfer codings and lengths are written here anew for each answer, from what is known of its body; what the head said
 //! of them on its way here does not count.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -22,16 +24,29 @@ use crate::header::list::{members, members_of};
 /// A piece up to this size is copied behind the head, which is cheaper than a second slice for the kernel.
 const COPIED: usize = 4 << 10;
 
-/// From so many octets on, what waits is written before more is asked for.
-const ENOUGH: usize = 32 << 10;
+/// From so many octets on, what waits is written before more is asked for. A body that comes in small frames goes out in
+/// larger writes, each of which may cost the client a wake-up.
+const ENOUGH: usize = 128 << 10;
+
+/// Slices of one write: enough for all that waits, where nothing is left of a write before.
+const SLICES: usize = 64;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Out {
     buffer: BytesMut,
-    /// Octets of the buffer in front of the piece.
+    pieces: VecDeque<Piece>,
+    /// Octets of the buffer that go in front of some piece.
+    placed: usize,
+    /// Octets of all pieces.
+    large: usize,
+}
+
+/// A piece that was not copied, and how many octets of the buffer go between the one before and it.
+#[derive(Debug)]
+struct Piece {
     before: usize,
-    piece: Bytes,
+    octets: Bytes,
 }
 
 /// How the end of an answer's body is told.
@@ -61,12 +76,12 @@ pub(crate) struct Asking<'a, D> {
 
 impl Out {
     pub(crate) fn is_empty(&self) -> bool {
-        self.buffer.is_empty() && self.piece.is_empty()
+        self.buffer.is_empty() && self.pieces.is_empty()
     }
 
     /// Whether so much waits that it should be written first.
     pub(crate) fn is_full(&self) -> bool {
-        !self.piece.is_empty() || self.buffer.len() >= ENOUGH
+        self.buffer.len() + self.large >= ENOUGH
     }
 
     /// The head of an answer; tells how its body ends and whether the connection goes on.
@@ -180,8 +195,13 @@ impl Out {
                 self.buffer.extend_from_slice(b"\r\n");
             }
         } else {
-            self.before = self.buffer.len();
-            self.piece = data;
+            let before = self.buffer.len() - self.placed;
+            self.placed += before;
+            self.large += data.len();
+            self.pieces.push_back(Piece {
+                before,
+                octets: data,
+            });
             if *framing == Framing::Chunked {
                 // Goes out behind the piece.
                 self.buffer.extend_from_slice(b"\r\n");
@@ -216,11 +236,12 @@ impl Out {
     ) -> io::Result<usize> {
         let mut total = 0;
         while !self.is_empty() {
-            let polled = match self.slices() {
-                (first, []) => socket.as_mut().poll_write(cx, first),
-                (first, second) => {
-                    let slices = [IoSlice::new(first), IoSlice::new(second)];
-                    socket.as_mut().poll_write_vectored(cx, &slices)
+            let polled = match self.only_slice() {
+                Some(octets) => socket.as_mut().poll_write(cx, octets),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let count = self.slices(&mut slices);
+                    socket.as_mut().poll_write_vectored(cx, &slices[..count])
                 }
             };
             match polled {
@@ -236,35 +257,54 @@ impl Out {
         Ok(total)
     }
 
-    /// What is to be written next: a first slice, and a second one behind it that may be empty.
-    fn slices(&self) -> (&[u8], &[u8]) {
-        if self.piece.is_empty() {
-            return (&self.buffer, &[]);
+    /// What is to be written, where it lies in one place.
+    fn only_slice(&self) -> Option<&[u8]> {
+        match self.pieces.front() {
+            None => Some(&self.buffer),
+            Some(piece) if self.buffer.is_empty() && self.pieces.len() == 1 => Some(&piece.octets),
+            Some(_) => None,
         }
-        if self.before == 0 {
-            return (&self.piece, &self.buffer);
+    }
+
+    /// What is to be written next, in order; tells in how many slices.
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
+        let (mut rest, mut count) = (&self.buffer[..], 0);
+        let mut push = |octets: &'a [u8]| {
+            if let (false, Some(slot)) = (octets.is_empty(), slices.get_mut(count)) {
+                *slot = IoSlice::new(octets);
+                count += 1;
+            }
+        };
+        for piece in &self.pieces {
+            let (before, behind) = rest.split_at(piece.before);
+            push(before);
+            push(&piece.octets);
+            rest = behind;
         }
-        (&self.buffer[..self.before], &self.piece)
+        push(rest);
+        count
     }
 
     /// So many octets of that have been written.
     fn advance(&mut self, octets: usize) {
         let mut left = octets;
-        if self.piece.is_empty() {
-            self.buffer.advance(left);
-        } else {
-            let first = left.min(self.before);
-            self.buffer.advance(first);
-            self.before -= first;
-            left -= first;
-            let second = left.min(self.piece.len());
-            self.piece.advance(second);
-            left -= second;
-            self.buffer.advance(left);
+        while let Some(piece) = self.pieces.front_mut() {
+            let here = left.min(piece.before);
+            piece.before -= here;
+            self.placed -= here;
+            self.buffer.advance(here);
+            left -= here;
+            let here = left.min(piece.octets.len());
+            self.large -= here;
+            piece.octets.advance(here);
+            left -= here;
+            if !piece.octets.is_empty() {
+                return;
+            }
+            self.pieces.pop_front();
         }
-        if self.is_empty() {
-            self.piece = Bytes::new();
-            self.before = 0;
+        self.buffer.advance(left);
+        if self.buffer.is_empty() {
             self.buffer.clear();
         }
     }
@@ -349,4 +389,120 @@ fn push_field(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes so many octets of each write, in turn; nothing where that is zero.
+    struct Socket {
+        takes: Vec<usize>,
+        writes: usize,
+        taken: Vec<u8>,
+    }
+
+    impl AsyncWrite for Socket {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            octets: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(octets)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let takes = self.takes[self.writes % self.takes.len()];
+            self.writes += 1;
+            if takes == 0 {
+                return Poll::Pending;
+            }
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            let taken = &all[..takes.min(all.len())];
+            self.taken.extend_from_slice(taken);
+            Poll::Ready(Ok(taken.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn pieces_of(lengths: &[usize]) -> Vec<Bytes> {
+        let octet = |at| u8::try_from(at % 251).expect("below 251");
+        let mut from = 0;
+        let piece = |length: &usize| {
+            from += 7;
+            (from..from + length).map(octet).collect()
+        };
+        lengths.iter().map(piece).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out_in_order_however_much_the_socket_takes(
+            lengths in prop::collection::vec(prop_oneof![1..40_usize, COPIED - 1..COPIED + 2, 1..40_000_usize], 1..40),
+            takes in prop::collection::vec(prop_oneof![Just(0), 1..60_usize, 1..200_000_usize], 1..8),
+            chunked in any::<bool>(),
+        ) {
+            let mut socket = Socket { takes, writes: 0, taken: Vec::new() };
+            // It takes something in the end.
+            socket.takes.push(1_000_000);
+            let (mut out, mut meant) = (Out::default(), b"head".to_vec());
+            let mut cx = Context::from_waker(Waker::noop());
+            out.push_interim(b"head");
+            let mut framing = match chunked {
+                true => Framing::Chunked,
+                false => Framing::Length(lengths.iter().sum::<usize>() as u64),
+            };
+            for piece in pieces_of(&lengths) {
+                if chunked {
+                    meant.extend(format!("{:x}\r\n", piece.len()).bytes());
+                }
+                meant.extend(&piece);
+                if chunked {
+                    meant.extend(b"\r\n");
+                }
+                out.push_data(&mut framing, piece);
+                while out.is_full() {
+                    out.write_to(Pin::new(&mut socket), &mut cx).unwrap();
+                }
+            }
+            while !out.is_empty() {
+                out.write_to(Pin::new(&mut socket), &mut cx).unwrap();
+            }
+            prop_assert!(socket.taken == meant, "{} octets of {}", socket.taken.len(), meant.len());
+        }
+    }
+
+    #[test]
+    fn a_body_in_small_frames_goes_out_in_large_writes() {
+        let mut out = Out::default();
+        let mut socket = Socket {
+            takes: vec![usize::MAX],
+            writes: 0,
+            taken: Vec::new(),
+        };
+        let mut framing = Framing::Chunked;
+        for piece in pieces_of(&[ENOUGH / 8; 8]) {
+            assert!(!out.is_full());
+            out.push_data(&mut framing, piece);
+        }
+        assert!(out.is_full());
+        let mut cx = Context::from_waker(Waker::noop());
+        out.write_to(Pin::new(&mut socket), &mut cx).unwrap();
+        assert_eq!(socket.writes, 1);
+    }
 }
