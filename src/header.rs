@@ -16,6 +16,7 @@ pub mod host;
 pub mod ids;
 pub mod keep_alive;
 pub(crate) mod list;
+pub mod max_forwards;
 pub mod network;
 pub mod present;
 pub mod proxy_protocol;

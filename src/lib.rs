@@ -31,6 +31,7 @@ pub mod clock;
 pub mod config;
 mod connection;
 pub mod control;
+mod delegate;
 pub mod dial;
 pub mod discovery;
 pub mod endpoint;

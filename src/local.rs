@@ -30,7 +30,8 @@ const TICK: Duration = Duration::from_secs(1);
 ///
 /// It belongs to one thread, within a tokio `LocalSet` or a local runtime, and keeps the connections to endpoints that
 /// its proxies leave behind. A configuration stays as it is given: nothing is reloaded. Probes are not run, so every
-/// endpoint counts as ready, and names are not resolved, so endpoints have addresses. Of the listeners only the first one's terms count; nothing is bound.
+/// endpoint counts as ready, and names are not resolved, so endpoints have addresses. Of the listeners only the first one's terms
+/// count; nothing is bound.
 ///
 /// ```
 /// use std::net::Ipv4Addr;

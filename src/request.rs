@@ -44,6 +44,7 @@ use crate::clock::{self, Clock};
 use crate::config::model::{self, Action};
 use crate::error::Kind;
 use crate::header::framing::Framing;
+use crate::header::max_forwards::{self, Recipient};
 use crate::header::present::Present;
 use crate::header::{self, forwarded, hop};
 use crate::request::attempts::{Attempts, Won};
@@ -52,7 +53,7 @@ pub(crate) use crate::request::outcome::CLIENT_LEFT;
 use crate::request::outcome::{Ledger, Silence};
 use crate::request::patience::Patience;
 use crate::request::placing::Placing;
-use crate::request::route_answer::{redirect, respond};
+use crate::request::route_answer::{options, redirect, respond};
 use crate::request::switch::Switch;
 use crate::response::local_reply::Dialect;
 use crate::response::relay::{Relay, RequestSide};
@@ -316,6 +317,11 @@ fn walk(
             let part = placing::part(&route.spec.action, asked.host).ok_or(Kind::NoRoute)?;
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
+            if max_forwards::spend(&head.method, &mut head.headers)? == Recipient::Proxy {
+                let answer = options(&route.spec);
+                ledger.answered_by_route(answer.status(), "max_forwards");
+                return Ok(Stage::Answer(Some(answer)));
+            }
             client.interims.begin();
             let idle = outbound::patience_with_body(told.dialect, client);
             let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);

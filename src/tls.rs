@@ -30,6 +30,7 @@ mod client_auth;
 mod fault;
 mod identity;
 mod names;
+pub(crate) mod plaintext;
 mod secure;
 mod server;
 mod spec;

@@ -5,9 +5,11 @@
 
 mod answer;
 mod attempt;
+mod basis;
 mod carrier;
 mod connect;
 mod engaged;
+mod freshness;
 mod http2;
 mod idle;
 mod io;
@@ -17,9 +19,10 @@ mod outbound;
 mod speaks;
 mod switched;
 
-pub(crate) use attempt::{Answer, Attempt, AttemptFailure, Freshness};
+pub(crate) use attempt::{Answer, Attempt, AttemptFailure};
 pub(crate) use carrier::{Carrier, Drive};
 pub(crate) use engaged::{Engaged, Entry};
+pub(crate) use freshness::Freshness;
 pub(crate) use idle::Upstreams;
 pub(crate) use line::Hears;
 pub(crate) use outbound::{BodySlot, Hold, Outbound};

@@ -9,6 +9,7 @@
 
 mod body;
 mod duplex;
+pub(crate) mod frames;
 mod head;
 mod inflow;
 mod out;

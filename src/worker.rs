@@ -57,7 +57,8 @@ pub(crate) struct Cut {
 }
 
 impl Worker {
-    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the proxy of every connection, or stream of one.
+    /// Starts the worker's thread, which ends with the phase and tells what it had to cut. The layer is put around the
+    /// proxy of every connection, or stream of one.
     ///
     /// # Errors
     /// When the thread or its runtime cannot be made.
@@ -135,6 +136,7 @@ impl Worker {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         context.follow();
+        let mut config = Arc::clone(&context.reader.newest().config);
         let mut accepting = true;
         loop {
             tokio::select! {
@@ -154,7 +156,11 @@ impl Worker {
                         guard(&self.metrics, || {
                             context.follow();
                             let view = context.reader.newest();
-                            registry.retire(|listener| is_gone(listener, &view));
+                            // Most snapshots tell of endpoints alone, and connections are many.
+                            if !Arc::ptr_eq(&config, &view.config) {
+                                config = Arc::clone(&view.config);
+                                registry.retire(|listener| is_gone(listener, &view));
+                            }
                         });
                     }
                 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// The floors, from the ground up. A module imports from lower floors and from its own parts, never from beside.
 const FLOORS: &[&[&str]] = &[
     &[
-        "error", "units", "metrics", "log", "phase", "tls", "location", "grpc",
+        "error", "units", "metrics", "log", "phase", "tls", "location", "grpc", "delegate",
     ],
     &["config", "change"],
     &["endpoint", "header", "policy"],

@@ -2,7 +2,8 @@
 //! out.
 //!
 //! It reads back as the same configuration, except for the secrets. A value is a secret when it came from an
-//! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`, `x-api-key`).
+//! environment variable into a header or a query parameter, or when the name it stands under says so (`authorization`,
+//! `x-api-key`).
 
 mod edge;
 mod matching;

@@ -3,14 +3,15 @@
 //! A session lies behind a pointer, so that a connection without one does not keep the room. It may hold octets that no
 //! notice of the socket tells of: decrypted ones that were not taken yet, and written ones that are not out yet.
 
-use std::io::{self, BufRead as _, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
+
+use crate::delegate::delegate_io;
+use crate::tls::plaintext;
 
 /// A connection to an endpoint.
 #[derive(Debug)]
@@ -58,11 +59,9 @@ impl Stream {
             Self::Plain(socket) => socket.poll_read_ready(cx),
             Self::Tls(tls) => {
                 let (socket, session) = tls.get_mut();
-                match session.reader().fill_buf() {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        socket.poll_read_ready(cx)
-                    }
-                    Ok(_) | Err(_) => Poll::Ready(Ok(())),
+                match plaintext::is_at_hand(session) {
+                    true => Poll::Ready(Ok(())),
+                    false => socket.poll_read_ready(cx),
                 }
             }
         }
@@ -87,92 +86,5 @@ impl Socket {
     }
 }
 
-/// Hands what is asked of a stream on to whichever it is.
-macro_rules! either {
-    ($stream:expr, $one:ident | $other:ident, $inner:ident => $asked:expr) => {
-        match $stream.get_mut() {
-            Self::$one($inner) => $asked,
-            Self::$other($inner) => $asked,
-        }
-    };
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        either!(self, Plain | Tls, inner => Pin::new(inner).poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, Plain | Tls, inner => Pin::new(inner).poll_write(cx, octets))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, Plain | Tls, inner => Pin::new(inner).poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, Plain | Tls, inner => Pin::new(inner).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, Plain | Tls, inner => Pin::new(inner).poll_shutdown(cx))
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        either!(self, Tcp | Unix, inner => Pin::new(inner).poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, Tcp | Unix, inner => Pin::new(inner).poll_write(cx, octets))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, Tcp | Unix, inner => Pin::new(inner).poll_write_vectored(cx, slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, Tcp | Unix, inner => Pin::new(inner).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, Tcp | Unix, inner => Pin::new(inner).poll_shutdown(cx))
-    }
-}
+delegate_io!(Stream: Plain, Tls);
+delegate_io!(Socket: Tcp, Unix);

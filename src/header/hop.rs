@@ -4,7 +4,7 @@
 //! unknown length. `Trailer` stays too, as trailers are passed on.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Method, Version};
@@ -17,9 +17,11 @@ use crate::header::list::{is_token, members, members_of};
 use crate::header::present::Present;
 
 /// What some clients say to a proxy in place of `Connection` (RFC 9112 §C.2.2).
-pub(super) static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+pub(crate) static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+/// What comes along with an `Upgrade` to HTTP/2 (RFC 7540 §3.2.1).
+pub(crate) static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// What `TE` may say everywhere (RFC 9110 §10.1.4).
+pub(crate) static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Removes what belongs to the client's connection. `TE: trailers` is said anew where the client said it, since fiel
 /// passes trailers on.
@@ -110,6 +112,7 @@ fn is_protected(name: &str) -> bool {
         &CONTENT_LENGTH,
         &TRANSFER_ENCODING,
         &FORWARDED,
+        &MAX_FORWARDS,
         &VIA,
         &X_REQUEST_ID,
         &TRACEPARENT,

@@ -1,8 +1,9 @@
 //! Whether a try that failed is repeated, and how. Decided here and nowhere else.
 //!
 //! A request is sent again when that is safe: nothing of it was sent, or its method is idempotent and nothing of a
-//! response came (RFC 9110 §9.2.2), or the endpoint says that it did nothing with it (RFC 9113 §8.7). A connection that had served before and died under a request is replaced by a new
-//! one without counting as a try: its end says nothing about the endpoint.
+//! response came (RFC 9110 §9.2.2), or the endpoint says that it did nothing with it (RFC 9113 §8.7). A connection that
+//! had served before and died under a request is replaced by a new one without counting as a try: its end says nothing
+//! about the endpoint.
 
 use http::Method;
 

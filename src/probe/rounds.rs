@@ -247,7 +247,7 @@ where
         let Some(arm) = arm else { return };
         let next = match slot.order {
             Order::First => {
-                let next = planned + self.schedule.first_turn_after(arm.period);
+                let next = self.schedule.first_turn(planned, arm.period);
                 if next > now {
                     next
                 } else {

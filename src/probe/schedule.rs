@@ -18,6 +18,10 @@ const CATCH_UP: u32 = 10;
 const GAP: Duration =
     Duration::from_nanos(1_000_000_000 / (FIRSTS_A_SECOND as u64 - CATCH_UP as u64) + 1);
 
+/// Turns of the same such stretch share their moment: a thousand endpoints wake the thread a hundred times a second then,
+/// where most of what a probe costs is the waking. Divides every period of whole seconds, so that they stay together.
+const TOGETHER: Duration = Duration::from_millis(10);
+
 /// What is to be sent, and when.
 #[derive(Debug)]
 pub(crate) struct Schedule<T> {
@@ -91,10 +95,12 @@ impl<T> Schedule<T> {
         self.turns.retain(|Reverse(entry)| belongs(&entry.item));
     }
 
-    /// How long after the first probe the first turn comes: a period on average, from half of one to one and a half,
-    /// so that the turns of many that began together are spread evenly over a period.
-    pub(crate) fn first_turn_after(&mut self, period: Duration) -> Duration {
-        period / 2 + period.mul_f64(self.random.f64())
+    /// When the first turn comes after a first probe: a period later on average, from half of one to one and a half,
+    /// so that the turns of many that began together are spread evenly over a period, on a grid of [`TOGETHER`].
+    pub(crate) fn first_turn(&mut self, planned: Duration, period: Duration) -> Duration {
+        let spread = planned + period / 2 + period.mul_f64(self.random.f64());
+        let beyond = spread.as_nanos() % TOGETHER.as_nanos();
+        spread - Duration::from_nanos(u64::try_from(beyond).unwrap_or(0))
     }
 
     fn next_of_firsts(&self) -> Option<Duration> {
@@ -246,9 +252,10 @@ mod tests {
         let period = ms(5_000);
         let mut slices = [0_u32; 50];
         for _ in 0..10_000 {
-            let after = schedule.first_turn_after(period);
-            assert!(after >= period / 2 && after < period * 3 / 2, "{after:?}");
-            let slice = after.as_millis() % 5_000 / 100;
+            let turn = schedule.first_turn(ms(3), period);
+            assert!(turn >= period / 2 && turn <= period * 3 / 2, "{turn:?}");
+            assert_eq!(turn.as_nanos() % 10_000_000, 0, "{turn:?}");
+            let slice = turn.as_millis() % 5_000 / 100;
             slices[usize::try_from(slice).unwrap()] += 1;
         }
         for count in slices {
@@ -260,7 +267,7 @@ mod tests {
     fn the_same_seed_spreads_alike() {
         let parts = |seed| {
             let mut schedule: Schedule<()> = Schedule::new(seed);
-            [(); 8].map(|()| schedule.first_turn_after(ms(1_000)))
+            [(); 8].map(|()| schedule.first_turn(ms(3), ms(1_000)))
         };
         assert_eq!(parts(3), parts(3));
         assert_ne!(parts(3), parts(4));

@@ -146,7 +146,7 @@ impl Ledger {
         }
     }
 
-    /// The route itself answers, as it is configured to.
+    /// The proxy answers in an endpoint's stead, as the route or the request wants it.
     pub(crate) fn answered_by_route(&mut self, status: StatusCode, reason: &'static str) {
         self.status = status.as_u16();
         self.to_head = Some(clock::now().duration_since(self.began));

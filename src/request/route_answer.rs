@@ -1,4 +1,5 @@
-//! The answers that a route gives by itself: a redirect, or what the configuration says.
+//! The answers that a route gives by itself: a redirect, what the configuration says, or to an OPTIONS that may go no
+//! further.
 
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::request::Parts;
@@ -53,6 +54,13 @@ pub(super) fn respond(rule: &Respond, route: &model::Route) -> Response<Body> {
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         answer.headers_mut().insert(CONTENT_TYPE, text);
     }
+    header::edit::apply(answer.headers_mut(), &route.response_headers);
+    answer
+}
+
+/// Answers an OPTIONS in the endpoint's stead. What the resource allows only the endpoint knows: there is no `Allow`.
+pub(super) fn options(route: &model::Route) -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
     header::edit::apply(answer.headers_mut(), &route.response_headers);
     answer
 }

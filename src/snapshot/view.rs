@@ -67,12 +67,6 @@ impl Snapshot {
         &self.pools[id.0]
     }
 
-    /// The route of this name. For the rare reader who comes from an older snapshot.
-    #[must_use]
-    pub fn route_named(&self, name: &str) -> Option<&Arc<RouteView>> {
-        self.routes.iter().find(|route| &*route.spec.name == name)
-    }
-
     /// Where the pool of this name is. For the rare reader who comes from an older snapshot.
     #[must_use]
     pub fn place_of(&self, name: &str) -> Option<PoolId> {

@@ -58,9 +58,9 @@ impl Server {
             .with_cert_resolver(Arc::<Resolver>::clone(&resolver));
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         config.ticketer = tickets.of(auth)?;
-        // Sessions are in tickets only.
         // One a handshake, as many as a client uses up that comes again; each costs both sides keys to be derived.
         config.send_tls13_tickets = 1;
+        // Sessions are in tickets only.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Self {
             config: Arc::new(config),

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
 use crate::upstream::carrier::{Carrier, Verdict};
+use crate::upstream::freshness::Freshness;
 use crate::upstream::http2::{self, Got, Placed, Stream, Ticket};
 use crate::upstream::idle::Local;
 use crate::upstream::line::{Cause, Hears, Line};
@@ -83,15 +84,13 @@ impl Attempt {
                     None => Stage::Connecting(Box::pin(Rc::clone(&local).connect())),
                 }
             }
-            Speaks::Http2 | Speaks::Either => {
-                match http2::Pool::place(&local, fresh == Freshness::New) {
-                    Placed::At(place) => match over(&local, place, outbound) {
-                        Made::Carrier(carrier) => exchange(carrier, outbound),
-                        Made::Other(stage) => stage,
-                    },
-                    Placed::Waits(ticket) => Stage::Waiting(ticket),
-                }
-            }
+            Speaks::Http2 | Speaks::Either => match http2::Pool::place(&local, fresh) {
+                Placed::At(place) => match over(&local, place, outbound) {
+                    Made::Carrier(carrier) => exchange(carrier, outbound),
+                    Made::Other(stage) => stage,
+                },
+                Placed::Waits(ticket) => Stage::Waiting(ticket),
+            },
         };
         let sent_at = matches!(stage, Stage::Exchange(_)).then_some(now);
         Self {
@@ -162,7 +161,7 @@ impl Attempt {
                 Stage::Exchange(_) | Stage::Over => return Poll::Ready(None),
                 Stage::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
                     Ok(Some(line)) => return Poll::Ready(Some(Ok(Carrier::Line(line)))),
-                    Ok(None) => match http2::Pool::place(&self.local, false) {
+                    Ok(None) => match http2::Pool::place(&self.local, Freshness::Any) {
                         Placed::At(place) => match over(&self.local, place, outbound) {
                             Made::Carrier(stream) => return Poll::Ready(Some(Ok(stream))),
                             Made::Other(stage) => stage,
@@ -258,13 +257,4 @@ impl fmt::Debug for Attempt {
             .field("stage", &stage)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a connection that has served before will do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Freshness {
-    /// Any connection.
-    Any,
-    /// A new one: the last died unused, and its like may have too.
-    New,
 }

@@ -10,7 +10,6 @@
 
 mod connection;
 mod fault;
-mod frames;
 mod head;
 mod pace;
 mod place;

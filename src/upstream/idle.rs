@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::config::model::Connect;
 use crate::dial::{self, Stream, Way};
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
@@ -20,6 +19,7 @@ use crate::metrics::PoolTraffic;
 use crate::metrics::cells::WorkerId;
 use crate::pool::Pool;
 use crate::tls::Secure;
+use crate::upstream::basis::Basis;
 use crate::upstream::connect::{self, Trouble};
 use crate::upstream::http2;
 use crate::upstream::io::Tie;
@@ -48,13 +48,11 @@ pub(crate) struct Local {
     pub(super) worker: WorkerId,
     endpoint: Arc<Endpoint>,
     pub(super) traffic: Arc<PoolTraffic>,
-    connect: RefCell<Connect>,
+    basis: RefCell<Basis>,
     /// By what connections are secured, and how often that has changed.
     secure: RefCell<Option<Secure>>,
     terms: Cell<u64>,
     trouble: Trouble,
-    /// The pool's, which holds for what is in flight when the pool itself has left the configuration.
-    drain_timeout: Cell<Option<Duration>>,
     speaks: Cell<Speaks>,
     /// What the endpoint has chosen last, where it may.
     settled: Cell<Option<Speaks>>,
@@ -116,11 +114,10 @@ impl Upstreams {
             worker: self.worker,
             endpoint: Arc::clone(endpoint),
             traffic: Arc::clone(pool.traffic()),
-            connect: RefCell::new(pool.spec().connect.clone()),
+            basis: RefCell::new(Basis::new(pool)),
             secure: RefCell::new(connect::secure(pool, endpoint.address())),
             terms: Cell::new(0),
             trouble: Trouble::default(),
-            drain_timeout: Cell::new(pool.spec().drain_timeout),
             speaks: Cell::new(Speaks::by(pool.spec())),
             settled: Cell::new(None),
             http2: http2::Pool::default(),
@@ -160,7 +157,7 @@ impl Upstreams {
             }
             let since = local.drained_since.get().unwrap_or(now);
             local.drained_since.set(Some(since));
-            let limit = local.drain_timeout.get();
+            let limit = local.basis.borrow().pool.drain_timeout;
             if limit.is_some_and(|limit| now.duration_since(since) >= limit) {
                 local.cut();
             }
@@ -273,11 +270,11 @@ impl Local {
 
     /// Takes up changed settings. Connections that were made by others serve what they are at and nothing after it.
     fn follow(&self, pool: &Pool) {
-        let spec = pool.spec();
-        if *self.connect.borrow() != spec.connect {
-            self.connect.replace(spec.connect.clone());
+        if self.basis.borrow().is(pool) {
+            return;
         }
-        self.drain_timeout.set(spec.drain_timeout);
+        self.basis.replace(Basis::new(pool));
+        let spec = pool.spec();
         let speaks = Speaks::by(spec);
         let version = self.opening.as_ref().map(Opening::version);
         let is_told = spec.proxy_protocol != version;
@@ -338,12 +335,12 @@ impl Local {
 
     /// How long making a connection may take.
     pub(super) fn connect_timeout(&self) -> Option<Duration> {
-        self.connect.borrow().timeout
+        self.basis.borrow().pool.connect.timeout
     }
 
     /// How long unused connections are kept, and how many.
     pub(super) fn keeping(&self) -> (Option<Duration>, usize) {
-        let connect = self.connect.borrow();
+        let connect = &self.basis.borrow().pool.connect;
         (connect.keep_alive, connect.max_idle_per_worker)
     }
 
@@ -355,7 +352,7 @@ impl Local {
 
     /// Keeps an unused connection for the next request.
     pub(super) fn keep(&self, mut line: Box<Line>) {
-        let connect = self.connect.borrow();
+        let connect = &self.basis.borrow().pool.connect;
         if connect.max_idle_per_worker == 0 || !self.is_current(line.terms) || !self.keeps() {
             return;
         }

@@ -3,13 +3,15 @@
 //! Plain is a socket and nothing else. A session lies behind a pointer, so that a connection without one does not keep
 //! the room. Ends by FIN and by `close_notify` are told apart only where it matters: whose end is not said may be cut.
 
-use std::io::{self, BufRead as _, IoSlice};
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
+use crate::delegate::delegate_io;
+use crate::tls::plaintext;
 use crate::wire::socket::Socket;
 
 /// A client's stream.
@@ -72,72 +74,16 @@ impl Stream {
             Self::Plain(socket) => socket.poll_read_ready(cx),
             Self::Tls(tls) => {
                 let (socket, session) = tls.get_mut();
-                // What was decrypted and not taken yet gives no notice.
-                match session.reader().fill_buf() {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        socket.socket.poll_read_ready(cx)
-                    }
-                    Ok(_) | Err(_) => Poll::Ready(Ok(())),
+                match plaintext::is_at_hand(session) {
+                    true => Poll::Ready(Ok(())),
+                    false => socket.socket.poll_read_ready(cx),
                 }
             }
         }
     }
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write(cx, octets),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, octets),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
-            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-        }
-    }
-}
+delegate_io!(Stream: Plain, Tls);
 
 impl AsyncRead for Metered {
     fn poll_read(

@@ -12,30 +12,19 @@ use std::net::SocketAddr;
 use tempfile::TempDir;
 
 use crate::support::front::{Front, Manner};
+use crate::support::terms::Terms;
 use crate::support::tls::{Authority, Pair};
 use crate::support::{Endpoint, Fiel};
 
-/// A listener `web`, and a route to a pool with these endpoints, this as its `tls`, and these further keys.
+/// A listener `web`, and a route to a pool `shop` with these endpoints, this as its `tls`, and these further keys.
 fn secured(endpoints: &[String], tls: &str, more: &[&str]) -> String {
-    let endpoints = endpoints.join(", ");
-    let more: String = more.iter().map(|line| format!("    {line}\n")).collect();
-    format!(
-        "\
-admin: {{ bind: 127.0.0.1:0 }}
-workers: 1
-listeners:
-  - name: web
-    bind: 127.0.0.1:0
-routes:
-  - name: all
-    split: [ {{ pool: app }} ]
-pools:
-  app:
-    endpoints: [{endpoints}]
-    tls: {{ {tls} }}
-    connect: {{ timeout: 20s }}
-{more}"
-    )
+    let tls = format!("tls: {{ {tls} }}");
+    let pool = [&[&tls, "connect: { timeout: 20s }"], more].concat();
+    let terms = Terms {
+        pool: &pool,
+        ..Terms::default()
+    };
+    terms.configured(&endpoints.join(", "))
 }
 
 /// An endpoint behind TLS, and its authority.

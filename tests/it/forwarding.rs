@@ -7,6 +7,7 @@ mod connections;
 mod expect;
 mod failures;
 mod headers;
+mod hops;
 mod interim;
 mod leaving;
 mod streaming;

@@ -3,6 +3,7 @@
 //! Everything is blocking threads and raw bytes, so that a test sees what a peer would see, and waits for an event with
 //! one generous deadline as a net. Nothing here knows fiel's insides.
 
+mod background;
 pub(crate) mod client;
 pub(crate) mod dns;
 pub(crate) mod endpoint;
@@ -11,7 +12,6 @@ pub(crate) mod frames;
 pub(crate) mod front;
 pub(crate) mod grpc;
 pub(crate) mod h2endpoint;
-pub(crate) mod h2frames;
 mod message;
 pub(crate) mod scrape;
 pub(crate) mod terms;

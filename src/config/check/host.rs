@@ -35,13 +35,8 @@ impl Findings<'_> {
         } else {
             host_fault(host)
         };
-        if let Some((fault, remedy)) = fault {
-            self.problem(
-                at.piece.place,
-                format!("the host {} {fault}", quoted(text)),
-                remedy,
-            );
-            return None;
+        if let Some(fault) = fault {
+            return self.refuse_host(at, text, fault);
         }
         Some(match pattern {
             HostPattern::Exact(host) => HostPattern::Exact(plain_host(&host)),
@@ -59,13 +54,8 @@ impl Findings<'_> {
             return None;
         }
         let bare = lower.parse::<Ipv6Addr>();
-        if let Some((fault, remedy)) = host_fault(&lower).filter(|_| bare.is_err()) {
-            self.problem(
-                at.piece.place,
-                format!("the host {} {fault}", quoted(text)),
-                remedy,
-            );
-            return None;
+        if let Some(fault) = host_fault(&lower).filter(|_| bare.is_err()) {
+            return self.refuse_host(at, text, fault);
         }
         Some(Arc::from(lower))
     }
@@ -84,15 +74,17 @@ impl Findings<'_> {
         } else {
             host_fault(host)
         };
-        if let Some((fault, remedy)) = fault {
-            self.problem(
-                at.piece.place,
-                format!("the host {} {fault}", quoted(text)),
-                remedy,
-            );
-            return None;
+        if let Some(fault) = fault {
+            return self.refuse_host(at, text, fault);
         }
         Some(Arc::from(lower))
+    }
+
+    fn refuse_host<T>(&mut self, at: At<'_>, text: &str, fault: (String, String)) -> Option<T> {
+        let (fault, remedy) = fault;
+        let message = format!("the host {} {fault}", quoted(text));
+        self.problem(at.piece.place, message, remedy);
+        None
     }
 }
 

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use values::{PLACES, with};
 
-use super::{CONTRACT, LEAST, around, read_with, told};
+use super::contract::{CONTRACT, around};
+use super::{LEAST, read_with, told};
 use crate::config::keys::ALL;
 use crate::config::schema::{Scope, schema, shapes};
 

@@ -10,6 +10,10 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::metrics::Abort;
+use crate::wire::frames::{
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Head, PING, PRIORITY, RST_STREAM,
+    SETTINGS, Scanner, WINDOW_UPDATE,
+};
 
 /// Tokens that a silent time leaves, and that answers can earn.
 const BURST: u32 = 1024;
@@ -24,38 +28,6 @@ const SETTINGS_COST: u32 = 4;
 /// that they are for (CVE-2019-9511).
 const WORTH_A_WINDOW: u32 = 256;
 
-const PREFACE: u32 = 24;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// The head of a frame (RFC 9113 §4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FrameHead {
-    length: u32,
-    kind: u8,
-    flags: u8,
-}
-
-/// Frames one after the other, cut wherever reads and writes cut them.
-#[derive(Debug)]
-struct Frames {
-    head: [u8; 9],
-    /// Octets of it that are here.
-    begun: usize,
-    /// Octets to be passed over before the next head.
-    skip: usize,
-}
-
 /// A supply that time and answers fill again.
 #[derive(Debug)]
 struct Tokens {
@@ -67,8 +39,8 @@ struct Tokens {
 /// What is seen of a connection.
 #[derive(Debug)]
 pub(super) struct Watch {
-    incoming: Frames,
-    outgoing: Frames,
+    incoming: Scanner,
+    outgoing: Scanner,
     /// For frames that bring nothing.
     idle: Tokens,
     /// For resets, which answers alone earn.
@@ -85,8 +57,8 @@ impl Watch {
     pub(super) fn new() -> Self {
         let now = clock::now();
         Self {
-            incoming: Frames::behind(PREFACE),
-            outgoing: Frames::behind(0),
+            incoming: Scanner::behind_the_preface(),
+            outgoing: Scanner::default(),
             idle: Tokens::full(now),
             resets: Tokens::full(now),
             windows: Tokens::full(now),
@@ -140,10 +112,10 @@ impl Watch {
         }
     }
 
-    fn judge(&mut self, frame: FrameHead) -> Option<Abort> {
+    fn judge(&mut self, frame: Head) -> Option<Abort> {
         if !self.settled {
             // RFC 9113 §3.4: the client's preface ends with its settings.
-            if frame.kind != SETTINGS || frame.flags & 1 != 0 {
+            if frame.kind != SETTINGS || frame.flags & ACK != 0 {
                 return Some(Abort::Protocol);
             }
             self.settled = true;
@@ -167,40 +139,6 @@ impl Watch {
             _ => (&mut self.idle, 1, Abort::OtherFlood),
         };
         (!tokens.pay(cost, clock::now)).then_some(flood)
-    }
-}
-
-impl Frames {
-    fn behind(skip: u32) -> Self {
-        Self {
-            head: [0; 9],
-            begun: 0,
-            skip: skip as usize,
-        }
-    }
-
-    /// The next head in these octets, which are taken up to its end.
-    fn next(&mut self, octets: &mut &[u8]) -> Option<FrameHead> {
-        let skipped = self.skip.min(octets.len());
-        self.skip -= skipped;
-        *octets = &octets[skipped..];
-        let wanted = self.head.len() - self.begun;
-        let taken = wanted.min(octets.len());
-        self.head[self.begun..self.begun + taken].copy_from_slice(&octets[..taken]);
-        self.begun += taken;
-        *octets = &octets[taken..];
-        if self.begun < self.head.len() {
-            return None;
-        }
-        self.begun = 0;
-        let [high, middle, low, kind, flags, ..] = self.head;
-        let length = u32::from_be_bytes([0, high, middle, low]);
-        self.skip = length as usize;
-        Some(FrameHead {
-            length,
-            kind,
-            flags,
-        })
     }
 }
 
@@ -235,8 +173,6 @@ impl Tokens {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn frame(kind: u8, flags: u8, length: u32) -> Vec<u8> {
@@ -330,23 +266,5 @@ mod tests {
         assert!(watch.has_open_block());
         watch.came(&frame(CONTINUATION, END_HEADERS, 3));
         assert!(!watch.has_open_block());
-    }
-
-    proptest! {
-        #[test]
-        fn heads_are_found_wherever_they_are_cut(
-            sent in prop::collection::vec((any::<u8>(), any::<u8>(), 0_u32..70), 0..20),
-            size in 1_usize..40,
-        ) {
-            let octets: Vec<u8> = sent.iter().flat_map(|(k, f, l)| frame(*k, *f, *l)).collect();
-            let mut frames = Frames::behind(0);
-            let mut seen = Vec::new();
-            for mut piece in octets.chunks(size) {
-                while let Some(head) = frames.next(&mut piece) {
-                    seen.push((head.kind, head.flags, head.length));
-                }
-            }
-            prop_assert_eq!(seen, sent);
-        }
     }
 }

@@ -2,23 +2,19 @@
 
 use h2::ext::Protocol;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, SEC_WEBSOCKET_KEY, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::header::framing;
-use crate::header::hop;
+use crate::header::hop::{self, HTTP2_SETTINGS, PROXY_CONNECTION, TRAILERS};
 use crate::header::keep_alive::KEEP_ALIVE;
 use crate::header::present::Present;
 use crate::header::websocket::WEBSOCKET;
 use crate::upstream::answer::{Expected, FIELDS, Malformed};
 use crate::upstream::outbound::Outbound;
-
-static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-static HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// How long an answer's body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +150,7 @@ pub(super) fn weight(headers: &HeaderMap) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
+    use http::{HeaderName, Method};
 
     use super::*;
 

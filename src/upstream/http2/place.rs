@@ -13,6 +13,7 @@ use http::Request;
 use http::uri::Scheme;
 
 use crate::error::{Error, Kind, Progress};
+use crate::upstream::freshness::Freshness;
 use crate::upstream::http2::connection::Connection;
 use crate::upstream::http2::watch::Seen;
 use crate::upstream::idle::Local;
@@ -75,11 +76,11 @@ impl Failure {
 }
 
 impl Place {
-    pub(super) fn take(local: &Rc<Local>, connection: Rc<Connection>, fresh: bool) -> Self {
+    pub(super) fn take(local: &Rc<Local>, connection: Rc<Connection>, fresh: Freshness) -> Self {
         connection.streams.set(connection.streams.get() + 1);
         Self {
             served: connection.seen.answers() > 0,
-            renewed: fresh,
+            renewed: fresh == Freshness::New,
             connection,
             local: Rc::clone(local),
         }
@@ -157,6 +158,14 @@ impl Waiting {
             outcome: RefCell::new(None),
             waker: RefCell::new(None),
         })
+    }
+
+    /// What the request has asked for.
+    pub(super) fn asked(&self) -> Freshness {
+        match self.from {
+            None => Freshness::Any,
+            Some(_) => Freshness::New,
+        }
     }
 
     /// Says what there is, and wakes who waits.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::error::Kind;
+use crate::upstream::freshness::Freshness;
 use crate::upstream::http2::connection::{self, Connection, STREAMS};
 use crate::upstream::http2::place::{Failure, Got, Place, Placed, Ticket, Waiting};
 use crate::upstream::idle::Local;
@@ -56,14 +57,18 @@ impl Default for Pool {
 }
 
 impl Pool {
-    /// Room for a request, at once or in its turn. With `fresh` only on a connection that is being made or yet to be:
-    /// the one before died under it, and its like may have too.
-    pub(crate) fn place(local: &Rc<Local>, fresh: bool) -> Placed {
+    /// Room for a request, at once or in its turn. A new connection is one that is being made or yet to be.
+    pub(crate) fn place(local: &Rc<Local>, fresh: Freshness) -> Placed {
         let pool = local.http2();
-        if !fresh && let Some(connection) = pool.with_room(None) {
-            return Placed::At(Place::take(local, connection, false));
+        let from = match fresh {
+            Freshness::Any => None,
+            Freshness::New => Some(pool.number.get() - pool.dials.get() as u64),
+        };
+        if fresh == Freshness::Any
+            && let Some(connection) = pool.with_room(None)
+        {
+            return Placed::At(Place::take(local, connection, fresh));
         }
-        let from = fresh.then(|| pool.number.get() - pool.dials.get() as u64);
         let waiting = Waiting::new(from);
         pool.waiting.borrow_mut().push_back(Rc::clone(&waiting));
         pool.wanted.set(pool.wanted.get() + 1);
@@ -109,7 +114,7 @@ impl Pool {
             }
             match self.with_room(waiting.from) {
                 Some(connection) => {
-                    let place = Place::take(local, connection, waiting.from.is_some());
+                    let place = Place::take(local, connection, waiting.asked());
                     self.settle(&waiting, Ok(Got::Place(place)));
                 }
                 None => {

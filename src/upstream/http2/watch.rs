@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use crate::error::Kind;
 use crate::upstream::connect;
-use crate::upstream::http2::frames::{self, Head, Scanner};
 use crate::upstream::io::UpstreamIo;
+use crate::wire::frames::{self, Head, Scanner};
 
 /// Frames that carry nothing of a request or an answer, in a burst. More come with time, and with what is carried.
 const BURST: u32 = 4_096;

@@ -20,7 +20,7 @@ fn assert_fails(fiel: &Fiel, error: &str, reason: &str) {
     assert!(!answer.text().contains("certificate"), "{}", answer.text());
     let line = fiel.wait_for_log("TLS handshake with an endpoint fails");
     assert!(line.contains(reason), "{reason:?} is not in {line}");
-    assert!(line.contains("pool=app"), "{line}");
+    assert!(line.contains("pool=shop"), "{line}");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_session_that_does_not_come_about_is_tried_elsewhere_whatever_the_method() {
         assert_eq!((answer.status, answer.text()), (200, "app".to_owned()));
     }
 
-    let retries = r#"fiel_retries_total{pool="app",reason="tls_certificate"}"#;
+    let retries = r#"fiel_retries_total{pool="shop",reason="tls_certificate"}"#;
     Scrape::wait_for(&fiel, &[(retries, 2.0)]);
 }
 

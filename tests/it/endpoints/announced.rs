@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use super::pool;
 use crate::support::client::Client;
-use crate::support::h2frames::{END_STREAM, Frames, HEADERS, PREFACE, SETTINGS};
+use crate::support::frames::{END_STREAM, Frames, HEADERS, PREFACE, SETTINGS};
 use crate::support::wait::{DEADLINE, eventually};
 use crate::support::{Endpoint, Fiel};
 

@@ -32,7 +32,7 @@ fn requests_go_to_a_unix_socket_over_kept_connections() {
     let request = "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let status = client::request(fiel.admin(), request).json();
     assert_eq!(status["pools"][0]["endpoints"][0]["address"], name);
-    let series = format!("fiel_endpoint_in_flight{{pool=\"app\",endpoint=\"{name}\"}}");
+    let series = format!("fiel_endpoint_in_flight{{pool=\"shop\",endpoint=\"{name}\"}}");
     Scrape::wait_for(&fiel, &[(&series, 0.0)]);
 }
 
@@ -120,7 +120,7 @@ fn it_is_probed_and_drained_as_any_other() {
         (&encoded, "undrain", "ready"),
     ] {
         let request = format!(
-            "POST /pools/app/endpoints/{named}/{order} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+            "POST /pools/shop/endpoints/{named}/{order} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
         );
         assert_eq!(client::request(fiel.admin(), request).status, 200);
         wait_for(state);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use crate::support::terms::before;
+use crate::support::wait::standing;
 use crate::support::{Behaviour, Client, Endpoint, Step};
 
 const MIB: usize = 1 << 20;
@@ -29,24 +29,6 @@ fn answer_of(body: &[u8]) -> Vec<u8> {
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
     answer.extend_from_slice(body);
     answer
-}
-
-/// Waits until a count stands still. One that only pauses is taken for one that stands, which makes the test see less
-/// and never fail.
-fn standing(count: impl Fn() -> u64) -> u64 {
-    let mut last = count();
-    let mut rounds = 0;
-    while rounds < 20 {
-        thread::park_timeout(Duration::from_millis(10));
-        let now = count();
-        rounds = if now == last && now > 0 {
-            rounds + 1
-        } else {
-            0
-        };
-        last = now;
-    }
-    last
 }
 
 #[test]

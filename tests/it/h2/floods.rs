@@ -1,8 +1,8 @@
 //! Floods of every known kind: the connection is told why and closed, memory stays where it is, others go on.
 
 use crate::support::frames::{
-    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, HEADERS, PING,
-    PRIORITY, PROTOCOL_ERROR, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, ask, block, get, literal,
+    CANCEL, CONTINUATION, Came, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, HEADERS,
+    PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE, ask, get, literal,
 };
 use crate::support::terms::before;
 use crate::support::{Behaviour, Endpoint, Fiel, Scrape};
@@ -20,6 +20,41 @@ fn flood(raw: &mut Raw, count: u32, mut next: impl FnMut(u32) -> Vec<u8>) -> Opt
         }
     }
     raw.goaway()
+}
+
+/// It was told to be calm, if it came to hear it: what is left unread may lose the answer.
+#[track_caller]
+fn assert_calmed(code: Option<u32>) {
+    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+}
+
+/// A connection was broken off, for whichever reason.
+#[track_caller]
+fn assert_broken_off(fiel: &Fiel) {
+    let scrape = Scrape::of(fiel);
+    let text = scrape.text();
+    assert!(text.contains("fiel_http2_aborts_total{"), "{text}");
+}
+
+/// The stream of a client that is opened as so many others are before it.
+fn stream(number: u32) -> u32 {
+    2 * number + 1
+}
+
+/// A whole request on this stream.
+fn whole(stream: u32) -> Vec<u8> {
+    Frame::octets(HEADERS, END_HEADERS | END_STREAM, stream, &get("/", &[]))
+}
+
+fn cancelled(stream: u32) -> Vec<u8> {
+    Frame::octets(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())
+}
+
+/// A request with a cookie that is put into the table (RFC 7541 §6.2.1) and referred to so often, by an octet each time.
+fn bomb(cookie: &[u8], references: usize) -> Vec<u8> {
+    let mut kept = literal(b"cookie", cookie);
+    kept[0] = 0x40;
+    [get("/", &[]), kept, [0xbe].repeat(references)].concat()
 }
 
 /// The octets of a flood, by number.
@@ -67,7 +102,7 @@ fn frames_that_bring_nothing() {
             Frame::octets(SETTINGS, 0, 0, &[&[0, 4][..], &window].concat())
         }),
         ("priority_flood", |number| {
-            Frame::octets(PRIORITY, 0, 2 * number + 1, &[0, 0, 0, 0, 9])
+            Frame::octets(PRIORITY, 0, stream(number), &[0, 0, 0, 0, 9])
         }),
         ("window_flood", |_| {
             Frame::octets(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])
@@ -101,13 +136,8 @@ fn empty_data() {
     let mut flooded = Flooded::start();
     flooded.raw.begin(1, &ask("POST", "/", &[]));
     let code = flood(&mut flooded.raw, 20_000, |_| Frame::octets(DATA, 0, 1, &[]));
-    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
-    let scrape = Scrape::of(&flooded.fiel);
-    assert!(
-        scrape.text().contains("fiel_http2_aborts_total{"),
-        "{}",
-        scrape.text()
-    );
+    assert_calmed(code);
+    assert_broken_off(&flooded.fiel);
     assert_unharmed(&flooded.fiel, &mut flooded.other, 3);
 }
 
@@ -115,15 +145,10 @@ fn empty_data() {
 fn empty_header_blocks() {
     let mut flooded = Flooded::start();
     let code = flood(&mut flooded.raw, 20_000, |number| {
-        Frame::octets(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &[])
+        Frame::octets(HEADERS, END_HEADERS | END_STREAM, stream(number), &[])
     });
-    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
-    let scrape = Scrape::of(&flooded.fiel);
-    assert!(
-        scrape.text().contains("fiel_http2_aborts_total{"),
-        "{}",
-        scrape.text()
-    );
+    assert_calmed(code);
+    assert_broken_off(&flooded.fiel);
     assert_eq!(flooded.endpoint.requests().len(), 1);
     assert_unharmed(&flooded.fiel, &mut flooded.other, 3);
 }
@@ -134,21 +159,11 @@ fn rapid_reset() {
     let fiel = before(&endpoint);
     let mut raw = Raw::connect(fiel.address("web"));
     let code = flood(&mut raw, 50_000, |number| {
-        let id = 2 * number + 1;
-        let open = Frame::octets(HEADERS, END_HEADERS | END_STREAM, id, &get("/", &[]));
-        [
-            open,
-            Frame::octets(RST_STREAM, 0, id, &CANCEL.to_be_bytes()),
-        ]
-        .concat()
+        let stream = stream(number);
+        [whole(stream), cancelled(stream)].concat()
     });
-    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
-    let scrape = Scrape::of(&fiel);
-    assert!(
-        scrape.text().contains("fiel_http2_aborts_total{"),
-        "{}",
-        scrape.text()
-    );
+    assert_calmed(code);
+    assert_broken_off(&fiel);
     // Nothing of it is left at the endpoint.
     crate::support::wait::eventually("all to be cancelled", || {
         (endpoint.open_connections() == 0).then_some(())
@@ -166,15 +181,14 @@ fn rapid_reset_at_a_walking_pace() {
     // Each stream is looked at before it is reset: a PING comes back in between.
     let mut resets = 0;
     for number in 0..3000 {
-        let id = 2 * number + 1;
-        let open = Frame::octets(HEADERS, END_HEADERS | END_STREAM, id, &get("/", &[]));
+        let stream = stream(number);
         let ping = Frame::octets(PING, 0, 0, &[0; 8]);
-        if !raw.try_write(&[open, ping].concat())
+        if !raw.try_write(&[whole(stream), ping].concat())
             || raw.frame_of(|frame| frame.kind == PING).is_none()
         {
             break;
         }
-        if !raw.try_write(&Frame::octets(RST_STREAM, 0, id, &CANCEL.to_be_bytes())) {
+        if !raw.try_write(&cancelled(stream)) {
             break;
         }
         resets += 1;
@@ -191,20 +205,15 @@ fn made_you_reset() {
     let mut raw = Raw::connect(fiel.address("web"));
     // CVE-2025-8671: each stream is made to be reset by the server.
     let code = flood(&mut raw, 20_000, |number| {
-        let id = 2 * number + 1;
-        let open = Frame::octets(HEADERS, END_HEADERS, id, &ask("POST", "/", &[]));
-        [open, Frame::octets(WINDOW_UPDATE, 0, id, &[0; 4])].concat()
+        let stream = stream(number);
+        let open = Frame::octets(HEADERS, END_HEADERS, stream, &ask("POST", "/", &[]));
+        [open, Frame::octets(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()
     });
     assert!(
         matches!(code, Some(ENHANCE_YOUR_CALM | PROTOCOL_ERROR) | None),
         "{code:?}"
     );
-    let scrape = Scrape::of(&fiel);
-    assert!(
-        scrape.text().contains("fiel_http2_aborts_total{"),
-        "{}",
-        scrape.text()
-    );
+    assert_broken_off(&fiel);
     endpoint.behave(Behaviour::name());
     let mut other = Raw::connect(fiel.address("web"));
     assert_unharmed(&fiel, &mut other, 1);
@@ -217,25 +226,14 @@ fn continuations_without_end() {
     let code = flood(&mut flooded.raw, 20_000, |_| {
         Frame::octets(CONTINUATION, 0, 1, &literal(b"x", b"y"))
     });
-    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    assert_calmed(code);
     flooded.assert_over("calm");
 }
 
 #[test]
 fn a_bomb_of_references() {
     let mut flooded = Flooded::start();
-    // A large cookie put into the table (RFC 7541 §6.2.1), and referred to by one octet each.
-    let mut bomb = block(&[
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", "test"),
-        (":path", "/"),
-    ]);
-    let mut kept = literal(b"cookie", "a".repeat(3800).as_bytes());
-    kept[0] = 0x40;
-    bomb.extend(kept);
-    bomb.extend([0xbe].repeat(10_000));
-    flooded.raw.request(1, &bomb);
+    flooded.raw.request(1, &bomb(&[b'a'; 3800], 10_000));
     assert_eq!(flooded.raw.goaway(), Some(ENHANCE_YOUR_CALM));
     flooded.assert_over("calm");
 }
@@ -243,23 +241,10 @@ fn a_bomb_of_references() {
 #[test]
 fn a_bomb_of_crumbs_is_too_large() {
     let mut flooded = Flooded::start();
-    // One octet each: far more fields than octets (CVE-2026-47774).
-    let mut bomb = block(&[
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", "test"),
-        (":path", "/"),
-    ]);
-    let mut kept = literal(b"cookie", b"");
-    kept[0] = 0x40;
-    bomb.extend(kept);
-    bomb.extend([0xbe].repeat(1500));
-    flooded.raw.request(1, &bomb);
+    // Far more fields than octets (CVE-2026-47774).
+    flooded.raw.request(1, &bomb(b"", 1500));
     let came = flooded.raw.outcome(1);
-    assert!(
-        matches!(came, crate::support::frames::Came::Answer(431, _)),
-        "{came:?}"
-    );
+    assert!(matches!(came, Came::Answer(431, _)), "{came:?}");
     assert_eq!(flooded.endpoint.requests().len(), 1);
     assert_unharmed(&flooded.fiel, &mut flooded.other, 3);
 }
@@ -280,7 +265,7 @@ fn answers_in_windows_of_an_octet() {
     let code = flood(&mut raw, 20_000, |_| {
         Frame::octets(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])
     });
-    assert!(matches!(code, Some(ENHANCE_YOUR_CALM) | None), "{code:?}");
+    assert_calmed(code);
     wait_for_aborts(&flooded.fiel, "window_flood", 1.0);
     assert_unharmed(&flooded.fiel, &mut flooded.other, 3);
 }
@@ -291,23 +276,14 @@ fn a_busy_connection_does_not_starve_others() {
     let fiel = before(&endpoint);
     let mut busy = Raw::connect(fiel.address("web"));
     let mut other = Raw::connect(fiel.address("web"));
-    let batch: Vec<u8> = (0..2000)
-        .flat_map(|number| {
-            Frame::octets(
-                HEADERS,
-                END_HEADERS | END_STREAM,
-                2 * number + 1,
-                &get("/", &[]),
-            )
-        })
-        .collect();
+    let batch: Vec<u8> = (0..2000).flat_map(|number| whole(stream(number))).collect();
     let writer = std::thread::spawn(move || {
         busy.try_write(&batch);
         busy
     });
     for number in 0..20 {
-        other.request(2 * number + 1, &get("/", &[]));
-        assert_eq!(other.outcome(2 * number + 1), app());
+        other.request(stream(number), &get("/", &[]));
+        assert_eq!(other.outcome(stream(number)), app());
     }
     drop(writer.join().unwrap());
 }

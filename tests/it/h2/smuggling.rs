@@ -1,6 +1,9 @@
 //! Requests that would be others over HTTP/1.1: none of them comes to an endpoint.
 
-use crate::support::frames::{Came, DATA, END_STREAM, PROTOCOL_ERROR, Raw, STREAM_CLOSED, block};
+use crate::support::endpoint::Progress;
+use crate::support::frames::{
+    Came, DATA, END_STREAM, PROTOCOL_ERROR, Raw, STREAM_CLOSED, block, get,
+};
 use crate::support::terms::before;
 use crate::support::{Endpoint, Scrape};
 
@@ -45,6 +48,17 @@ fn instead(name: &'static [u8], value: &'static [u8]) -> Vec<Field> {
 fn without(name: &'static [u8]) -> Vec<Field> {
     let usual = [METHOD, SCHEME, AUTHORITY, PATH];
     usual.into_iter().filter(|field| field.0 != name).collect()
+}
+
+/// These fields and one more behind them.
+fn and(mut fields: Vec<Field>, name: &'static [u8], value: &'static [u8]) -> Vec<Field> {
+    fields.push((name, value));
+    fields
+}
+
+/// An extended CONNECT (RFC 8441) to this protocol.
+fn tunnel(protocol: &'static [u8]) -> Vec<Field> {
+    and(instead(b":method", b"CONNECT"), b":protocol", protocol)
 }
 
 /// What is sent, and how it is refused. Each is a request without a body.
@@ -122,26 +136,18 @@ fn cases() -> Vec<(&'static str, Vec<Field>, Refused)> {
         ),
         (
             "two lengths",
-            [
-                with(b"content-length", b"0"),
-                vec![(&b"content-length"[..], &b"1"[..])],
-            ]
-            .concat(),
+            and(with(b"content-length", b"0"), b"content-length", b"1"),
             Reset,
         ),
         (
             "the same length twice",
-            [
-                with(b"content-length", b"0"),
-                vec![(&b"content-length"[..], &b"0"[..])],
-            ]
-            .concat(),
+            and(with(b"content-length", b"0"), b"content-length", b"0"),
             Status(400),
         ),
         ("another host", with(b"host", b"other"), Reset),
         (
             "two hosts",
-            [with(b"host", b"test"), vec![(&b"host"[..], &b"test"[..])]].concat(),
+            and(with(b"host", b"test"), b"host", b"test"),
             Reset,
         ),
         ("no authority and no host", without(b":authority"), Reset),
@@ -223,65 +229,32 @@ fn cases() -> Vec<(&'static str, Vec<Field>, Refused)> {
         ),
         (
             "a method for tunnels to another protocol",
-            [
-                instead(b":method", b"CONNECT"),
-                vec![(&b":protocol"[..], &b"connect-udp"[..])],
-            ]
-            .concat(),
+            tunnel(b"connect-udp"),
             Status(501),
         ),
         (
             "a protocol that would be an upgrade with more behind it",
-            [
-                instead(b":method", b"CONNECT"),
-                vec![(&b":protocol"[..], &b"websocket\r\nx: y"[..])],
-            ]
-            .concat(),
+            tunnel(b"websocket\r\nx: y"),
             Status(501),
         ),
         (
             "a protocol for a method that is for none",
-            [
-                vec![METHOD, SCHEME, AUTHORITY, PATH],
-                vec![(&b":protocol"[..], &b"websocket"[..])],
-            ]
-            .concat(),
+            with(b":protocol", b"websocket"),
             Reset,
         ),
         (
             "a tunnel with a length",
-            [
-                instead(b":method", b"CONNECT"),
-                vec![
-                    (&b":protocol"[..], &b"websocket"[..]),
-                    (&b"content-length"[..], &b"0"[..]),
-                ],
-            ]
-            .concat(),
+            and(tunnel(b"websocket"), b"content-length", b"0"),
             Reset,
         ),
         (
             "a tunnel whose fields are of a connection",
-            [
-                instead(b":method", b"CONNECT"),
-                vec![
-                    (&b":protocol"[..], &b"websocket"[..]),
-                    (&b"upgrade"[..], &b"websocket"[..]),
-                ],
-            ]
-            .concat(),
+            and(tunnel(b"websocket"), b"upgrade", b"websocket"),
             Reset,
         ),
         (
             "a tunnel for another host",
-            [
-                instead(b":method", b"CONNECT"),
-                vec![
-                    (&b":protocol"[..], &b"websocket"[..]),
-                    (&b"host"[..], &b"other"[..]),
-                ],
-            ]
-            .concat(),
+            and(tunnel(b"websocket"), b"host", b"other"),
             Reset,
         ),
         (
@@ -335,7 +308,7 @@ fn no_request_that_breaks_the_rules_comes_to_an_endpoint() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let mut raw = Raw::connect(fiel.address("web"));
-    raw.request(1, &crate::support::frames::get("/", &[]));
+    raw.request(1, &get("/", &[]));
     assert_eq!(raw.outcome(1), app());
 }
 
@@ -347,7 +320,7 @@ fn what_is_malformed_for_the_proxy_alone_is_booked() {
     raw.request(1, &block(&with(b"host", b"other")));
     assert_eq!(raw.outcome(1), Came::Reset(PROTOCOL_ERROR));
     // The connection goes on.
-    raw.request(3, &crate::support::frames::get("/", &[]));
+    raw.request(3, &get("/", &[]));
     assert_eq!(raw.outcome(3), app());
     let line = &fiel.wait_for_access_log(2)[0];
     assert_eq!(line["protocol"], "HTTP/2.0");
@@ -385,11 +358,7 @@ fn a_body_of_another_length_never_ends_at_the_endpoint() {
         endpoint.wait_for_end(number);
     }
     let received = endpoint.requests();
-    assert!(
-        received
-            .iter()
-            .all(|one| one.progress != crate::support::endpoint::Progress::Whole)
-    );
+    assert!(received.iter().all(|one| one.progress != Progress::Whole));
 }
 
 #[test]

@@ -533,7 +533,8 @@ fn an_answer_before_any_request_is_nobodys() {
 
     endpoint.release();
     endpoint.wait_for_written_bytes(0, written + stray.len() as u64);
-    // On a busy machine the kernel may bring it to the worker behind the next request; the connection's end tells that it has come.
+    // On a busy machine the kernel may bring it to the worker behind the next request; the connection's end tells that it
+    // has come.
     endpoint.wait_for_end(0);
 
     for _ in 0..3 {

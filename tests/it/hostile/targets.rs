@@ -5,6 +5,7 @@ use crate::support::Endpoint;
 use crate::support::terms::before;
 
 const TARGET: &str = "RFC 9112 §3.2";
+const HOPS: &str = "RFC 9110 §7.6.2";
 
 fn asked(label: &str, path: &str, line: &'static str, why: &'static str) -> Case {
     forwarded(label, target(path), [Part::Line(line)], why)
@@ -19,6 +20,8 @@ pub(super) fn cases() -> Vec<Case> {
 fn forms() -> Vec<Case> {
     let of =
         |method: &str, target: &str| format!("{method} {target} HTTP/1.1\r\nHost: test:80\r\n\r\n");
+    let hops =
+        |hops: &str| format!("OPTIONS / HTTP/1.1\r\nHost: test\r\nMax-Forwards: {hops}\r\n\r\n");
     let denied = |label: &str, sent: String, why| refused(label, sent, 501, "method_refused", why);
     vec![
         forwarded(
@@ -56,6 +59,22 @@ fn forms() -> Vec<Case> {
             "an absolute target of ws",
             of("GET", "ws://test/"),
             "RFC 9110 §7.4",
+        ),
+        forwarded(
+            "OPTIONS with Max-Forwards: 1",
+            hops("1"),
+            [
+                Part::Line("OPTIONS / HTTP/1.1"),
+                Part::Field("max-forwards", "0"),
+            ],
+            HOPS,
+        ),
+        malformed("OPTIONS with Max-Forwards: -1", hops("-1"), HOPS),
+        malformed("OPTIONS with Max-Forwards: 1, 1", hops("1, 1"), HOPS),
+        malformed(
+            "OPTIONS with two lines of Max-Forwards",
+            hops("1\r\nMax-Forwards: 1"),
+            HOPS,
         ),
         denied(
             "CONNECT",

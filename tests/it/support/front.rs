@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -11,10 +10,10 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{HandshakeKind, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::background::Background;
 use super::tls::Pair;
 use super::wait::Watched;
 
@@ -22,8 +21,7 @@ use super::wait::Watched;
 pub(crate) struct Front {
     address: SocketAddr,
     seen: Arc<Watched<Seen>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _background: Background,
 }
 
 /// How it behaves.
@@ -79,36 +77,23 @@ impl Front {
     pub(crate) fn behaving(pair: &Pair, endpoint: SocketAddr, manner: &Manner) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(config(pair, manner)));
         let seen = Arc::<Watched<Seen>>::default();
-        let (stop, stopped) = oneshot::channel();
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
         let (manner, shared) = (manner.clone(), Arc::clone(&seen));
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-                tell.send(listener.local_addr().unwrap()).unwrap();
-                let accept = async {
-                    loop {
-                        let (tcp, _) = listener.accept().await.unwrap();
-                        let (acceptor, seen) = (acceptor.clone(), Arc::clone(&shared));
-                        let (told, ending) = (manner.told, manner.ending);
-                        tokio::spawn(serve(tcp, acceptor, endpoint, (told, ending), seen));
-                    }
-                };
-                tokio::select! {
-                    () = accept => {}
-                    _ = stopped => {}
-                }
-            });
+        let background = Background::serve(async move || {
+            let listener = TcpListener::from_std(listener).unwrap();
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let (acceptor, seen) = (acceptor.clone(), Arc::clone(&shared));
+                let (told, ending) = (manner.told, manner.ending);
+                tokio::spawn(serve(tcp, acceptor, endpoint, (told, ending), seen));
+            }
         });
         Self {
-            address: told.recv().unwrap(),
+            address,
             seen,
-            stop: Some(stop),
-            thread: Some(thread),
+            _background: background,
         }
     }
 
@@ -137,17 +122,6 @@ impl Front {
     pub(crate) fn wait_for_goodbyes(&self, count: usize) {
         self.seen
             .wait_for("goodbyes", |seen| (seen.goodbyes >= count).then_some(()));
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let joined = self.thread.take().map(JoinHandle::join);
-        assert!(
-            joined.is_none_or(|joined| joined.is_ok()) || thread::panicking(),
-            "a front panicked"
-        );
     }
 }
 
@@ -255,46 +229,25 @@ async fn relay(secure: &mut TlsStream<TcpStream>, plain: &mut TcpStream, ending:
 }
 
 /// A unix socket in front of a plain endpoint; its connections end when it is dropped.
-pub(crate) struct UnixFront(Option<oneshot::Sender<()>>, Option<JoinHandle<()>>);
+pub(crate) struct UnixFront(#[expect(dead_code, reason = "it ends with this")] Background);
 
 impl UnixFront {
     /// Listens at this path; one that begins with a NUL is abstract.
     pub(crate) fn start(path: &std::path::Path, endpoint: SocketAddr) -> Self {
-        let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let path = path.to_owned();
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = UnixListener::bind(&path).unwrap();
-                tell.send(()).unwrap();
-                let accept = async {
-                    loop {
-                        let (mut unix, _) = listener.accept().await.unwrap();
-                        tokio::spawn(async move {
-                            let mut plain = TcpStream::connect(endpoint).await.unwrap();
-                            copy_bidirectional(&mut unix, &mut plain).await.ok();
-                        });
-                    }
-                };
-                tokio::select! {
-                    () = accept => {}
-                    _ = stopped => {}
-                }
-            });
+        let background = Background::serve(async move || {
+            let listener = UnixListener::bind(&path).unwrap();
+            tell.send(()).unwrap();
+            loop {
+                let (mut unix, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut plain = TcpStream::connect(endpoint).await.unwrap();
+                    copy_bidirectional(&mut unix, &mut plain).await.ok();
+                });
+            }
         });
         told.recv().unwrap();
-        Self(Some(stop), Some(thread))
-    }
-}
-
-impl Drop for UnixFront {
-    fn drop(&mut self) {
-        drop(self.0.take());
-        let joined = self.1.take().map(JoinHandle::join);
-        assert!(joined.is_none_or(|joined| joined.is_ok()) || thread::panicking());
+        Self(background)
     }
 }

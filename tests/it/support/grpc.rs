@@ -8,10 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::tokio_stream::{Stream, StreamExt as _, iter};
@@ -20,6 +19,7 @@ use tonic::transport::server::{Server, TcpIncoming};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::background::Background;
 use super::wait::Watched;
 
 /// The messages of a call, or of its answer.
@@ -68,8 +68,7 @@ impl Decoder for Raw {
 pub(crate) struct GrpcServer {
     address: SocketAddr,
     state: Arc<Watched<State>>,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    background: Background,
 }
 
 #[derive(Debug, Default)]
@@ -90,31 +89,25 @@ impl GrpcServer {
             ..State::default()
         }));
         let (tell_address, told_address) = std::sync::mpsc::sync_channel(1);
-        let (end, ended) = oneshot::channel::<()>();
         let echo = Echo {
             name,
             state: Arc::clone(&state),
         };
-        let thread = thread::spawn(move || {
-            runtime().block_on(async move {
-                let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-                let listener = listener.await.unwrap();
-                tell_address.send(listener.local_addr().unwrap()).unwrap();
-                let serving = Server::builder()
-                    .initial_stream_window_size(1 << 20)
-                    .initial_connection_window_size(4 << 20)
-                    .serve_with_incoming(echo, TcpIncoming::from(listener));
-                tokio::select! {
-                    served = serving => served.unwrap(),
-                    _ = ended => {}
-                }
-            });
+        let background = Background::serve(async move || {
+            let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+            let listener = listener.await.unwrap();
+            tell_address.send(listener.local_addr().unwrap()).unwrap();
+            Server::builder()
+                .initial_stream_window_size(1 << 20)
+                .initial_connection_window_size(4 << 20)
+                .serve_with_incoming(echo, TcpIncoming::from(listener))
+                .await
+                .unwrap();
         });
         Self {
             address: told_address.recv().unwrap(),
             state,
-            end: Some(end),
-            thread: Some(thread),
+            background,
         }
     }
 
@@ -148,17 +141,7 @@ impl GrpcServer {
 
     /// Ends it: connections close in the middle of what they carry.
     pub(crate) fn stop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(ended.is_ok() || thread::panicking(), "the server panicked");
-        }
-    }
-}
-
-impl Drop for GrpcServer {
-    fn drop(&mut self) {
-        self.stop();
+        self.background.stop();
     }
 }
 

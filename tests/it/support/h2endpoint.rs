@@ -13,9 +13,10 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::h2frames::Frames;
+use super::background::Background;
+use super::frames::Frames;
 use super::wait::Watched;
 
 /// A running endpoint.
@@ -23,8 +24,7 @@ pub(crate) struct H2Endpoint {
     address: SocketAddr,
     pub(crate) state: Arc<Watched<State>>,
     released: watch::Sender<bool>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _background: Background,
 }
 
 /// What it has seen.
@@ -165,30 +165,18 @@ impl H2Endpoint {
         let address = socket.local_addr().unwrap();
         let state = Arc::new(Watched::new(State::default()));
         let (released, waits) = watch::channel(false);
-        let (stop, stopped) = oneshot::channel::<()>();
         let serving = Serving {
             builder: builder.clone(),
             state: Arc::clone(&state),
             released: waits,
         };
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build_local(tokio::runtime::LocalOptions::default())
-                .unwrap();
-            runtime.block_on(async move {
-                tokio::select! {
-                    () = serving.accept(socket, Rc::new(answer)) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
+        let background =
+            Background::serve(async move || serving.accept(socket, Rc::new(answer)).await);
         Self {
             address,
             state,
             released,
-            stop: Some(stop),
-            thread: Some(thread),
+            _background: background,
         }
     }
 
@@ -220,17 +208,6 @@ impl H2Endpoint {
             .wait_for(&format!("{count} open connections"), |state| {
                 (state.open == count).then_some(())
             });
-    }
-}
-
-impl Drop for H2Endpoint {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let joined = self.thread.take().map(JoinHandle::join);
-        assert!(
-            joined.is_some_and(|joined| joined.is_ok()) || thread::panicking(),
-            "the endpoint panicked"
-        );
     }
 }
 

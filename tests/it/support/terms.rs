@@ -25,11 +25,13 @@ impl Terms<'_> {
     /// Starts fiel in front of the endpoints at these addresses, with one worker, so that all connections to endpoints
     /// are shared.
     pub(crate) fn before_all(&self, endpoints: &[SocketAddr]) -> Fiel {
-        let endpoints: String = endpoints
-            .iter()
-            .map(|address| format!("      - {address}\n"))
-            .collect();
-        Fiel::start(&format!(
+        let endpoints: Vec<String> = endpoints.iter().map(SocketAddr::to_string).collect();
+        Fiel::start(&self.configured(&endpoints.join(", ")))
+    }
+
+    /// The configuration, with these endpoints as they stand between brackets.
+    pub(crate) fn configured(&self, endpoints: &str) -> String {
+        format!(
             "\
 workers: 1
 admin: {{ bind: 127.0.0.1:0 }}
@@ -41,12 +43,12 @@ listeners:
     split: [ {{ pool: shop, weight: 1 }} ]
 {route}pools:
   shop:
-{pool}    endpoints:
-{endpoints}",
+{pool}    endpoints: [{endpoints}]
+",
             listener = lines(self.listener),
             route = lines(self.route),
             pool = lines(self.pool),
-        ))
+        )
     }
 }
 

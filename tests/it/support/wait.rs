@@ -96,3 +96,20 @@ pub(crate) fn eventually<R>(what: &str, mut ask: impl FnMut() -> Option<R>) -> R
         thread::park_timeout(Duration::from_millis(10));
     }
 }
+
+/// Waits until a count stands still. One that only pauses is taken for one that stands, which makes the test see less
+/// and never fail.
+pub(crate) fn standing(count: impl Fn() -> u64) -> u64 {
+    let (mut last, mut rounds) = (count(), 0);
+    while rounds < 20 {
+        thread::park_timeout(Duration::from_millis(10));
+        let now = count();
+        rounds = if now == last && now > 0 {
+            rounds + 1
+        } else {
+            0
+        };
+        last = now;
+    }
+    last
+}

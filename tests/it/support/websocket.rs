@@ -7,7 +7,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -19,12 +18,12 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::background::Background;
 use super::h2endpoint::H2Endpoint;
 use super::wait::{DEADLINE, Watched};
 
@@ -147,8 +146,7 @@ async fn echo(mut socket: Socket) {
 pub(crate) struct Echo1 {
     address: SocketAddr,
     heads: Arc<Watched<Vec<HeaderMap>>>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _background: Background,
 }
 
 impl Echo1 {
@@ -156,26 +154,12 @@ impl Echo1 {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
         let heads = Arc::new(Watched::new(Vec::new()));
         let seen = Arc::clone(&heads);
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build_local(tokio::runtime::LocalOptions::default())
-                .unwrap();
-            runtime.block_on(async move {
-                tokio::select! {
-                    () = Self::accept(listener, seen) => {}
-                    _ = stopped => {}
-                }
-            });
-        });
         Self {
             address,
             heads,
-            stop: Some(stop),
-            thread: Some(thread),
+            _background: Background::serve(move || Self::accept(listener, seen)),
         }
     }
 
@@ -204,17 +188,6 @@ impl Echo1 {
                 }
             });
         }
-    }
-}
-
-impl Drop for Echo1 {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let joined = self.thread.take().map(JoinHandle::join);
-        assert!(
-            joined.is_some_and(|joined| joined.is_ok()) || thread::panicking(),
-            "the endpoint panicked"
-        );
     }
 }
 

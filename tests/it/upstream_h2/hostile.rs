@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{before, before_on};
 use crate::support::client::{Response, get};
+use crate::support::frames::{self, Frames};
 use crate::support::h2endpoint::RawEndpoint;
-use crate::support::h2frames::{self as frames, Frames};
 use crate::support::{Behaviour, Client, Endpoint};
 
 /// Answers each request on any connection by this.
@@ -92,21 +92,17 @@ fn pings_settings_and_frames_of_no_meaning_without_end_close_the_connection() {
     for (kind, payload) in [
         (frames::PING, vec![0; 8]),
         (frames::SETTINGS, Vec::new()),
-        (2, vec![0; 5]),
+        (frames::PRIORITY, vec![0; 5]),
         (200, Vec::new()),
         (frames::WINDOW_UPDATE, vec![0, 0, 0, 1]),
     ] {
         let endpoint = behaving(move |io, _| {
             let mut flood = Vec::new();
-            let frame = frames::Frame {
-                kind,
-                flags: 0,
-                // PRIORITY belongs to a stream.
-                stream: u32::from(kind == 2),
-                payload: payload.clone(),
-            };
+            // PRIORITY belongs to a stream.
+            let stream = u32::from(kind == frames::PRIORITY);
+            let frame = frames::Frame::octets(kind, 0, stream, &payload);
             for _ in 0..1_000 {
-                flood.extend(frame.octets());
+                flood.extend(&frame);
             }
             io.0.set_nonblocking(false)?;
             loop {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,8 +10,9 @@ use http::HeaderMap;
 use super::{before, before_on};
 use crate::support::Client;
 use crate::support::client::{get, request};
+use crate::support::frames::{self, Frames};
 use crate::support::h2endpoint::{H2Endpoint, RawEndpoint};
-use crate::support::h2frames::{self as frames, Frames};
+use crate::support::wait::standing;
 
 const MIB: usize = 1 << 20;
 
@@ -175,22 +175,6 @@ fn a_large_body_goes_both_ways_whole() {
 
     assert_eq!(answer.cut_short, None);
     assert!(answer.body == body, "{} octets came", answer.body.len());
-}
-
-/// Waits until a count stands still.
-fn standing(count: impl Fn() -> u64) -> u64 {
-    let (mut last, mut rounds) = (count(), 0);
-    while rounds < 20 {
-        thread::park_timeout(Duration::from_millis(10));
-        let now = count();
-        rounds = if now == last && now > 0 {
-            rounds + 1
-        } else {
-            0
-        };
-        last = now;
-    }
-    last
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{before, before_on};
 use crate::support::client::{get, request};
+use crate::support::frames::{self, Frames};
 use crate::support::h2endpoint::{H2Endpoint, RawEndpoint};
-use crate::support::h2frames::{self as frames, Frames};
 use crate::support::{Client, Scrape};
 
 /// A net, never a measure.

@@ -1,35 +1,41 @@
-//! The heads of HTTP/2 frames in a flow of octets (RFC 9113 §4.1), found without looking into any frame.
+//! The heads of HTTP/2 frames in a flow of octets (RFC 9113 §4.1), found without looking into any frame; for both sides,
+//! each of which makes of them what it has to know.
 
 /// The preface that a client sends before its first frame (RFC 9113 §3.4).
-const PREFACE: u64 = 24;
+const PREFACE: usize = 24;
 
 /// What a frame is (RFC 9113 §6); others carry no meaning here.
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const GOAWAY: u8 = 7;
-pub(super) const CONTINUATION: u8 = 9;
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const RST_STREAM: u8 = 3;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
-/// The flags of a frame that ends its stream, and of one that acknowledges.
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const ACK: u8 = 1;
+/// The flags of a frame that ends its stream, of one that acknowledges, and of one that ends a header block.
+pub(crate) const END_STREAM: u8 = 1;
+pub(crate) const ACK: u8 = 1;
+pub(crate) const END_HEADERS: u8 = 4;
 
 const OCTETS: usize = 9;
 
 /// The head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) length: u32,
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
+pub(crate) struct Head {
+    pub(crate) length: u32,
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
 }
 
 /// Follows one direction of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Scanner {
+pub(crate) struct Scanner {
     /// Octets until the next head.
-    skip: u64,
+    skip: usize,
     head: [u8; OCTETS],
     /// How much of the head is here.
     begun: usize,
@@ -37,38 +43,39 @@ pub(super) struct Scanner {
 
 impl Scanner {
     /// The direction in which the preface goes first.
-    pub(super) fn behind_the_preface() -> Self {
+    pub(crate) fn behind_the_preface() -> Self {
         Self {
             skip: PREFACE,
             ..Self::default()
         }
     }
 
+    /// The next head that is whole with these octets, which are taken up to its end.
+    pub(crate) fn next(&mut self, octets: &mut &[u8]) -> Option<Head> {
+        let skipped = self.skip.min(octets.len());
+        self.skip -= skipped;
+        *octets = &octets[skipped..];
+        let here = (OCTETS - self.begun).min(octets.len());
+        self.head[self.begun..self.begun + here].copy_from_slice(&octets[..here]);
+        self.begun += here;
+        *octets = &octets[here..];
+        if self.begun < OCTETS {
+            return None;
+        }
+        self.begun = 0;
+        let head = Head::of(self.head);
+        self.skip = head.length as usize;
+        Some(head)
+    }
+
     /// Goes over these octets and tells each head that is whole with them.
-    pub(super) fn scan<E>(
+    pub(crate) fn scan<E>(
         &mut self,
         mut octets: &[u8],
         mut each: impl FnMut(Head) -> Result<(), E>,
     ) -> Result<(), E> {
-        while !octets.is_empty() {
-            if self.skip > 0 {
-                let here = usize::try_from(self.skip)
-                    .unwrap_or(usize::MAX)
-                    .min(octets.len());
-                self.skip -= here as u64;
-                octets = &octets[here..];
-                continue;
-            }
-            let here = (OCTETS - self.begun).min(octets.len());
-            self.head[self.begun..self.begun + here].copy_from_slice(&octets[..here]);
-            self.begun += here;
-            octets = &octets[here..];
-            if self.begun == OCTETS {
-                let head = Head::of(self.head);
-                self.begun = 0;
-                self.skip = head.length.into();
-                each(head)?;
-            }
+        while let Some(head) = self.next(&mut octets) {
+            each(head)?;
         }
         Ok(())
     }
