@@ -28,8 +28,8 @@ const COPIED: usize = 4 << 10;
 /// larger writes, each of which may cost the client a wake-up.
 const ENOUGH: usize = 128 << 10;
 
-/// Slices of one write: enough for all that waits, where nothing is left of a write before.
-const SLICES: usize = 64;
+/// Slices of one write: enough for frames of 8 KiB, each with the head of its chunk. What is more goes in a second write.
+const SLICES: usize = 32;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -238,11 +238,7 @@ impl Out {
         while !self.is_empty() {
             let polled = match self.only_slice() {
                 Some(octets) => socket.as_mut().poll_write(cx, octets),
-                None => {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    let count = self.slices(&mut slices);
-                    socket.as_mut().poll_write_vectored(cx, &slices[..count])
-                }
+                None => self.write_slices(socket.as_mut(), cx),
             };
             match polled {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
@@ -255,6 +251,18 @@ impl Out {
             }
         }
         Ok(total)
+    }
+
+    /// One write of what lies in several places. Apart, because most answers lie in one.
+    #[inline(never)]
+    fn write_slices(
+        &self,
+        socket: Pin<&mut impl AsyncWrite>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = self.slices(&mut slices);
+        socket.poll_write_vectored(cx, &slices[..count])
     }
 
     /// What is to be written, where it lies in one place.
