@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) probed: bool,
     /// There is a listener with TLS as well, for HTTP/1.1 and HTTP/2.
     pub(crate) secure: bool,
+    /// The endpoint speaks HTTP/2, in the clear.
+    pub(crate) http2: bool,
 }
 
 impl Default for Settings {
@@ -49,6 +51,7 @@ impl Default for Settings {
             endpoints: 1,
             probed: false,
             secure: false,
+            http2: false,
         }
     }
 }
@@ -76,17 +79,21 @@ impl Settings {
 pub(crate) struct Fleet<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) endpoint: Process,
+    /// Where the endpoint speaks HTTP/2 and nothing else.
+    http2: SocketAddr,
     pub(crate) certificate: Certificate,
 }
 
 impl<'a> Fleet<'a> {
     /// Starts the endpoint.
     pub(crate) fn start(folder: &'a Path) -> Result<Self> {
-        let endpoint = endpoint(folder)?;
+        let http2 = free_address()?;
+        let endpoint = endpoint(folder, http2)?;
         let certificate = Certificate::make(folder)?;
         Ok(Self {
             folder,
             endpoint,
+            http2,
             certificate,
         })
     }
@@ -97,11 +104,11 @@ impl<'a> Fleet<'a> {
         let plain = plain && !settings.logged && !settings.probed;
         match name {
             "fiel" => self.fiel(settings).map(|(fiel, _)| Some(fiel)),
-            "nginx" if !settings.probed => self.nginx(settings).map(Some),
+            "nginx" if !settings.probed && !settings.http2 => self.nginx(settings).map(Some),
             "haproxy" if is_installed("haproxy") && !settings.logged => {
                 self.haproxy(settings).map(Some)
             }
-            "relay" if plain && !settings.secure => self.relay().map(Some),
+            "relay" if plain && !settings.secure && !settings.http2 => self.relay().map(Some),
             "envoy" if plain && is_installed("envoy") => self.envoy(settings).map(Some),
             "traefik" if plain && is_installed("traefik") => self.traefik(settings).map(Some),
             "caddy" if plain && is_installed("caddy") => self.caddy(settings).map(Some),
@@ -130,7 +137,10 @@ impl<'a> Fleet<'a> {
         for (pool, endpoints) in settings.pools() {
             writeln!(yaml, "  {pool}:\n    endpoints:")?;
             for endpoint in endpoints {
-                writeln!(yaml, "      - \"{}\"", self.address(endpoint))?;
+                writeln!(yaml, "      - \"{}\"", self.address(endpoint, settings))?;
+            }
+            if settings.http2 {
+                yaml.push_str("    protocol: http2\n");
             }
             if settings.probed {
                 yaml.push_str("    readinessProbe: { tcpSocket: {}, periodSeconds: 1 }\n");
@@ -141,7 +151,7 @@ impl<'a> Fleet<'a> {
 
     /// fiel with so many workers, on its one core.
     pub(crate) fn fiel_of_workers(&self, workers: usize) -> Result<Process> {
-        let endpoint = self.address(0);
+        let endpoint = self.endpoint.address;
         let rest = format!(
             "workers: {workers}\nroutes: [ {{ name: all, split: [ {{ pool: app }} ] }} ]
 pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
@@ -195,7 +205,7 @@ pools: {{ app: {{ endpoints: [ \"{endpoint}\" ] }} }}\n"
         for (pool, endpoints) in settings.pools() {
             write!(http, " upstream {pool} {{")?;
             for endpoint in endpoints {
-                write!(http, " server {};", self.address(endpoint))?;
+                write!(http, " server {};", self.address(endpoint, settings))?;
             }
             http.push_str(" keepalive 256; keepalive_requests 1000000000; }");
         }
@@ -277,13 +287,14 @@ frontend web
         } else {
             ""
         };
+        let proto = if settings.http2 { " proto h2" } else { "" };
         for (pool, endpoints) in settings.pools() {
             writeln!(lines, "backend {pool}\n  balance roundrobin")?;
             for endpoint in endpoints {
                 writeln!(
                     lines,
-                    "  server s{endpoint} {}{check}",
-                    self.address(endpoint)
+                    "  server s{endpoint} {}{check}{proto}",
+                    self.address(endpoint, settings)
                 )?;
             }
         }
@@ -303,14 +314,22 @@ frontend web
     }
 
     /// The endpoint, under the address of this number.
-    fn address(&self, number: usize) -> String {
-        let port = self.endpoint.address.port();
+    fn address(&self, number: usize, settings: &Settings) -> String {
+        let port = self.spoken_to(settings).port();
         format!(
             "127.{}.{}.{}:{port}",
             number / 62_500,
             number / 250 % 250,
             1 + number % 250
         )
+    }
+
+    /// Where the endpoint speaks what its proxies are to speak.
+    pub(crate) fn spoken_to(&self, settings: &Settings) -> SocketAddr {
+        match settings.http2 {
+            true => self.http2,
+            false => self.endpoint.address,
+        }
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -320,19 +339,21 @@ frontend web
     }
 }
 
-/// An nginx that answers by itself: `/` with 13 octets, `/16k`, `/big`; it reads what is uploaded and answers `/`.
-fn endpoint(folder: &Path) -> Result<Process> {
+/// An nginx that answers by itself: `/` with 13 octets, `/16k`, `/big`; it reads what is uploaded and answers `/`. HTTP/2 it
+/// speaks at an address of its own, in frames as large as those of other servers.
+fn endpoint(folder: &Path, http2: SocketAddr) -> Result<Process> {
     let address = free_address()?;
     let big = fs::File::create(folder.join("big"))?;
     big.set_len(BIG)?;
     fs::write(folder.join("16k"), "x".repeat(16 << 10))?;
     let http = format!(
-        "access_log off; client_max_body_size 0; client_body_buffer_size 128k;
-         server {{ listen 0.0.0.0:{0} backlog=4096;
+        "access_log off; client_max_body_size 0; client_body_buffer_size 128k; http2_chunk_size 16k;
+         server {{ listen 0.0.0.0:{0} backlog=4096; listen 0.0.0.0:{2} http2;
            location / {{ return 200 \"hello, world\\n\"; }}
            location /16k {{ root {1}; }} location /big {{ root {1}; }} }}",
         address.port(),
         folder.display(),
+        http2.port(),
     );
     nginx(folder, "endpoint", &http, LOAD_CORE, address)
 }

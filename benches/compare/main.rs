@@ -24,6 +24,7 @@ mod rows;
 mod secure;
 mod sidecar;
 mod steady;
+mod upstream;
 
 use std::process::ExitCode;
 

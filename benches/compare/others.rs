@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::fleet::{Fleet, Settings, text, words};
-use crate::peer::{PROXY_CORE, Process, free_address};
+use crate::peer::{PATIENCE, PROXY_CORE, Process, body, free_address};
 
 impl Fleet<'_> {
     pub(crate) fn envoy(&self, settings: &Settings) -> Result<Process> {
@@ -55,6 +56,17 @@ impl Fleet<'_> {
             );
             listeners.push_str(&listener(secure, &transport));
         }
+        let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let http2 = match settings.http2 {
+            true => format!(
+                "    typed_extension_protocol_options:
+      {options}:
+        \"@type\": type.googleapis.com/{options}
+        explicit_http_config: {{ http2_protocol_options: {{}} }}
+"
+            ),
+            false => String::new(),
+        };
         let yaml = format!(
             "static_resources:
   listeners:
@@ -62,13 +74,14 @@ impl Fleet<'_> {
   - name: app
     type: STATIC
     connect_timeout: 1s
-    load_assignment: {{ cluster_name: app, endpoints: [ {{ lb_endpoints: [ {{ endpoint: {{ address: {} }} }} ] }} ] }}
+{http2}    load_assignment: {{ cluster_name: app, endpoints: [ {{ lb_endpoints: [ {{ endpoint: {{ address: {} }} }} ] }} ] }}
 ",
-            socket(self.endpoint.address),
+            socket(self.spoken_to(settings)),
         );
-        let file = self.write("envoy.yaml", &yaml)?;
+        let file = self.write(&format!("envoy-{}.yaml", address.port()), &yaml)?;
         let command = words(&[
             "envoy",
+            "--disable-hot-restart",
             "--concurrency",
             "1",
             "-l",
@@ -97,11 +110,12 @@ impl Fleet<'_> {
         let yaml = format!(
             "{tls}http:
   routers: {{ {routers} }}
-  services: {{ app: {{ loadBalancer: {{ servers: [ {{ url: \"http://{}\" }} ] }} }} }}
+  services: {{ app: {{ loadBalancer: {{ servers: [ {{ url: \"{}://{}\" }} ] }} }} }}
 ",
-            self.endpoint.address
+            scheme(settings),
+            self.spoken_to(settings)
         );
-        let file = self.write("traefik.yaml", &yaml)?;
+        let file = self.write(&format!("traefik-{}.yaml", address.port()), &yaml)?;
         let mut command = words(&[
             "env",
             "GOMAXPROCS=1",
@@ -114,6 +128,12 @@ impl Fleet<'_> {
             command.push(format!("--entryPoints.secure.address={secure}"));
         }
         let mut process = Process::start("traefik", &command, PROXY_CORE, address)?;
+        // It answers before it has read its file, that there is no such page.
+        let began = Instant::now();
+        while body(address, "/").is_err() {
+            ensure!(began.elapsed() < PATIENCE, "traefik knows no route");
+            std::thread::yield_now();
+        }
         process.secure = secure;
         Ok(process)
     }
@@ -122,22 +142,24 @@ impl Fleet<'_> {
         let address = free_address()?;
         let secure = settings.secure.then(free_address).transpose()?;
         let mut sites = format!(
-            "http://{address} {{\n reverse_proxy {}\n}}\n",
-            self.endpoint.address
+            "http://{address} {{\n reverse_proxy {}://{}\n}}\n",
+            scheme(settings),
+            self.spoken_to(settings)
         );
         if let Some(secure) = secure {
             write!(
                 sites,
-                "https://:{} {{\n bind {}\n tls {} {}\n reverse_proxy {}\n}}\n",
+                "https://:{} {{\n bind {}\n tls {} {}\n reverse_proxy {}://{}\n}}\n",
                 secure.port(),
                 secure.ip(),
                 self.certificate.certificate.display(),
                 self.certificate.key.display(),
-                self.endpoint.address
+                scheme(settings),
+                self.spoken_to(settings)
             )?;
         }
         let caddyfile = format!("{{\n admin off\n auto_https off\n}}\n{sites}");
-        let file = self.write("Caddyfile", &caddyfile)?;
+        let file = self.write(&format!("Caddyfile-{}", address.port()), &caddyfile)?;
         let command = words(&[
             "env",
             "GOMAXPROCS=1",
@@ -151,5 +173,13 @@ impl Fleet<'_> {
         let mut process = Process::start("caddy", &command, PROXY_CORE, address)?;
         process.secure = secure;
         Ok(process)
+    }
+}
+
+/// What Go's proxies call the protocol of an endpoint.
+fn scheme(settings: &Settings) -> &'static str {
+    match settings.http2 {
+        true => "h2c",
+        false => "http",
     }
 }

@@ -16,7 +16,7 @@ pub(crate) const PROXY_CORE: usize = 0;
 pub(crate) const LOAD_CORE: usize = 1;
 
 /// How long a process may take to come up.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process with its children, ended with the value.
 #[derive(Debug)]

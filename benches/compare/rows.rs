@@ -11,6 +11,7 @@ use crate::fleet::{self, Fleet, Settings};
 use crate::house;
 use crate::load::{self, CONNECTIONS, Load, Over, Round};
 use crate::peer::{self, Meter, Process, body};
+use crate::upstream;
 
 /// One row: a load upon proxies with these settings.
 struct Row {
@@ -175,7 +176,7 @@ fn rows() -> Vec<Row> {
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let compared = rows().into_iter().map(|row| row.name);
     compared
-        .chain(["low", "download", "tls-download"])
+        .chain(["low", "download", "tls-download", upstream::ROW])
         .chain(house::ROWS)
 }
 
@@ -205,6 +206,10 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
     }
     if wants("tls-download") {
         bench.download(Over::Tls)?;
+    }
+    if wants(upstream::ROW) {
+        let peers = |settings: &Settings| bench.peers(settings);
+        upstream::download(peers, bench.rounds)?;
     }
     if let Ok(file) = std::env::var("SVG") {
         fs::write(file, chart::svg(&groups))?;

@@ -1,8 +1,10 @@
-//! What is to be written to a client: heads and small pieces in one buffer, large pieces as they came.
+//! What is to be written to a client: heads and small pieces in one buffer, large pieces as they came, as many in one write
+//! as have come.
 //!
 //! Transfer codings and lengths are written here anew for each answer, from what is known of its body; what the head said
 //! of them on its way here does not count.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,8 +23,12 @@ use crate::header::list::{members, members_of};
 /// A piece up to this size is copied behind the head, which is cheaper than a second slice for the kernel.
 const COPIED: usize = 4 << 10;
 
-/// From so many octets on, what waits is written before more is asked for.
-const ENOUGH: usize = 32 << 10;
+/// From so many octets on, what waits is written before more is asked for. A body that comes in small frames goes out in
+/// larger writes, each of which may cost the client a wake-up.
+const ENOUGH: usize = 128 << 10;
+
+/// Slices of one write: enough for frames of 8 KiB, each with the head of its chunk. What is more goes in a second write.
+const SLICES: usize = 32;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -30,9 +36,16 @@ pub(crate) struct Out {
     buffer: Vec<u8>,
     /// Octets of the buffer that are out.
     written: usize,
-    /// Where in the buffer the piece belongs.
-    before: usize,
-    piece: Bytes,
+    pieces: VecDeque<Piece>,
+    /// Octets of all pieces.
+    large: usize,
+}
+
+/// A piece that was not copied, and where in the buffer it belongs.
+#[derive(Debug)]
+struct Piece {
+    at: usize,
+    octets: Bytes,
 }
 
 /// How the end of an answer's body is told.
@@ -62,12 +75,12 @@ pub(crate) struct Asking<'a, D> {
 
 impl Out {
     pub(crate) fn is_empty(&self) -> bool {
-        self.written == self.buffer.len() && self.piece.is_empty()
+        self.written == self.buffer.len() && self.pieces.is_empty()
     }
 
     /// Whether so much waits that it should be written first.
     pub(crate) fn is_full(&self) -> bool {
-        !self.piece.is_empty() || self.buffer.len() - self.written >= ENOUGH
+        self.buffer.len() - self.written + self.large >= ENOUGH
     }
 
     /// The head of an answer; tells how its body ends and whether the connection goes on.
@@ -181,8 +194,11 @@ impl Out {
                 self.buffer.extend_from_slice(b"\r\n");
             }
         } else {
-            self.before = self.buffer.len();
-            self.piece = data;
+            self.large += data.len();
+            self.pieces.push_back(Piece {
+                at: self.buffer.len(),
+                octets: data,
+            });
             if *framing == Framing::Chunked {
                 // Goes out behind the piece.
                 self.buffer.extend_from_slice(b"\r\n");
@@ -217,12 +233,9 @@ impl Out {
     ) -> io::Result<usize> {
         let mut total = 0;
         while !self.is_empty() {
-            let polled = match self.slices() {
-                (first, []) => socket.as_mut().poll_write(cx, first),
-                (first, second) => {
-                    let slices = [IoSlice::new(first), IoSlice::new(second)];
-                    socket.as_mut().poll_write_vectored(cx, &slices)
-                }
+            let polled = match self.only_slice() {
+                Some(octets) => socket.as_mut().poll_write(cx, octets),
+                None => self.write_slices(socket.as_mut(), cx),
             };
             match polled {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
@@ -237,32 +250,74 @@ impl Out {
         Ok(total)
     }
 
-    /// What is to be written next: a first slice, and a second one behind it that may be empty.
-    fn slices(&self) -> (&[u8], &[u8]) {
-        if self.piece.is_empty() {
-            return (&self.buffer[self.written..], &[]);
+    /// One write of what lies in several places. Apart, because most answers lie in one.
+    #[inline(never)]
+    fn write_slices(
+        &self,
+        socket: Pin<&mut impl AsyncWrite>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = self.slices(&mut slices);
+        socket.poll_write_vectored(cx, &slices[..count])
+    }
+
+    /// What is to be written, where it lies in one place.
+    fn only_slice(&self) -> Option<&[u8]> {
+        match self.pieces.front() {
+            None => Some(&self.buffer[self.written..]),
+            Some(piece) if self.pieces.len() == 1 && self.written == self.buffer.len() => {
+                Some(&piece.octets)
+            }
+            Some(_) => None,
         }
-        if self.before == self.written {
-            return (&self.piece, &self.buffer[self.written..]);
+    }
+
+    /// What is to be written next, in order; tells in how many slices.
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
+        let (mut from, mut count) = (self.written, 0);
+        let mut push = |octets: &'a [u8]| {
+            if let (false, Some(slot)) = (octets.is_empty(), slices.get_mut(count)) {
+                *slot = IoSlice::new(octets);
+                count += 1;
+            }
+        };
+        for piece in &self.pieces {
+            push(&self.buffer[from..piece.at]);
+            push(&piece.octets);
+            from = piece.at;
         }
-        (&self.buffer[self.written..self.before], &self.piece)
+        push(&self.buffer[from..]);
+        count
     }
 
     /// So many octets of that have been written.
     fn advance(&mut self, octets: usize) {
-        if self.piece.is_empty() {
-            self.written += octets;
-        } else {
-            let first = octets.min(self.before - self.written);
-            let second = (octets - first).min(self.piece.len());
-            self.piece.advance(second);
-            self.written += octets - second;
+        let mut left = octets;
+        while let Some(piece) = self.pieces.front_mut() {
+            let here = left.min(piece.at - self.written);
+            self.written += here;
+            left -= here;
+            let here = left.min(piece.octets.len());
+            self.large -= here;
+            piece.octets.advance(here);
+            left -= here;
+            if !piece.octets.is_empty() {
+                break;
+            }
+            self.pieces.pop_front();
         }
+        self.written += left;
         if self.is_empty() {
-            self.piece = Bytes::new();
-            self.before = 0;
             self.written = 0;
             self.buffer.clear();
+        } else if self.written >= ENOUGH {
+            // What is out of a body that never pauses must not pile up.
+            self.buffer.drain(..self.written);
+            for piece in &mut self.pieces {
+                piece.at -= self.written;
+            }
+            self.written = 0;
         }
     }
 }
@@ -347,4 +402,141 @@ fn push_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes so many octets of each write, in turn; nothing where that is zero.
+    struct Socket {
+        takes: Vec<usize>,
+        writes: usize,
+        taken: Vec<u8>,
+    }
+
+    impl AsyncWrite for Socket {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            octets: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(octets)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let takes = self.takes[self.writes % self.takes.len()];
+            self.writes += 1;
+            if takes == 0 {
+                return Poll::Pending;
+            }
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            let taken = &all[..takes.min(all.len())];
+            self.taken.extend_from_slice(taken);
+            Poll::Ready(Ok(taken.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn pieces_of(lengths: &[usize]) -> Vec<Bytes> {
+        let octet = |at| u8::try_from(at % 251).expect("below 251");
+        let mut from = 0;
+        let piece = |length: &usize| {
+            from += 7;
+            (from..from + length).map(octet).collect()
+        };
+        lengths.iter().map(piece).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out_in_order_however_much_the_socket_takes(
+            lengths in prop::collection::vec(prop_oneof![1..40_usize, COPIED - 1..COPIED + 2, 1..40_000_usize], 1..40),
+            takes in prop::collection::vec(prop_oneof![Just(0), 1..60_usize, 1..200_000_usize], 1..8),
+            chunked in any::<bool>(),
+        ) {
+            let mut socket = Socket { takes, writes: 0, taken: Vec::new() };
+            // It takes something in the end.
+            socket.takes.push(1_000_000);
+            let (mut out, mut meant) = (Out::default(), b"head".to_vec());
+            let mut cx = Context::from_waker(Waker::noop());
+            out.push_interim(b"head");
+            let mut framing = match chunked {
+                true => Framing::Chunked,
+                false => Framing::Length(lengths.iter().sum::<usize>() as u64),
+            };
+            for piece in pieces_of(&lengths) {
+                if chunked {
+                    meant.extend(format!("{:x}\r\n", piece.len()).bytes());
+                }
+                meant.extend(&piece);
+                if chunked {
+                    meant.extend(b"\r\n");
+                }
+                out.push_data(&mut framing, piece);
+                while out.is_full() {
+                    out.write_to(Pin::new(&mut socket), &mut cx).unwrap();
+                }
+            }
+            while !out.is_empty() {
+                out.write_to(Pin::new(&mut socket), &mut cx).unwrap();
+            }
+            prop_assert!(socket.taken == meant, "{} octets of {}", socket.taken.len(), meant.len());
+        }
+    }
+
+    #[test]
+    fn a_body_in_small_frames_goes_out_in_large_writes() {
+        let mut out = Out::default();
+        let mut socket = Socket {
+            takes: vec![usize::MAX],
+            writes: 0,
+            taken: Vec::new(),
+        };
+        let mut framing = Framing::Chunked;
+        for piece in pieces_of(&[ENOUGH / 8; 8]) {
+            assert!(!out.is_full());
+            out.push_data(&mut framing, piece);
+        }
+        assert!(out.is_full());
+        let mut cx = Context::from_waker(Waker::noop());
+        out.write_to(Pin::new(&mut socket), &mut cx).unwrap();
+        assert_eq!(socket.writes, 1);
+    }
+
+    #[test]
+    fn what_is_out_of_a_body_that_never_pauses_does_not_pile_up() {
+        let mut out = Out::default();
+        let mut socket = Socket {
+            // Takes most of it each time, never all.
+            takes: vec![ENOUGH - 1_000, 0],
+            writes: 0,
+            taken: Vec::new(),
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        for length in [COPIED, 3 * COPIED].repeat(400) {
+            out.push_data(&mut Framing::Chunked, Bytes::from(vec![0; length]));
+            if out.is_full() {
+                out.write_to(Pin::new(&mut socket), &mut cx).unwrap();
+                assert!(!out.is_empty());
+            }
+            assert!(out.buffer.len() < 3 * ENOUGH, "{}", out.buffer.len());
+        }
+        assert!(socket.taken.len() > 20 * ENOUGH);
+    }
 }

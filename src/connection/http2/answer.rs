@@ -27,7 +27,7 @@ use crate::request::context::Client;
 use crate::response::local_reply::{self, Dialect};
 
 /// Octets that are handed over at once, so that streams take turns.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 128 << 10;
 
 /// Fields that HTTP/2 has no use for (RFC 9113 §8.2.2).
 static OF_CONNECTIONS: [HeaderName; 5] = [

@@ -40,7 +40,7 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
 /// Octets of one stream that `h2` keeps until the socket takes them.
-const SEND_BUFFER: usize = 64 << 10;
+const SEND_BUFFER: usize = 128 << 10;
 
 /// Fields that break the rules, after which `h2` breaks off: of a whole connection, since resets are cheap for those who
 /// provoke them (CVE-2025-8671).

@@ -36,15 +36,18 @@ pub(crate) const ALPN: &[u8] = b"h2";
 /// Requests that a connection carries at once, at most, however many its endpoint would take.
 pub(super) const STREAMS: usize = 256;
 
-/// What an endpoint may send ahead of the client's reading, for each answer: the bound of what one holds in memory.
-const STREAM_WINDOW: u32 = 1 << 20;
+/// What an endpoint may send ahead of the client's reading, for each answer: the bound of what one holds in memory. More room
+/// is given when half of it is used, so the other half has to last until the endpoint has heard of that: on a busy machine
+/// that is the time until it runs again, a millisecond or two.
+const STREAM_WINDOW: u32 = 2 << 20;
 
 /// The same for all answers of a connection together is no bound at all, or some clients that do not read would hold up all
 /// others of the connection.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
-/// Octets of one frame. Larger ones than the 16 KiB of old make a large answer cheaper.
-const FRAME: u32 = 64 << 10;
+/// Octets of one frame: as much as is read from an endpoint of HTTP/1 at once. Larger ones than the 16 KiB of old make a large
+/// answer cheaper.
+const FRAME: u32 = 128 << 10;
 
 /// Octets of a request's body that wait in a connection to be written.
 const SEND_BUFFER: usize = 256 << 10;
