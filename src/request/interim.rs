@@ -40,6 +40,11 @@ impl Interims {
         }
     }
 
+    /// Whether nobody listens to an endpoint any more.
+    pub(super) fn is_unheard(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
     /// Who listens to the endpoint.
     pub(super) fn listener(&self) -> Rc<dyn Hears> {
         Rc::clone(&self.0) as Rc<dyn Hears>
