@@ -12,7 +12,7 @@ check:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
     @if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo "skipped: cargo-deny is not installed"; fi
 
-# The tests; those that need curl, nginx, wrk or promtool are skipped where these are missing
+# The tests; those that need curl, openssl, nginx, chromium and other tools are skipped where these are missing
 test:
     cargo test
 

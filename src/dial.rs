@@ -97,9 +97,13 @@ async fn socket(to: &Location) -> io::Result<Socket> {
 async fn shake_hands(socket: Socket, secure: &Secure) -> Result<Stream, Failure> {
     let connector = TlsConnector::from(Arc::clone(secure.upstream.config()));
     let session = connector.connect(secure.name.clone(), socket).await;
-    session
-        .map(|session| Stream::Tls(Box::new(session)))
-        .map_err(Failure::Handshake)
+    let session = session.map_err(|error| secure.upstream.explained(error));
+    let session = session.map_err(Failure::Handshake)?;
+    let looked = secure
+        .upstream
+        .look_again(session.get_ref().1, &secure.name);
+    looked.map_err(Failure::Handshake)?;
+    Ok(Stream::Tls(Box::new(session)))
 }
 
 impl Failure {

@@ -1,10 +1,11 @@
 //! What gRPC says in the fields of HTTP: which requests are calls, how they ended, how long they may take.
 //!
-//! Nothing here reads a message: calls are streamed as they come, like any request. Who answers a failure with which
+//! Nothing here reads what a message says: calls are streamed as they come, like any request. Who answers a failure with which
 //! status is decided in `response/local_reply.rs`; the health protocol's messages live with its probe.
 
 mod code;
 mod message;
+mod messages;
 mod timeout;
 
 use http::header::HeaderValue;
@@ -12,6 +13,7 @@ use http::{HeaderMap, HeaderName};
 
 pub use code::Code;
 pub use message::escape;
+pub use messages::Messages;
 pub use timeout::{parse_timeout, print_timeout};
 
 /// How a call ended: a [`Code`], in the trailers, or in the head where there is nothing else.

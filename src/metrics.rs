@@ -54,6 +54,7 @@ pub struct Metrics {
     /// Microseconds since 1970; 0 before the first.
     last_success_micros: AtomicU64,
     restart_needed: AtomicBool,
+    certificate_faults: AtomicU64,
 }
 
 /// What came of a reload, as `fiel_config_reloads_total` names it.
@@ -106,6 +107,7 @@ impl Metrics {
                 last_reload_failed: AtomicBool::default(),
                 last_success_micros: AtomicU64::default(),
                 restart_needed: AtomicBool::default(),
+                certificate_faults: AtomicU64::default(),
             }
         })
     }
@@ -172,6 +174,12 @@ impl Metrics {
         self.restart_needed.store(keys > 0, Ordering::Relaxed);
     }
 
+    /// So many files of certificates have changed and cannot be used.
+    pub fn certificate_faults(&self, files: usize) {
+        let files = u64::try_from(files).unwrap_or(u64::MAX);
+        self.certificate_faults.store(files, Ordering::Relaxed);
+    }
+
     /// The text of a scrape (of type [`CONTENT_TYPE`]), with `more` that the caller has gathered from the snapshot by
     /// [`Family::with`](families::Family::with). Families come by name.
     #[must_use]
@@ -227,6 +235,8 @@ impl Metrics {
         sheet.add(&families::CONFIG_LAST_RELOAD_SUCCESS, &[], success_seconds);
         let restart = flag(&self.restart_needed);
         sheet.count(&families::CONFIG_RESTART_NEEDED, &[], restart);
+        let faults = read(&self.certificate_faults);
+        sheet.count(&families::TLS_CERTIFICATE_FAULTS, &[], faults);
         sheet.count(&families::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
     }
 

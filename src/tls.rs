@@ -16,6 +16,7 @@
 //!   There is no session store. Ticket keys rotate every six hours, a ticket is good for twelve, reloads keep them.
 //! - An [`Upstream`] is what a pool's connections to its endpoints are secured by. It is compared as a [`Spec`] is, and
 //!   remembers sessions, so that who believes others, or shows another certificate, resumes none of them.
+//! - Authorities are believed for as long as their own certificates are good (`roots.rs`), by both of these.
 //! - [`Identity`] is who a client has proved to be, as routes match it and as endpoints are told.
 //!
 //! Versions are 1.2 and 1.3, with X25519MLKEM768 preferred. What is offered by ALPN are the listener's `protocols`, `h2`
@@ -31,6 +32,8 @@ mod fault;
 mod identity;
 mod names;
 pub(crate) mod plaintext;
+mod reason;
+mod roots;
 mod secure;
 mod server;
 mod spec;
@@ -44,6 +47,7 @@ pub use certificate::{Authority, Certificate};
 pub use client_auth::{ClientAuth, Mode};
 pub use fault::{Fault, Part};
 pub use identity::{Identity, San};
+pub use reason::{moment, tls_error};
 pub use secure::Secure;
 pub use server::{Protocol, Server};
 pub use spec::{MinVersion, Spec};

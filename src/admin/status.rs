@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::control::report::Report;
 use crate::phase::Stage;
 use crate::snapshot::view::Snapshot;
-use certificate::Certificate;
+use certificate::{Authority, Certificate};
 use pool::{Leaving, Pool};
 use print::time;
 use route::Route;
@@ -65,9 +65,24 @@ struct Listener<'a> {
     /// The port is another one where `bind` asks for any; null until it is bound.
     bound: Option<String>,
     protocols: Vec<&'static str>,
+    /// Who begins with a header of the PROXY protocol: `nobody`, `everybody`, or `some`, which the configuration names.
+    proxy_protocol: &'static str,
     /// Those it shows, where it speaks TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificates: Option<Vec<Certificate<'a>>>,
+    /// The least version of TLS that it speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_version: Option<&'static str>,
+    /// Whom it lets in by certificates of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_auth: Option<ClientAuth<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClientAuth<'a> {
+    mode: &'static str,
+    authorities: Vec<Authority<'a>>,
 }
 
 /// The state of everything at this moment.
@@ -103,9 +118,18 @@ pub(crate) fn status<'a>(
                 bind: listener.bind.to_string(),
                 bound: report.bound.get(&listener.name).map(ToString::to_string),
                 protocols: listener.protocols.words(),
+                proxy_protocol: listener.proxy_protocol.word(),
                 certificates: listener.tls.as_ref().map(|spec| {
                     let all = spec.certificates.iter();
                     all.map(|one| Certificate::of(one)).collect()
+                }),
+                min_version: listener.tls.as_ref().map(|spec| spec.min_version.word()),
+                client_auth: listener.tls.as_ref().and_then(|spec| {
+                    let auth = spec.client_auth.as_ref()?;
+                    Some(ClientAuth {
+                        mode: auth.mode.word(),
+                        authorities: Authority::all(auth.known()),
+                    })
                 }),
             })
             .collect(),

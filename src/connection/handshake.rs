@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::{HandshakeKind, ServerConfig};
+use rustls::{CertificateError, Error, HandshakeKind, ServerConfig};
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio_rustls::TlsAcceptor;
@@ -30,7 +30,7 @@ use crate::header::network;
 use crate::metrics::{Handshake, Refusal};
 use crate::request::context::WorkerContext;
 use crate::request::secured::Secured;
-use crate::tls::{Identity, Server};
+use crate::tls::{Identity, Server, tls_error};
 use crate::wire::{Metered, Socket, Stream};
 
 /// Handshakes under way on a worker at once, some kilobytes each.
@@ -119,6 +119,7 @@ pub(super) async fn shake_hands(
         return None;
     }
     let work = shake(socket, Arc::clone(server.config()), handshakes);
+    let spec = Arc::clone(server.spec());
     let done = match came {
         Ok(_) => in_time(member, work).await,
         Err(error) => Err(error),
@@ -140,7 +141,7 @@ pub(super) async fn shake_hands(
         Err(error) => {
             edge.end_handshake(Handshake::Failed);
             if error.kind() == io::ErrorKind::InvalidData {
-                edge.refuses_for(Refusal::Handshake, Some(&error));
+                edge.refuses_for(called(&error), Some(&spec.explained(error)));
             } else {
                 // As who only looks whether the port is open, or was too slow.
                 let client = network::shown(edge.client.address());
@@ -183,6 +184,22 @@ async fn shake(
     }
 }
 
+/// What the failure of a handshake is called that was the client's doing.
+fn called(error: &io::Error) -> Refusal {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    match tls_error(error) {
+        Some(Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+        )) => Refusal::Expired,
+        Some(
+            Error::InvalidCertificate(_)
+            | Error::InvalidCertRevocationList(_)
+            | Error::NoCertificatesPresented,
+        ) => Refusal::Certificate,
+        _ => Refusal::Handshake,
+    }
+}
+
 /// What a connection is known by. A certificate that has run out since its session was made is no good any more: a
 /// resumption does not look at it.
 fn secured(stream: &TlsStream<Metered>, server: Arc<Server>) -> io::Result<Secured> {
@@ -190,13 +207,13 @@ fn secured(stream: &TlsStream<Metered>, server: Arc<Server>) -> io::Result<Secur
     let identity = match session.peer_certificates().and_then(<[_]>::first) {
         None => None,
         Some(certificate) => {
-            let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+            let bad = |why| io::Error::new(io::ErrorKind::InvalidData, Error::from(why));
             let identity = Identity::of(certificate);
-            let identity = identity.ok_or_else(|| bad("client certificate cannot be read"))?;
+            let identity = identity.ok_or_else(|| bad(CertificateError::BadEncoding))?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let now = now.map_or(0, |since| since.as_secs());
             if u64::try_from(identity.not_after).unwrap_or(0) < now {
-                return Err(bad("client certificate has expired"));
+                return Err(bad(CertificateError::Expired));
             }
             Some(identity)
         }

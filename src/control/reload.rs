@@ -158,6 +158,7 @@ impl Control {
         self.watched_certificates
             .send_replace(config.certificate_files());
         let bound = self.relocate(moves).await;
+        self.metrics.certificate_faults(0);
         self.board.update(|report| {
             report.hash = hash;
             report.loaded_at = now;

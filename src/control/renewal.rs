@@ -22,11 +22,15 @@ impl Control {
             faults.extend(renewed.faults.iter().map(ToString::to_string));
             told.extend(take_up(&mut config, renewed.of));
         }
-        for problem in &faults {
-            tracing::error!(%problem, "Certificate cannot be taken up, the old one stays");
-        }
-        self.board
-            .update(|report| report.certificate_faults = faults);
+        self.metrics.certificate_faults(faults.len());
+        self.board.update(|report| {
+            // What was told before is still as it was.
+            let known = &report.certificate_faults;
+            for problem in faults.iter().filter(|fault| !known.contains(fault)) {
+                tracing::error!(%problem, "Certificate cannot be taken up, the old one stays");
+            }
+            report.certificate_faults = faults;
+        });
         if told.is_empty() {
             return;
         }

@@ -110,7 +110,7 @@ families! {
     HTTP2_ABORTS = Counter "fiel_http2_aborts_total" ["listener", "reason"]
         "HTTP/2 connections of clients that were broken off: floods, deadlines, broken rules";
     CONNECTIONS_REFUSED = Counter "fiel_connections_refused_total" ["listener", "reason"]
-        "Connections that were turned away before they could ask anything, because they do not speak what the listener speaks";
+        "Connections that were turned away before they could ask anything, because they do not speak what the listener speaks or show no certificate that it believes";
     TLS_HANDSHAKES = Counter "fiel_tls_handshakes_total" ["listener", "result"]
         "TLS handshakes of clients that have ended: full, resumed or failed";
     CERTIFICATE_NOT_AFTER = Gauge "fiel_tls_certificate_not_after_timestamp_seconds" ["listener", "name"]
@@ -123,6 +123,8 @@ families! {
         "0 when the last reload was rejected, else 1";
     CONFIG_LAST_RELOAD_SUCCESS = Gauge "fiel_config_last_reload_success_timestamp_seconds" []
         "When a configuration was last found good";
+    TLS_CERTIFICATE_FAULTS = Gauge "fiel_tls_certificate_faults" []
+        "Files of certificates, keys and authorities that have changed and cannot be used; what they held before stays";
     CONFIG_RESTART_NEEDED = Gauge "fiel_config_restart_needed" []
         "1 when a changed key waits for a restart, else 0";
     PANICS = Counter "fiel_panics_total" []

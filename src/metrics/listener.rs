@@ -46,18 +46,24 @@ pub enum Refusal {
     Plaintext,
     /// It speaks TLS where none is spoken.
     Tls,
-    /// It speaks TLS in a way that is not spoken here, or shows no certificate that is believed.
+    /// It speaks TLS in a way that is not spoken here.
     Handshake,
+    /// It shows no certificate that is believed.
+    Certificate,
+    /// The certificate that it shows, or that of its authority, has run out or is not good yet.
+    Expired,
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::NoProxyHeader,
         Self::BadProxyHeader,
         Self::SlowProxyHeader,
         Self::Plaintext,
         Self::Tls,
         Self::Handshake,
+        Self::Certificate,
+        Self::Expired,
     ];
 
     /// Why, as logs and metrics name it.
@@ -70,6 +76,8 @@ impl Refusal {
             Self::Plaintext => "plaintext",
             Self::Tls => "tls",
             Self::Handshake => "handshake",
+            Self::Certificate => "certificate",
+            Self::Expired => "certificate_expired",
         }
     }
 }

@@ -191,7 +191,8 @@ fn secure(action: &ProbeAction, of_pool: Option<&Secure>) -> Option<Secure> {
     };
     match scheme {
         ProbeScheme::Http => None,
-        ProbeScheme::VerifiedHttps => of_pool.cloned(),
+        // Whatever the pool speaks: this is what a probe speaks.
+        ProbeScheme::VerifiedHttps => of_pool.map(Secure::for_http1),
         ProbeScheme::Https => {
             let upstream = Arc::clone(&ANYBODY);
             let host = headers.iter().find(|(name, _)| *name == HOST);

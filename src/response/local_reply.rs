@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{HeaderName, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 
 use crate::error::Kind;
 use crate::grpc::{self, Code, GRPC_MESSAGE, GRPC_STATUS};
@@ -159,6 +159,18 @@ fn in_http(kind: Kind, reply: Reply, request_id: &[u8]) -> Response<Body> {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// What ends a call whose answer had begun, and broke off behind a whole message.
+pub(crate) fn trailers(kind: Kind) -> HeaderMap {
+    let reply = reply_to(kind);
+    let message = format!("{} {}", reply.status.as_str(), words(reply.status));
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert(&GRPC_STATUS, reply.code.value());
+    if let Ok(message) = HeaderValue::from_maybe_shared(Bytes::from(message)) {
+        trailers.insert(&GRPC_MESSAGE, message);
+    }
+    trailers
 }
 
 /// "Trailers-Only": a head that says how the call ended, and nothing behind it.

@@ -139,7 +139,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// Of some authorities the one that runs out first.
+/// What is known of an authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     /// Its common name, or its first host name.
@@ -151,16 +151,24 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// None where nothing can be read of any.
-    pub(super) fn first_to_end(of: &[CertificateDer<'_>]) -> Option<Self> {
-        let known = of.iter().filter_map(Known::of);
-        let first = known.min_by_key(|known| known.not_after)?;
-        let name = first.other.or_else(|| first.names.first().cloned());
-        Some(Self {
+    /// Without limits where its own cannot be read.
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Self {
+        let known = Known::of(certificate);
+        let (not_before, not_after) = known.as_ref().map_or((i64::MIN, i64::MAX), |known| {
+            (known.not_before, known.not_after)
+        });
+        let name = known.and_then(|known| known.other.or_else(|| known.names.first().cloned()));
+        Self {
             name: name.unwrap_or_else(|| Arc::from("without a name")),
-            not_before: first.not_before,
-            not_after: first.not_after,
-        })
+            not_before,
+            not_after,
+        }
+    }
+
+    /// Whether this second is one of its time.
+    #[must_use]
+    pub fn is_good(&self, second: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&second)
     }
 }
 

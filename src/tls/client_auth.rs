@@ -1,18 +1,23 @@
 //! Whom a listener lets in by a certificate of their own: its authorities, what they have revoked, and whether it must be.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::RootCertStore;
-use rustls::crypto::aws_lc_rs;
+use aws_lc_rs::digest;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use crate::tls::certificate::Authority;
 use crate::tls::fault::{Fault, Part, read};
+use crate::tls::reason::explained;
+use crate::tls::roots::{InTime, Roots};
 
 /// Whether a client must have a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +26,17 @@ pub enum Mode {
     Require,
     /// It may have none; one that it shows must be good.
     Optional,
+}
+
+impl Mode {
+    /// As it is written.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Require => "require",
+            Self::Optional => "optional",
+        }
+    }
 }
 
 /// Which clients' certificates are good.
@@ -32,10 +48,8 @@ pub struct ClientAuth {
     pub crl_file: Option<PathBuf>,
     /// Whether a client must have one.
     pub mode: Mode,
-    /// Which of the authorities runs out first.
-    pub first_to_end: Option<Authority>,
-    verifier: Arc<dyn ClientCertVerifier>,
-    /// The mode and all that the files hold. Equal only where whoever is let in by one is let in by the other.
+    verifier: Arc<Gate>,
+    /// A digest of the mode and all that the files hold. Equal only where whoever is let in by one is let in by the other.
     policy: Arc<[u8]>,
 }
 
@@ -48,54 +62,47 @@ impl ClientAuth {
     /// # Errors
     /// The first file that cannot be used.
     pub fn load(ca: &Path, crl: Option<&Path>, mode: Mode) -> Result<Self, Fault> {
-        let of_ca = |what: &str| Fault::new(Part::Authorities, ca, what);
-        let text = read(Part::Authorities, ca)?;
-        let authorities = CertificateDer::pem_slice_iter(&text)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| of_ca(&format!("is no PEM: {error}")))?;
-        if authorities.is_empty() {
-            return Err(of_ca("holds no certificate"));
+        let roots = Roots::load(ca)?;
+        let mut policy = digest::Context::new(&digest::SHA256);
+        policy.update(&[mode as u8]);
+        for authority in roots.certificates() {
+            push(&mut policy, authority);
         }
-        let first_to_end = Authority::first_to_end(&authorities);
-        let mut policy = vec![mode as u8];
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            push(&mut policy, &authority);
-            roots
-                .add(authority)
-                .map_err(|error| of_ca(&format!("holds a certificate that is broken: {error}")))?;
-        }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-        if mode == Mode::Optional {
-            verifier = verifier.allow_unauthenticated();
-        }
+        let mut lists = Vec::new();
         if let Some(crl) = crl {
             let of_crl = |what: &str| Fault::new(Part::Revocations, crl, what);
             let text = read(Part::Revocations, crl)?;
-            let lists = CertificateRevocationListDer::pem_slice_iter(&text)
-                .collect::<Result<Vec<_>, _>>()
+            lists = CertificateRevocationListDer::pem_slice_iter(&text)
+                .collect::<Result<_, _>>()
                 .map_err(|error| of_crl(&format!("is no PEM: {error}")))?;
             if lists.is_empty() {
                 return Err(of_crl("holds no revocation list"));
             }
-            policy.push(1);
+            policy.update(&[1]);
             for list in &lists {
                 push(&mut policy, list);
             }
-            verifier = verifier.with_crls(lists);
         }
-        let verifier = verifier.build().map_err(|error| match crl {
-            Some(crl) => Fault::new(Part::Revocations, crl, format!("cannot be used: {error}")),
-            None => of_ca(&format!("cannot be used: {error}")),
+        let made = InTime::try_new(Arc::new(roots), move |store| {
+            let provider = Arc::new(default_provider());
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider);
+            let verifier = verifier.with_crls(lists.iter().cloned());
+            match mode {
+                Mode::Optional => verifier.allow_unauthenticated(),
+                Mode::Require => verifier,
+            }
+            .build()
+        });
+        let in_time = made.map_err(|error| {
+            let (part, path) = crl.map_or((Part::Authorities, ca), |crl| (Part::Revocations, crl));
+            Fault::new(part, path, format!("cannot be used: {error}"))
         })?;
         Ok(Self {
             ca_file: ca.to_owned(),
             crl_file: crl.map(Path::to_owned),
             mode,
-            first_to_end,
-            verifier,
-            policy: policy.into(),
+            verifier: Arc::new(Gate(in_time)),
+            policy: policy.finish().as_ref().into(),
         })
     }
 
@@ -113,8 +120,24 @@ impl ClientAuth {
         self.mode == other.mode && self.ca_file == other.ca_file && self.crl_file == other.crl_file
     }
 
+    /// What is known of each authority, in file order.
+    #[must_use]
+    pub fn known(&self) -> &[Authority] {
+        self.roots().authorities()
+    }
+
     pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        Arc::clone(&self.verifier)
+        Arc::<Gate>::clone(&self.verifier)
+    }
+
+    /// Its authorities.
+    pub(super) fn roots(&self) -> &Arc<Roots> {
+        self.verifier.0.roots()
+    }
+
+    /// Why somebody is not let in, in words for the log.
+    pub(super) fn explained(&self, error: io::Error) -> io::Error {
+        explained(error, Some(self.roots()))
     }
 
     /// By which sessions are kept apart.
@@ -129,9 +152,60 @@ impl ClientAuth {
 }
 
 /// With its length, so that no two lists of parts are written alike.
-fn push(policy: &mut Vec<u8>, part: &[u8]) {
-    policy.extend_from_slice(&(part.len() as u64).to_be_bytes());
-    policy.extend_from_slice(part);
+fn push(policy: &mut digest::Context, part: &[u8]) {
+    policy.update(&(part.len() as u64).to_be_bytes());
+    policy.update(part);
+}
+
+/// Who decides whether a client is let in.
+#[derive(Debug)]
+struct Gate(InTime<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Gate {
+    fn client_auth_mandatory(&self) -> bool {
+        self.0.all().client_auth_mandatory()
+    }
+
+    /// Those that have run out too: who has a certificate of theirs is better told that than that it has none.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.all().root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let chain = (certificate, intermediates);
+        self.0.verify(now, chain, |verifier| {
+            verifier.verify_client_cert(certificate, intermediates, now)
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let verifier = self.0.all();
+        verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let verifier = self.0.all();
+        verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.all().supported_verify_schemes()
+    }
 }
 
 impl PartialEq for ClientAuth {

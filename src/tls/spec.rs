@@ -1,5 +1,6 @@
 //! What `listeners[].tls` says, with what the files held.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -59,6 +60,15 @@ impl Spec {
             client_auth,
         };
         (renewed, faults)
+    }
+
+    /// The same error of a handshake, in words that tell more of it where there are any.
+    #[must_use]
+    pub fn explained(&self, error: io::Error) -> io::Error {
+        match &self.client_auth {
+            Some(auth) => auth.explained(error),
+            None => error,
+        }
     }
 
     /// Every file that it comes from.

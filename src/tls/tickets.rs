@@ -1,13 +1,19 @@
 //! The keys of session tickets, one set for each client-auth policy.
+//!
+//! A session that is taken up again brings its client's certificate along, which nobody verifies anew. So a ticket also says
+//! which authorities were good when it was made: where others are good now, one has run out since, say, it is no ticket, and
+//! a whole handshake decides.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::pki_types::UnixTime;
 use rustls::server::ProducesTickets;
 
 use crate::tls::client_auth::ClientAuth;
+use crate::tls::roots::Roots;
 
 /// A policy: none, or whatever decides whom a client's certificate lets in.
 type Policy = Option<Arc<[u8]>>;
@@ -26,7 +32,10 @@ impl Tickets {
         if let Some(known) = self.0.get(&policy) {
             return Ok(Arc::clone(known));
         }
-        let made = Ticketer::new()?;
+        let mut made = Ticketer::new()?;
+        if let Some(auth) = auth {
+            made = Arc::new(OfStretch::new(made, Arc::clone(auth.roots())));
+        }
         self.0.insert(policy, Arc::clone(&made));
         Ok(made)
     }
@@ -40,5 +49,53 @@ impl Tickets {
 impl fmt::Debug for Tickets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tickets").finish_non_exhaustive()
+    }
+}
+
+/// Tickets that hold as long as the same authorities are good.
+#[derive(Debug)]
+pub(super) struct OfStretch {
+    inner: Arc<dyn ProducesTickets>,
+    /// Equal in all that share a policy.
+    roots: Arc<Roots>,
+}
+
+impl OfStretch {
+    pub(super) fn new(inner: Arc<dyn ProducesTickets>, roots: Arc<Roots>) -> Self {
+        Self { inner, roots }
+    }
+
+    pub(super) fn seal(&self, plain: &[u8], now: UnixTime) -> Option<Vec<u8>> {
+        let stretch = self.roots.stretch(now) as u64;
+        self.inner
+            .encrypt(&[plain, &stretch.to_be_bytes()].concat())
+    }
+
+    pub(super) fn open(&self, cipher: &[u8], now: UnixTime) -> Option<Vec<u8>> {
+        let mut plain = self.inner.decrypt(cipher)?;
+        let (_, stretch) = plain.split_last_chunk()?;
+        if u64::from_be_bytes(*stretch) != self.roots.stretch(now) as u64 {
+            return None;
+        }
+        plain.truncate(plain.len() - size_of::<u64>());
+        Some(plain)
+    }
+}
+
+impl ProducesTickets for OfStretch {
+    fn enabled(&self) -> bool {
+        self.inner.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.inner.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.seal(plain, UnixTime::now())
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.open(cipher, UnixTime::now())
     }
 }

@@ -6,21 +6,24 @@
 //! makes such ones, and who names one here means this very endpoint. Its name and its time are looked at all the same.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::crypto::{
+    WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::tls::certificate::Authority;
-use crate::tls::fault::{Fault, Part, read};
+use crate::tls::fault::{Fault, Part};
+use crate::tls::reason::explained;
+use crate::tls::roots::{InTime, Roots, seconds};
 
 /// Whose certificates are good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +41,7 @@ pub enum Trust {
 pub struct Authorities {
     /// Where they were read.
     pub ca_file: PathBuf,
-    /// Which of them runs out first.
-    pub first_to_end: Option<Authority>,
-    given: Box<[CertificateDer<'static>]>,
-    verifier: Arc<WebPkiServerVerifier>,
+    believer: Arc<Believer>,
 }
 
 impl Trust {
@@ -49,36 +49,46 @@ impl Trust {
     ///
     /// # Errors
     /// Why the system's authorities cannot be used.
-    pub(super) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, &'static str> {
+    pub(super) fn believer(&self) -> Result<Arc<Believer>, &'static str> {
         Ok(match self {
-            Self::System => Arc::<WebPkiServerVerifier>::clone(system()?),
-            Self::Authorities(authorities) => Arc::new(Given(Arc::clone(authorities))),
-            Self::Anybody => Arc::new(Anybody(Arc::new(aws_lc_rs::default_provider()))),
+            Self::System => Arc::clone(system()?),
+            Self::Authorities(authorities) => Arc::clone(&authorities.believer),
+            Self::Anybody => Arc::new(Believer::of(Whom::Anybody)),
         })
     }
 }
 
-/// The verifier by the system's authorities.
-fn system() -> Result<&'static Arc<WebPkiServerVerifier>, &'static str> {
-    static SYSTEM: OnceLock<Result<Arc<WebPkiServerVerifier>, String>> = OnceLock::new();
-    let verifier = SYSTEM.get_or_init(|| {
+/// Who believes in the system's authorities.
+fn system() -> Result<&'static Arc<Believer>, &'static str> {
+    static SYSTEM: OnceLock<Result<Arc<Believer>, String>> = OnceLock::new();
+    let believer = SYSTEM.get_or_init(|| {
         let read = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         // Some stores hold certificates that are no good; the others are.
-        let (added, _) = roots.add_parsable_certificates(read.certs);
-        if added == 0 {
+        let good = read.certs.into_iter();
+        let good: Vec<_> = good.filter(|one| roots.add(one.clone()).is_ok()).collect();
+        if good.is_empty() {
             let why = read.errors.first().map(|error| format!(": {error}"));
             return Err(format!(
                 "the system has no store of authorities{}",
                 why.unwrap_or_default()
             ));
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|error| format!("the system's authorities cannot be used: {error}"))
+        let made = in_time(Roots::of(good));
+        let made =
+            made.map_err(|error| format!("the system's authorities cannot be used: {error}"))?;
+        Ok(Arc::new(Believer::of(Whom::Signed(made))))
     });
-    verifier.as_ref().map_err(String::as_str)
+    believer.as_ref().map_err(String::as_str)
+}
+
+fn in_time(
+    roots: Roots,
+) -> Result<InTime<WebPkiServerVerifier>, rustls::client::VerifierBuilderError> {
+    InTime::try_new(Arc::new(roots), |store| {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build()
+    })
 }
 
 impl Authorities {
@@ -87,36 +97,30 @@ impl Authorities {
     /// # Errors
     /// When the file cannot be used.
     pub fn load(ca: &Path) -> Result<Self, Fault> {
-        let fault = |what: &str| Fault::new(Part::Authorities, ca, what);
-        let text = read(Part::Authorities, ca)?;
-        let given = CertificateDer::pem_slice_iter(&text)
-            .collect::<Result<Box<[_]>, _>>()
-            .map_err(|error| fault(&format!("is no PEM: {error}")))?;
-        if given.is_empty() {
-            return Err(fault("holds no certificate"));
-        }
-        let mut roots = RootCertStore::empty();
-        for authority in &given {
-            roots
-                .add(authority.clone())
-                .map_err(|error| fault(&format!("holds a certificate that is broken: {error}")))?;
-        }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|error| fault(&format!("cannot be used: {error}")))?;
+        let made = in_time(Roots::load(ca)?).map_err(|error| {
+            Fault::new(Part::Authorities, ca, format!("cannot be used: {error}"))
+        })?;
         Ok(Self {
             ca_file: ca.to_owned(),
-            first_to_end: Authority::first_to_end(&given),
-            given,
-            verifier,
+            believer: Arc::new(Believer::of(Whom::SignedOrNamed(made))),
         })
+    }
+
+    /// What is known of each, in file order.
+    #[must_use]
+    pub fn known(&self) -> &[Authority] {
+        self.believer.roots().map_or(&[], Roots::authorities)
     }
 }
 
 impl PartialEq for Authorities {
     fn eq(&self, other: &Self) -> bool {
-        self.ca_file == other.ca_file && self.given == other.given
+        let given = |one: &Self| {
+            one.believer
+                .roots()
+                .map(|roots| roots.certificates().to_vec())
+        };
+        self.ca_file == other.ca_file && given(self) == given(other)
     }
 }
 
@@ -130,11 +134,64 @@ impl fmt::Debug for Authorities {
     }
 }
 
-/// Believes in a file's authorities, and in the certificates that stand there themselves.
+/// Who decides whether an endpoint is believed. Whoever it is must have the key of the certificate that is shown.
 #[derive(Debug)]
-struct Given(Arc<Authorities>);
+pub(super) struct Believer {
+    whom: Whom,
+    algorithms: WebPkiSupportedAlgorithms,
+}
 
-impl ServerCertVerifier for Given {
+#[derive(Debug)]
+enum Whom {
+    Anybody,
+    /// Whom an authority vouches for.
+    Signed(InTime<WebPkiServerVerifier>),
+    /// The same, and whose certificate stands among those of the authorities.
+    SignedOrNamed(InTime<WebPkiServerVerifier>),
+}
+
+impl Believer {
+    fn of(whom: Whom) -> Self {
+        let provider = aws_lc_rs::default_provider();
+        Self {
+            whom,
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
+
+    fn roots(&self) -> Option<&Roots> {
+        match &self.whom {
+            Whom::Anybody => None,
+            Whom::Signed(in_time) | Whom::SignedOrNamed(in_time) => Some(in_time.roots()),
+        }
+    }
+
+    /// In which stretch of time this lies, if there are any: in one stretch the same authorities are good.
+    pub(super) fn stretch(&self, now: UnixTime) -> Option<usize> {
+        self.roots().map(|roots| roots.stretch(now))
+    }
+
+    /// Looks at a chain again with which a session was made before.
+    pub(super) fn still_believes(
+        &self,
+        chain: Option<&[CertificateDer<'_>]>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let (first, rest) = chain
+            .and_then(<[_]>::split_first)
+            .ok_or(Error::NoCertificatesPresented)?;
+        self.verify_server_cert(first, rest, name, &[], now)
+            .map(drop)
+    }
+
+    /// Why somebody is not believed, in words for the log.
+    pub(super) fn explained(&self, error: io::Error) -> io::Error {
+        explained(error, self.roots())
+    }
+}
+
+impl ServerCertVerifier for Believer {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -142,14 +199,21 @@ impl ServerCertVerifier for Given {
         name: &ServerName<'_>,
         ocsp: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verifier = &self.0.verifier;
-        let verified = verifier.verify_server_cert(certificate, intermediates, name, ocsp, now);
-        if verified.is_ok() || !self.0.given.contains(certificate) {
+    ) -> Result<ServerCertVerified, Error> {
+        let (in_time, named) = match &self.whom {
+            Whom::Anybody => return Ok(ServerCertVerified::assertion()),
+            Whom::Signed(in_time) => (in_time, &[][..]),
+            Whom::SignedOrNamed(in_time) => (in_time, in_time.roots().certificates()),
+        };
+        let verified = in_time.verify(now, (certificate, intermediates), |verifier| {
+            verifier.verify_server_cert(certificate, intermediates, name, ocsp, now)
+        });
+        if verified.is_ok() || !named.contains(certificate) {
             return verified;
         }
-        if !is_in_its_time(certificate, now) {
-            return verified;
+        if !Authority::of(certificate).is_good(seconds(now)) {
+            let why = in_time.roots().blame(now, &[certificate]);
+            return why.map_or(verified, Err);
         }
         verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
         Ok(ServerCertVerified::assertion())
@@ -160,9 +224,8 @@ impl ServerCertVerifier for Given {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let verifier = &self.0.verifier;
-        verifier.verify_tls12_signature(message, certificate, signed)
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -170,63 +233,11 @@ impl ServerCertVerifier for Given {
         message: &[u8],
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let verifier = &self.0.verifier;
-        verifier.verify_tls13_signature(message, certificate, signed)
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.verifier.supported_verify_schemes()
-    }
-}
-
-fn is_in_its_time(certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
-        return false;
-    };
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    let validity = parsed.validity();
-    (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now)
-}
-
-/// Believes anybody; but whoever it is must have the key of the certificate that is shown.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

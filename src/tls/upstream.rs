@@ -1,24 +1,25 @@
 //! What a pool's connections to its endpoints are secured by.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::client::Resumption;
+use rustls::client::{ClientSessionMemoryCache, ClientSessionStore as _, Resumption};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
 use crate::tls::certificate::Certificate;
 use crate::tls::fault::Fault;
 use crate::tls::spec::{MinVersion, kept};
-use crate::tls::trust::{Authorities, Trust};
+use crate::tls::trust::{Authorities, Believer, Trust};
 use crate::tls::versions::versions;
 
-/// Names of endpoints for which sessions are remembered, the least lately used ones forgotten first.
-const SESSIONS: usize = 256;
+/// Sessions with endpoints that are remembered: of 256 names, the oldest of which is forgotten first, rustls keeps eight each.
+const SESSIONS: usize = 256 * 8;
 
 const HTTP1: &[&[u8]] = &[b"http/1.1"];
 
@@ -42,6 +43,10 @@ pub struct Terms {
 pub struct Upstream {
     terms: Terms,
     config: Arc<ClientConfig>,
+    believer: Arc<Believer>,
+    sessions: Arc<ClientSessionMemoryCache>,
+    /// The stretch of time in which it was made, and all its sessions as long as that lasts.
+    made_in: Option<usize>,
 }
 
 impl Upstream {
@@ -50,13 +55,13 @@ impl Upstream {
     /// # Errors
     /// Why the system's authorities cannot be used, where these are asked for.
     pub fn try_new(terms: Terms) -> Result<Self, String> {
-        let verifier = terms.trust.verifier()?;
+        let believer = terms.trust.believer()?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(terms.min_version))
             .map_err(|error| error.to_string())?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
+            .with_custom_certificate_verifier(Arc::<Believer>::clone(&believer));
         let mut config = match &terms.certificate {
             None => builder.with_no_client_auth(),
             Some(certificate) => {
@@ -65,10 +70,15 @@ impl Upstream {
             }
         };
         config.alpn_protocols = terms.protocols.iter().map(|name| name.to_vec()).collect();
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let made_in = believer.stretch(UnixTime::now());
+        let sessions = Arc::new(ClientSessionMemoryCache::new(SESSIONS));
+        config.resumption = Resumption::store(Arc::<ClientSessionMemoryCache>::clone(&sessions));
         Ok(Self {
             terms,
             config: Arc::new(config),
+            believer,
+            sessions,
+            made_in,
         })
     }
 
@@ -83,7 +93,49 @@ impl Upstream {
                 ..self.terms.clone()
             },
             config: Arc::new(config),
+            believer: Arc::clone(&self.believer),
+            sessions: Arc::clone(&self.sessions),
+            made_in: self.made_in,
         }
+    }
+
+    /// Whether HTTP/1.1 is offered and nothing else.
+    pub(super) fn is_for_http1(&self) -> bool {
+        self.terms.protocols == HTTP1
+    }
+
+    /// Looks at a session that is over with its handshake: one that was made before brings its certificates along unverified,
+    /// and an authority may have run out since. Then all that is remembered of this name is forgotten, so that the next
+    /// handshake is a whole one.
+    ///
+    /// # Errors
+    /// Why the endpoint is not believed any more.
+    pub fn look_again(
+        &self,
+        session: &ClientConnection,
+        name: &ServerName<'static>,
+    ) -> io::Result<()> {
+        if session.handshake_kind() != Some(HandshakeKind::Resumed) {
+            return Ok(());
+        }
+        let now = UnixTime::now();
+        if self.believer.stretch(now) == self.made_in {
+            return Ok(());
+        }
+        let chain = session.peer_certificates();
+        let believed = self.believer.still_believes(chain, name, now);
+        believed.map_err(|error| {
+            self.sessions.remove_tls12_session(name);
+            // As many as rustls keeps for one name, at the most.
+            while self.sessions.take_tls13_ticket(name).is_some() {}
+            self.explained(io::Error::new(io::ErrorKind::InvalidData, error))
+        })
+    }
+
+    /// The same error of a handshake, in words that tell more of it where there are any.
+    #[must_use]
+    pub fn explained(&self, error: io::Error) -> io::Error {
+        self.believer.explained(error)
     }
 
     /// What it was made from.

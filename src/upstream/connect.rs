@@ -9,7 +9,7 @@ use crate::dial::Failure;
 use crate::error::{Error, Kind, Progress};
 use crate::location::Location;
 use crate::pool::Pool;
-use crate::tls::Secure;
+use crate::tls::{Secure, tls_error};
 
 /// By what the pool of an endpoint has its sessions made; none where it speaks in the clear.
 pub(super) fn secure(pool: &Pool, address: &Location) -> Option<Secure> {
@@ -40,8 +40,7 @@ pub(super) fn called(failure: Failure) -> Error {
 
 /// What an error of a TLS session is called; none if it is no such.
 pub(super) fn tls_fault(error: &io::Error) -> Option<Kind> {
-    let cause = error.get_ref()?.downcast_ref::<TlsError>()?;
-    Some(match cause {
+    Some(match tls_error(error)? {
         TlsError::InvalidCertificate(_)
         | TlsError::InvalidCertRevocationList(_)
         | TlsError::NoCertificatesPresented

@@ -4,6 +4,7 @@
 
 mod answers;
 mod calls;
+mod cut;
 mod deadlines;
 mod probes;
 mod python;

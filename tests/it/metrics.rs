@@ -84,6 +84,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         &[],
     ),
     ("fiel_config_restart_needed", "gauge", &[]),
+    ("fiel_tls_certificate_faults", "gauge", &[]),
     ("fiel_panics_total", "counter", &[]),
     ("fiel_access_log_dropped_total", "counter", &[]),
     ("fiel_pool_info", "gauge", &["pool", "version"]),

@@ -1,7 +1,9 @@
 //! fiel between tools that were not written for it: curl and wrk as clients, nginx as an endpoint, promtool as a reader
-//! of metrics.
+//! of metrics. What they say to TLS and HTTP/2 of clients lies with the tests of these.
 //!
 //! A tool that is not installed is said to be missing and its test passes; with `FIEL_REAL_TOOLS` set, as in CI, it fails.
+
+mod endpoints;
 
 use std::fs;
 use std::io::Write;
@@ -159,20 +161,34 @@ struct Nginx {
 }
 
 impl Nginx {
+    /// It answers `/hello` by itself and `/files` from its folder.
     fn start(program: &str) -> Self {
+        Self::serving(program, |folder, address| {
+            let folder = folder.display();
+            format!(
+                "listen {address};
+    location /hello {{ default_type text/plain; return 200 \"$request_method $server_protocol\\n\"; }}
+    location /files {{ root {folder}; dav_methods PUT; }}"
+            )
+        })
+    }
+
+    /// One that is told by the inside of its `server` what to do with its folder and its address.
+    fn serving(program: &str, server: impl Fn(&Path, SocketAddr) -> String) -> Self {
         // nginx takes no port 0: another process may be quicker with the free one that was found.
         (0..5)
-            .find_map(|_| Self::try_start(program))
+            .find_map(|_| Self::try_start(program, &server))
             .expect("nginx got no port in five tries")
     }
 
-    fn try_start(program: &str) -> Option<Self> {
+    fn try_start(program: &str, server: impl Fn(&Path, SocketAddr) -> String) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
         let file = folder.path().join("nginx.conf");
-        fs::write(&file, nginx_conf(folder.path(), address)).unwrap();
+        let server = server(folder.path(), address);
+        fs::write(&file, nginx_conf(folder.path(), &server)).unwrap();
         fs::create_dir(folder.path().join("files")).unwrap();
         let mut child = Command::new(program)
             .arg("-p")
@@ -207,8 +223,8 @@ impl Drop for Nginx {
     }
 }
 
-/// One process that stays in front and answers `/hello` by itself and `/files` from its folder.
-fn nginx_conf(folder: &Path, address: SocketAddr) -> String {
+/// One process that stays in front.
+fn nginx_conf(folder: &Path, server: &str) -> String {
     let folder = folder.display();
     format!(
         "\
@@ -226,9 +242,7 @@ http {{
   client_max_body_size 0;
   keepalive_requests 1000000;
   server {{
-    listen {address};
-    location /hello {{ default_type text/plain; return 200 \"$request_method $server_protocol\\n\"; }}
-    location /files {{ root {folder}; dav_methods PUT; }}
+    {server}
   }}
 }}
 "

@@ -4,6 +4,7 @@ mod files;
 mod listeners;
 mod load;
 mod pools;
+mod protocols;
 
 use std::net::SocketAddr;
 

@@ -1,9 +1,11 @@
 //! WebSockets over both versions of HTTP, one bridged to the other (RFC 6455, RFC 8441); and events that nothing holds back.
 
 mod bridges;
+mod browser;
 mod events;
 mod life;
 mod rules;
+mod secured;
 
 use std::net::SocketAddr;
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::admin::status::certificate::Certificate;
+use crate::admin::status::certificate::{Authority, Certificate};
 use crate::admin::status::print::{number, time, written};
 use crate::config::model;
 use crate::control::report::Report;
@@ -53,6 +53,9 @@ struct Tls<'a> {
     server_name: Option<String>,
     /// `system`, `caFile`, or `insecureSkipVerify`.
     verified_by: &'static str,
+    /// Those of `caFile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorities: Option<Vec<Authority<'a>>>,
     min_version: &'static str,
     /// What is shown to endpoints.
     certificate: Option<Certificate<'a>>,
@@ -164,6 +167,10 @@ fn tls(upstream: &Upstream) -> Tls<'_> {
             Trust::System => "system",
             Trust::Authorities(_) => "caFile",
             Trust::Anybody => "insecureSkipVerify",
+        },
+        authorities: match &terms.trust {
+            Trust::Authorities(authorities) => Some(Authority::all(authorities.known())),
+            Trust::System | Trust::Anybody => None,
         },
         min_version: terms.min_version.word(),
         certificate: terms.certificate.as_deref().map(Certificate::of),

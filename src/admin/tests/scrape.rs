@@ -18,7 +18,7 @@ async fn the_scrape_has_the_known_families_and_no_others() {
         fiel_probe_duration_seconds fiel_probe_lag_seconds fiel_probes_total \
         fiel_request_duration_seconds fiel_requests_in_flight fiel_requests_total \
         fiel_response_duration_seconds fiel_retries_total fiel_split_assigned_total \
-        fiel_split_effective_ratio fiel_split_weight_ratio fiel_tunnel_bytes_total \
+        fiel_split_effective_ratio fiel_split_weight_ratio fiel_tls_certificate_faults fiel_tunnel_bytes_total \
         fiel_tunnel_duration_seconds fiel_tunnels fiel_upstream_connections \
         fiel_upstream_connects_total fiel_upstream_duration_seconds fiel_upstream_failures_total \
         fiel_worker_connections \

@@ -113,6 +113,7 @@ async fn the_status_says_what_runs_and_what_was_rejected() {
         "bind": "127.0.0.1:8080",
         "bound": "127.0.0.1:8080",
         "protocols": ["http1", "http2"],
+        "proxyProtocol": "nobody",
     });
     assert_eq!(status["listeners"], json!([web]));
 }

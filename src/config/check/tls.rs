@@ -12,7 +12,7 @@ use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::document::Value;
 use crate::config::keys::{CERTIFICATE, CLIENT_AUTH, CLIENT_AUTH_MODE, LISTENER_TLS, TLS_VERSION};
 use crate::config::source::Place;
-use crate::tls::{Authority, Certificate, ClientAuth, Fault, MinVersion, Mode, Part, Spec};
+use crate::tls::{Authority, Certificate, ClientAuth, Fault, MinVersion, Mode, Part, Spec, moment};
 use crate::units::print_duration;
 
 /// A certificate that has less time left than this is told of, or a third of its whole time where that is less.
@@ -115,20 +115,30 @@ fn client_auth(findings: &mut Findings<'_>, at: At<'_>, base: &Path) -> Option<C
     let auth = ClientAuth::load(&ca?, crl.as_deref(), mode.unwrap_or(Mode::Require))
         .map_err(|fault| told(findings, &fields, &fault))
         .ok()?;
-    authorities_left(findings, auth.first_to_end.as_ref(), &fields);
+    authorities_left(findings, auth.known(), &auth.ca_file, &fields);
     Some(auth)
 }
 
-/// Warns of an authority that has run out, or will soon.
+/// Warns of authorities that have run out, or will soon; once for all where nobody is left.
 pub(crate) fn authorities_left(
     findings: &mut Findings<'_>,
-    first: Option<&Authority>,
+    known: &[Authority],
+    ca: &Path,
     fields: &Fields<'_>,
 ) {
-    if let (Some(first), Some(at)) = (first, fields.get("caFile")) {
-        let what = format!("the certificate of the authority {}", first.name);
-        let (begin, end) = (first.not_before, first.not_after);
-        time_left(findings, &what, (begin, end), at.piece.place);
+    let Some(at) = fields.get("caFile") else {
+        return;
+    };
+    let (place, file) = (at.piece.place, ca.display());
+    for one in known {
+        let what = format!("the authority {} in \"{file}\"", one.name);
+        time_left(findings, &what, (one.not_before, one.not_after), place);
+    }
+    let now = now();
+    if !known.iter().any(|one| one.is_good(now)) {
+        let message = format!("no authority in \"{file}\" is good: nobody is believed by them");
+        let remedy = "add the certificate of one that is; it is taken up as soon as it is there";
+        findings.warning(place, message, remedy);
     }
 }
 
@@ -169,10 +179,7 @@ fn time_left(
     (not_before, not_after): (i64, i64),
     place: Place,
 ) {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let now = now();
     let whole = not_after.saturating_sub(not_before);
     let soon = i64::try_from(SOON.as_secs())
         .unwrap_or(i64::MAX)
@@ -180,18 +187,25 @@ fn time_left(
     let left = not_after.saturating_sub(now);
     let remedy = "renew it; the new one is taken up as soon as it lies in its place";
     if left < 0 {
-        findings.warning(place, format!("{what} has expired"), remedy);
+        let message = format!("{what} has expired on {}", moment(not_after));
+        findings.warning(place, message, remedy);
     } else if left < soon {
         // Whole hours are as much as anybody wants to know.
         let hours = u64::try_from(left / 3_600).unwrap_or(0);
         let left = print_duration(Duration::from_secs(hours * 3_600));
         findings.warning(place, format!("{what} expires in {left}"), remedy);
     } else if not_before > now {
-        let message = format!("{what} is not good yet");
+        let message = format!("{what} is not good before {}", moment(not_before));
         findings.warning(
             place,
             message,
             "look at the clock of this host, or give one that is",
         );
     }
+}
+
+/// In seconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
 }

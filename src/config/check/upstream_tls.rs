@@ -87,7 +87,7 @@ fn trust(findings: &mut Findings<'_>, fields: &Fields<'_>, base: &Path) -> Optio
     let authorities = Authorities::load(&ca)
         .map_err(|fault| told(findings, fields, &fault))
         .ok()?;
-    authorities_left(findings, authorities.first_to_end.as_ref(), fields);
+    authorities_left(findings, authorities.known(), &ca, fields);
     Some(Trust::Authorities(Arc::new(authorities)))
 }
 

@@ -102,6 +102,18 @@ pub enum ProxyProtocol {
     From(Peers),
 }
 
+impl ProxyProtocol {
+    /// Who must, in one word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Off => "nobody",
+            Self::Everyone => "everybody",
+            Self::From(_) => "some",
+        }
+    }
+}
+
 /// What is believed of the fields that say who the client is, and which of them are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {

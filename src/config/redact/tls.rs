@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::model::ClientCert;
-use crate::tls::{Mode, Spec, Trust, Upstream};
+use crate::tls::{Spec, Trust, Upstream};
 
 pub(super) fn tls(spec: &Spec) -> Value {
     let certificates = spec.certificates.iter().map(|one| {
@@ -18,10 +18,7 @@ pub(super) fn tls(spec: &Spec) -> Value {
         "minVersion": spec.min_version.word(),
     });
     if let Some(auth) = &spec.client_auth {
-        let mode = match auth.mode {
-            Mode::Require => "require",
-            Mode::Optional => "optional",
-        };
+        let mode = auth.mode.word();
         shown["clientAuth"] = json!({ "caFile": auth.ca_file, "mode": mode });
         if let Some(file) = &auth.crl_file {
             shown["clientAuth"]["crlFile"] = json!(file);

@@ -1,8 +1,10 @@
 //! What is written to a stream: the head of an answer without what only HTTP/1 has, its body as far as the client's windows and
 //! its connection take it, its end.
 //!
-//! A body that breaks off, or is shorter than was announced, never ends its stream as a whole one does.
+//! A body that breaks off, or is shorter than was announced, never ends its stream as a whole one does. A call of gRPC that
+//! breaks off behind a whole message is told in its trailers why, since a reset says next to nothing to its client.
 
+use std::error::Error as StdError;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -19,10 +21,13 @@ use pin_project_lite::pin_project;
 
 use crate::clock::{self, Clock};
 use crate::connection::http2::outlet::Outlet;
+use crate::error::{Error, Kind};
+use crate::grpc::{Code, Messages};
 use crate::header::hop::PROXY_CONNECTION;
 use crate::header::keep_alive::KEEP_ALIVE;
 use crate::header::present::Present;
 use crate::request::context::Client;
+use crate::response::local_reply::{self, Dialect};
 
 /// Octets that are handed over at once, so that streams take turns.
 const PIECE: usize = 64 << 10;
@@ -33,6 +38,8 @@ pub(super) enum Ending {
     Whole,
     /// Its body broke off.
     Broken,
+    /// It is a call, and its time is over.
+    Overdue,
     /// The client has reset the stream, or its connection is gone.
     Left,
     /// The client has let it lie for too long.
@@ -136,6 +143,10 @@ pub(super) fn write<'a, B>(
             outlet,
             piece: Bytes::new(),
             left: outgoing.left,
+            call: match client.dialect.get() {
+                Dialect::Http => None,
+                Dialect::Grpc => Some(Messages::default()),
+            },
         },
     }
 }
@@ -149,7 +160,11 @@ pin_project! {
     }
 }
 
-impl<B: Body<Data = Bytes>> Future for Writing<'_, B> {
+impl<B> Future for Writing<'_, B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
     type Output = Ending;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
@@ -169,12 +184,15 @@ struct Way<'a> {
     piece: Bytes,
     /// Octets that the body still owes, where that is known.
     left: Option<u64>,
+    /// Its messages, where it answers a call.
+    call: Option<Messages>,
 }
 
 impl Way<'_> {
     fn poll<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Ending>
     where
         B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         loop {
             if !self.piece.is_empty() {
@@ -190,7 +208,7 @@ impl Way<'_> {
             let frame = match frame {
                 None => return Poll::Ready(self.end(None)),
                 Some(Ok(frame)) => frame,
-                Some(Err(_)) => return Poll::Ready(Ending::Broken),
+                Some(Err(error)) => return Poll::Ready(self.break_off(&*error.into())),
             };
             match frame.into_data() {
                 Ok(data) => {
@@ -200,6 +218,9 @@ impl Way<'_> {
                             return Poll::Ready(Ending::Broken);
                         };
                         *left = rest;
+                    }
+                    if let Some(call) = &mut self.call {
+                        call.pass(&data);
                     }
                     self.piece = data;
                 }
@@ -238,6 +259,21 @@ impl Way<'_> {
             None => self.stream.send_data(Bytes::new(), true),
         };
         ended.map_or(Ending::Left, |()| Ending::Whole)
+    }
+
+    /// The body has failed; all that came before has been handed over.
+    fn break_off(&mut self, error: &(dyn StdError + Send + Sync + 'static)) -> Ending {
+        let Some(call) = self.call else {
+            return Ending::Broken;
+        };
+        let kind = error.downcast_ref().map_or(Kind::ResponseCut, Error::kind);
+        if call.are_whole() && self.owes_nothing() {
+            return self.end(Some(local_reply::trailers(kind)));
+        }
+        match local_reply::reply_to(kind).code {
+            Code::DeadlineExceeded => Ending::Overdue,
+            _ => Ending::Broken,
+        }
     }
 
     fn owes_nothing(&self) -> bool {

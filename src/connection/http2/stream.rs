@@ -203,6 +203,7 @@ fn begin<B>(
 ) -> Option<(SendStream<Bytes>, Outgoing<B>)>
 where
     B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     // What waits for the socket is owed by all; how long a client may take for that is the last route's word.
     let patience = client.write_limit.get();
@@ -224,7 +225,8 @@ fn end(respond: &mut SendResponse<Bytes>, ending: Ending) {
         Ending::Whole | Ending::Left => {}
         // Its end must not be taken for the body's.
         Ending::Broken => respond.send_reset(Reason::INTERNAL_ERROR),
-        Ending::Unread => respond.send_reset(Reason::CANCEL),
+        // A client takes that for its deadline, if it had set one (gRPC over HTTP2, "Errors").
+        Ending::Overdue | Ending::Unread => respond.send_reset(Reason::CANCEL),
     }
 }
 

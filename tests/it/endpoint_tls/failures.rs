@@ -67,6 +67,32 @@ fn a_certificate_that_has_expired_is_refused() {
 }
 
 #[test]
+fn an_authority_that_has_run_out_vouches_for_no_endpoint_any_more() {
+    let site = Site::start();
+    let old = Authority::expired("old-authority");
+    let front = Front::start(&old.issue(&["127.0.0.1"]), site.endpoint.address());
+    let ca = site.folder.path().join("both.crt");
+    std::fs::write(&ca, format!("{}{}", old.pem(), site.authority.pem())).unwrap();
+    let ca = format!("caFile: {}", ca.display());
+    let endpoints = [front.address().to_string()];
+    let fiel = Fiel::start(&secured(&endpoints, &ca, &[]));
+
+    let why = "the certificate of the authority old-authority has expired on 2020-02-01T00:00:00Z";
+    assert_fails(&fiel, "tls_certificate_error", why);
+
+    let failures = front.wait_for_failures(1);
+    assert!(failures[0].contains("CertificateExpired"), "{failures:?}");
+    // Two more tries were made.
+    let count = r#"fiel_upstream_failures_total{pool="shop",reason="tls_certificate"}"#;
+    Scrape::wait_for(&fiel, &[(count, 3.0)]);
+    // Whoever is vouched for by the other one is believed.
+    let text = secured(&[site.address().to_string()], &ca, &[]);
+    fiel.rewrite(&text);
+    fiel.wait_for_log("Configuration is in force");
+    assert_eq!(client::get(fiel.address("web"), "/").text(), "app");
+}
+
+#[test]
 fn an_endpoint_that_speaks_no_tls_is_a_protocol_error() {
     let site = Site::start();
     // Whatever comes, it answers in the clear.
@@ -168,10 +194,10 @@ fn anybody_is_believed_where_that_is_asked_for() {
 fn the_systems_authorities_are_believed_where_no_file_is_named() {
     let site = Site::start();
     let yaml = site.configured("", &[]);
-    let run = |store: &str| {
+    let run = |yaml: &str, store: &str| {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("fiel.yaml");
-        std::fs::write(&file, &yaml).unwrap();
+        std::fs::write(&file, yaml).unwrap();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fiel"));
         command.arg("run").arg("--config").arg(file);
         command
@@ -180,11 +206,22 @@ fn the_systems_authorities_are_believed_where_no_file_is_named() {
         Fiel::command(command, folder)
     };
 
-    let fiel = run(site.folder.path().join("ca.crt").to_str().unwrap());
+    let fiel = run(&yaml, site.folder.path().join("ca.crt").to_str().unwrap());
     fiel.wait_until_ready();
     assert_eq!(client::get(fiel.address("web"), "/").text(), "app");
 
-    let fiel = run("/nowhere/at/all.pem");
+    // Those of the system count in their own time, as those of a file do.
+    let old = Authority::expired("old-authority");
+    let front = Front::start(&old.issue(&["127.0.0.1"]), site.endpoint.address());
+    let yaml = secured(&[front.address().to_string()], "", &[]);
+    let store = site.folder.path().join("old.crt");
+    std::fs::write(&store, old.pem()).unwrap();
+    let fiel = run(&yaml, store.to_str().unwrap());
+    fiel.wait_until_ready();
+    let why = "the certificate of the authority old-authority has expired";
+    assert_fails(&fiel, "tls_certificate_error", why);
+
+    let fiel = run(&yaml, "/nowhere/at/all.pem");
     fiel.wait_for_log("the system has no store of authorities");
     assert_eq!(fiel.wait_exit().code(), Some(1));
 }

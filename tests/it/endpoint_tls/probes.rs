@@ -61,3 +61,16 @@ fn a_probe_without_a_scheme_speaks_in_the_clear() {
     fiel.wait_for_state(site.address(), "ready", 1);
     assert_eq!(site.front.sessions().len(), 0);
 }
+
+#[test]
+fn a_probe_that_verifies_speaks_http_1_1_where_the_pool_speaks_http_2() {
+    let site = Site::behaving(&Manner {
+        alpn: vec![b"h2", b"http/1.1"],
+        ..Manner::default()
+    });
+    let probe = "readinessProbe: { httpGet: { path: /ready, scheme: HTTPS, verify: true } }";
+    let fiel = site.fiel_with(&site.ca(), &["protocol: http2", probe]);
+    fiel.wait_for_state(site.address(), "ready", 1);
+    let sessions = site.front.sessions();
+    assert_eq!(sessions[0].alpn.as_deref(), Some(&b"http/1.1"[..]));
+}

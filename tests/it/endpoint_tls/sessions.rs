@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::{Site, secured};
-use crate::support::front::Manner;
+use crate::support::front::{Front, Manner};
+use crate::support::tls::Authority;
+use crate::support::wait::eventually;
 use crate::support::{Fiel, client};
 
 /// A pool that keeps no connection, so that each request makes one.
@@ -73,6 +75,29 @@ fn a_session_is_taken_up_again_by_the_next_connection() {
 }
 
 #[test]
+fn an_authority_that_runs_out_while_fiel_runs_ends_the_sessions_of_whom_it_vouched_for() {
+    let site = Site::start();
+    let brief = Authority::expiring("brief-authority", 3);
+    let front = Front::start(&brief.issue(&["127.0.0.1"]), site.endpoint.address());
+    let ca = site.folder.path().join("brief.crt");
+    std::fs::write(&ca, brief.pem()).unwrap();
+    let tls = format!("caFile: {}", ca.display());
+    let yaml = secured(&[front.address().to_string()], &tls, &[]);
+    let fiel = Fiel::start(&without_keeping(&yaml));
+
+    let refused = eventually("the refusal", || {
+        let answer = client::get(fiel.address("web"), "/");
+        (answer.status != 200).then_some(answer)
+    });
+
+    let told = refused.header("proxy-status");
+    assert_eq!(told, Some("fiel; error=tls_certificate_error"));
+    let line = fiel.wait_for_log("TLS handshake with an endpoint fails");
+    assert!(line.contains("brief-authority has expired"), "{line}");
+    assert_eq!(client::get(fiel.address("web"), "/").status, 502);
+}
+
+#[test]
 fn no_session_is_taken_up_under_another_certificate_of_ours_or_other_authorities() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start();
@@ -85,8 +110,7 @@ fn no_session_is_taken_up_under_another_certificate_of_ours_or_other_authorities
         clients: Some(site.authority.pem().to_owned()),
         ..Manner::default()
     };
-    let front =
-        crate::support::front::Front::behaving(&site.pair, site.endpoint.address(), &manner);
+    let front = Front::behaving(&site.pair, site.endpoint.address(), &manner);
     let endpoints: [SocketAddr; 1] = [front.address()];
     let yaml = |entry: &str| {
         let endpoints = endpoints.map(|one| one.to_string());

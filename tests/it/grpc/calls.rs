@@ -1,6 +1,5 @@
 //! Calls of tonic's client to tonic's server, through fiel over HTTP/2 on both sides.
 
-use std::fs;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -22,7 +19,7 @@ use tonic::{Code, Request, Status};
 
 use crate::support::grpc::{GrpcClient, GrpcServer, messages, runtime};
 use crate::support::terms::Terms;
-use crate::support::tls::Authority;
+use crate::support::tls::{Authority, trusting};
 use crate::support::{Fiel, Scrape};
 
 /// fiel in front of these servers.
@@ -332,8 +329,7 @@ fn calls_go_through_over_tls_to_the_client() {
         ..Terms::default()
     }
     .before_all(&[server.address()]);
-    fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
-    let config = Arc::new(trusting(authority.pem()));
+    let config = trusting(&authority, &["h2"]);
     let address = fiel.address("web");
 
     runtime().block_on(async {
@@ -356,21 +352,6 @@ fn calls_go_through_over_tls_to_the_client() {
         let client = GrpcClient::over(channel);
         assert_eq!(client.unary("Collect", "secret").await.unwrap(), "secret");
     });
-}
-
-/// A client's side that trusts this authority and offers HTTP/2 alone.
-fn trusting(authority: &str) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
-    roots.add(certificate).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    config
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
@@ -16,8 +17,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, SignatureScheme,
-    StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, RootCertStore,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
 };
 
 use super::message::{self, Fields, Framing};
@@ -78,6 +79,22 @@ impl Authority {
             pem,
             issued: std::cell::Cell::new(1),
         }
+    }
+
+    /// One whose own certificate was good in January of 2020.
+    pub(crate) fn expired(name: &str) -> Self {
+        Self::with(name, |params| {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2020, 2, 1);
+        })
+    }
+
+    /// One whose own certificate is good for so many seconds more.
+    pub(crate) fn expiring(name: &str, seconds: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Self::with(name, |params| {
+            params.not_after = date_time_ymd(1970, 1, 1) + now + Duration::from_secs(seconds);
+        })
     }
 
     /// Its own certificate, as PEM.
@@ -145,6 +162,22 @@ impl Authority {
         };
         params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
+}
+
+/// A client's side that trusts this authority and offers these protocols.
+pub(crate) fn trusting(authority: &Authority, protocols: &[&str]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap();
+    roots.add(certificate).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
+    config.alpn_protocols = protocols.collect();
+    Arc::new(config)
 }
 
 /// A client: its connections share sessions.

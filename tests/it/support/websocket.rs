@@ -16,15 +16,18 @@ use h2::ext::Protocol;
 use h2::server::Builder;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, Version};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::background::Background;
 use super::h2endpoint::H2Endpoint;
+use super::tls::{Authority, trusting};
 use super::wait::{DEADLINE, Watched};
 
 /// A version of HTTP.
@@ -193,19 +196,40 @@ impl Echo1 {
 
 /// A WebSocket by whichever version.
 pub(crate) async fn open(http: Http, address: SocketAddr) -> Socket {
+    open_over(http, Box::new(connected(address).await)).await
+}
+
+/// The same over TLS, to who has a certificate of this authority for `site.example`; ALPN settles the version.
+pub(crate) async fn open_secured(http: Http, address: SocketAddr, authority: &Authority) -> Socket {
+    let protocol = match http {
+        Http::One => "http/1.1",
+        Http::Two => "h2",
+    };
+    let connector = TlsConnector::from(trusting(authority, &[protocol]));
+    let name = ServerName::try_from("site.example").unwrap();
+    let tls = connector.connect(name, connected(address).await);
+    let tls = tls.await.unwrap();
+    assert_eq!(tls.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+    open_over(http, Box::new(tls)).await
+}
+
+async fn connected(address: SocketAddr) -> TcpStream {
+    let tcp = TcpStream::connect(address).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
+    tcp
+}
+
+async fn open_over(http: Http, octets: Box<dyn Io>) -> Socket {
     match http {
-        Http::One => open1(address).await,
+        Http::One => open1(octets).await,
         Http::Two => {
-            let mut connection = Two::connect(address).await;
+            let mut connection = Two::over(octets, &h2::client::Builder::new()).await;
             connection.socket("/chat").await
         }
     }
 }
 
-async fn open1(address: SocketAddr) -> Socket {
-    let tcp = TcpStream::connect(address).await.unwrap();
-    tcp.set_nodelay(true).unwrap();
-    let octets: Box<dyn Io> = Box::new(tcp);
+async fn open1(octets: Box<dyn Io>) -> Socket {
     let ask = Request::builder()
         .uri("ws://test/chat")
         .header("host", "test")
@@ -233,9 +257,11 @@ impl Two {
     }
 
     pub(crate) async fn with(address: SocketAddr, builder: &h2::client::Builder) -> Self {
-        let tcp = TcpStream::connect(address).await.unwrap();
-        tcp.set_nodelay(true).unwrap();
-        let (sender, mut connection) = builder.handshake::<_, Bytes>(tcp).await.unwrap();
+        Self::over(Box::new(connected(address).await), builder).await
+    }
+
+    async fn over(octets: Box<dyn Io>, builder: &h2::client::Builder) -> Self {
+        let (sender, mut connection) = builder.handshake::<_, Bytes>(octets).await.unwrap();
         let known = sender.clone();
         poll_fn(|cx| {
             assert!(Pin::new(&mut connection).poll(cx).is_pending(), "it ended");

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::{Site, secure};
 use crate::support::tls::{Authority, Pair, TlsClient};
-use crate::support::{Endpoint, Fiel, client};
+use crate::support::wait::eventually;
+use crate::support::{Endpoint, Fiel, Scrape, client};
 
 const RENEWED: &str = "Authorities for client certificates are renewed";
 
@@ -39,6 +40,10 @@ fn where_a_certificate_is_required_nobody_gets_in_without_a_good_one() {
         );
     }
     assert_eq!(site.endpoint.requests().len(), 2);
+    let refused = "fiel_connections_refused_total{listener=\"web\",reason=\"certificate\"}";
+    Scrape::wait_for(&site.fiel, &[(refused, 4.0)]);
+    let told = |line: &&String| line.contains("Connection refused");
+    assert_eq!(site.fiel.log().iter().filter(told).count(), 1);
 }
 
 #[test]
@@ -182,4 +187,63 @@ fn a_connection_from_before_another_policy_is_told_to_come_again() {
     site.fiel.wait_for_log("Configuration is in force");
 
     assert_eq!(open.get("site.example", "/").status, 421);
+}
+
+#[test]
+fn an_authority_that_runs_out_while_fiel_runs_ends_what_it_vouched_for_sessions_too() {
+    for version in rustls::ALL_VERSIONS {
+        let brief = Authority::expiring("brief-authority", 3);
+        let site = Site::with(|folder, _| auth("require")(folder, &brief));
+        // Its connections take up sessions, while they may.
+        let client = TlsClient::with(&[version], Some(&brief.issue_client("alice")));
+        eventually("the refusal", || {
+            let visited = client.try_get(site.address(), "site.example");
+            let refused = visited.err()?;
+            refused.contains("CertificateExpired").then_some(())
+        });
+        let told = site.fiel.wait_for_log("Connection refused");
+        assert!(told.contains("brief-authority has expired"), "{told}");
+    }
+}
+
+#[test]
+fn an_authority_that_has_run_out_vouches_for_no_client_any_more() {
+    let old = Authority::expired("old-authority");
+    let site = Site::with(|folder, authority| {
+        let ca = folder.join("ca.crt");
+        fs::write(&ca, format!("{}{}", authority.pem(), old.pem())).unwrap();
+        format!(
+            ", clientAuth: {{ caFile: {}, mode: optional }}",
+            ca.display()
+        )
+    });
+    let stale = old.issue_client("alice");
+    for version in rustls::ALL_VERSIONS {
+        let visit = |pair: &Pair| {
+            TlsClient::with(&[version], Some(pair)).try_get(site.address(), "site.example")
+        };
+        let refused = visit(&stale).unwrap_err();
+        assert!(refused.contains("CertificateExpired"), "{refused}");
+        let good = visit(&site.authority.issue_client("alice"));
+        assert_eq!(good.unwrap().status, 200);
+    }
+
+    let refused = "fiel_connections_refused_total{listener=\"web\",reason=\"certificate_expired\"}";
+    let failed = "fiel_tls_handshakes_total{listener=\"web\",result=\"failed\"}";
+    Scrape::wait_for(&site.fiel, &[(refused, 2.0), (failed, 2.0)]);
+    let log = site.fiel.log();
+    let told: Vec<_> = log
+        .iter()
+        .filter(|line| line.contains("Connection refused"))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let why = "the certificate of the authority old-authority has expired on 2020-02-01T00:00:00Z";
+    assert!(told[0].contains(why), "{told:?}");
+    let request = "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let status = client::request(site.fiel.admin(), request).json();
+    let auth = &status["listeners"][0]["clientAuth"];
+    assert_eq!(auth["mode"], "optional", "{auth}");
+    assert_eq!(auth["authorities"][1]["name"], "old-authority", "{auth}");
+    let end = &auth["authorities"][1]["notAfter"];
+    assert_eq!(end, "2020-02-01T00:00:00.000Z", "{auth}");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Site, certificates, secure};
 use crate::support::tls::{Authority, Pair, TlsClient};
 use crate::support::wait::eventually;
-use crate::support::{Endpoint, Fiel};
+use crate::support::{Endpoint, Fiel, Scrape};
 
 const RENEWED: &str = "Certificate is renewed";
 const STAYS: &str = "Certificate cannot be taken up, the old one stays";
@@ -101,8 +101,12 @@ fn a_broken_pair_is_named_and_the_old_one_stays_until_it_is_mended() {
     assert!(line.contains("is not the key of the certificate"), "{line}");
     assert!(line.contains("site.key"), "{line}");
     assert_eq!(shown(&site.fiel), site.pair.der());
+    Scrape::wait_for(&site.fiel, &[("fiel_tls_certificate_faults", 1.0)]);
     renewed.put(site.folder.path(), "site");
     assert_shows(&site.fiel, &renewed);
+    Scrape::wait_for(&site.fiel, &[("fiel_tls_certificate_faults", 0.0)]);
+    let told = |line: &&String| line.contains(STAYS);
+    assert_eq!(site.fiel.log().iter().filter(told).count(), 1);
 }
 
 #[test]
@@ -124,6 +128,8 @@ fn a_reload_with_a_broken_pair_is_refused_with_its_place() {
     site.fiel.rewrite(&text.replace("site.key", "none.key"));
     let line = site.fiel.wait_for_log("Configuration rejected");
     assert!(line.contains("none.key"), "{line}");
+    let rejected = "fiel_config_reloads_total{result=\"rejected\"}";
+    Scrape::wait_for(&site.fiel, &[(rejected, 1.0)]);
     assert_eq!(shown(&site.fiel), site.pair.der());
 }
 
@@ -134,7 +140,7 @@ fn certificates_and_authorities_that_have_run_out_are_warned_of_by_check() {
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2020, 2, 1);
     };
-    let authority = Authority::with("old-authority", long_ago);
+    let authority = Authority::expired("old-authority");
     let key = rcgen::KeyPair::generate().unwrap();
     let expired = authority.issue_with(&["site.example"], &key, long_ago);
     let entry = expired.put(folder.path(), "site");
@@ -155,10 +161,16 @@ fn certificates_and_authorities_that_have_run_out_are_warned_of_by_check() {
 
     let told = String::from_utf8_lossy(&checked.stdout) + String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{told}");
-    let site = "the certificate of site.example has expired";
+    let site = "the certificate of site.example has expired on 2020-02-01T00:00:00Z";
     assert_eq!(told.matches(site).count(), 1, "{told}");
-    let authority = "the certificate of the authority old-authority has expired";
-    assert_eq!(told.matches(authority).count(), 2, "{told}");
+    let file = folder.path().join("ca.crt");
+    let file = file.display();
+    for warning in [
+        format!("the authority old-authority in \"{file}\" has expired on 2020-02-01T00:00:00Z"),
+        format!("no authority in \"{file}\" is good: nobody is believed by them"),
+    ] {
+        assert_eq!(told.matches(&warning).count(), 2, "{told}");
+    }
 }
 
 #[test]

@@ -124,6 +124,33 @@ fn a_protocol_that_nobody_knows_is_refused_by_an_alert() {
 }
 
 #[test]
+fn what_is_no_handshake_is_refused_and_nobody_else_notices() {
+    // A hello of SSL 2, a request in small letters, a record of another kind, and one longer than records are.
+    let nonsense: [&[u8]; 4] = [
+        &[0x80, 0x2e, 1, 0, 2, 0, 0x15, 0, 0, 0, 0x10],
+        b"get / http/1.1\r\nhost: site.example\r\n\r\n",
+        &[23, 3, 3, 0, 4, 1, 2, 3, 4],
+        &[22, 3, 1, 0xff, 0xff, 1, 0, 0xff, 0xfb],
+    ];
+    let site = Site::start();
+    for (round, octets) in nonsense.into_iter().enumerate() {
+        let mut tcp = silent(&site.fiel);
+        tcp.write_all(octets).unwrap();
+        // An alert, or nothing; the end in either case.
+        tcp.read_to_end(&mut Vec::new()).ok();
+        let answer = TlsClient::new().try_get(site.address(), "site.example");
+        assert_eq!(answer.unwrap().text(), "app", "{octets:?}");
+        let count = (round + 1) as f64;
+        let refused = "fiel_connections_refused_total{listener=\"web\",reason=\"handshake\"}";
+        let failed = "fiel_tls_handshakes_total{listener=\"web\",result=\"failed\"}";
+        let none = ("fiel_panics_total", 0.0);
+        Scrape::wait_for(&site.fiel, &[(refused, count), (failed, count), none]);
+    }
+    let told = |line: &&String| line.contains("Connection refused");
+    assert_eq!(site.fiel.log().iter().filter(told).count(), 1);
+}
+
+#[test]
 fn of_too_many_handshakes_the_oldest_give_way_and_nobody_else_waits() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     // Each of these connections has a descriptor here too.
