@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -38,6 +38,8 @@ struct Work {
     answered: usize,
     logged: bool,
     closes: bool,
+    /// Asked over HTTP/2, a stream after the other.
+    streams: bool,
 }
 
 const PLAIN: Work = Work {
@@ -46,6 +48,7 @@ const PLAIN: Work = Work {
     answered: 13,
     logged: false,
     closes: false,
+    streams: false,
 };
 
 fn main() -> ExitCode {
@@ -89,6 +92,11 @@ fn run() -> Result<()> {
         Work {
             title: "on a connection of its own",
             closes: true,
+            ..PLAIN
+        },
+        Work {
+            title: "over HTTP/2, a stream at a time",
+            streams: true,
             ..PLAIN
         },
     ] {
@@ -189,6 +197,9 @@ fn ask(web: SocketAddr, work: &Work, requests: u32) -> Result<()> {
         ensure!(began.elapsed() < PATIENCE, "fiel did not come up");
         thread::yield_now();
     }
+    if work.streams {
+        return ask_by_streams(web, work, requests);
+    }
     let close = if work.closes {
         "Connection: close\r\n"
     } else {
@@ -224,6 +235,56 @@ fn ask(web: SocketAddr, work: &Work, requests: u32) -> Result<()> {
         if !work.closes {
             kept = Some(stream);
         }
+    }
+    Ok(())
+}
+
+/// The same over one connection of HTTP/2 in the clear, whose first window takes all that is answered.
+fn ask_by_streams(web: SocketAddr, work: &Work, requests: u32) -> Result<()> {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    const ACK: u8 = 1;
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| -> Result<Vec<u8>> {
+        let mut frame = vec![0, 0, u8::try_from(payload.len())?, kind, flags];
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.extend_from_slice(payload);
+        Ok(frame)
+    };
+    // GET, http, /, and three fields that are not to be indexed (RFC 7541 §6.1, §6.2.2).
+    let block = b"\x82\x86\x84\x01\x05bench\x0f\x2b\x05bench\x0f\x04\x03*/*";
+    let mut stream = connect(web)?;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])?)?;
+    let mut incoming = BufReader::new(stream.try_clone()?);
+    for number in 0..requests {
+        stream.write_all(&frame(
+            HEADERS,
+            END_HEADERS | END_STREAM,
+            2 * number + 1,
+            block,
+        )?)?;
+        let mut octets = 0;
+        loop {
+            let mut head = [0; 9];
+            incoming.read_exact(&mut head)?;
+            let [high, middle, low, kind, flags, ..] = head;
+            let mut payload = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
+            incoming.read_exact(&mut payload)?;
+            match kind {
+                SETTINGS if flags & ACK == 0 => stream.write_all(&frame(SETTINGS, ACK, 0, &[])?)?,
+                // 200 is the eighth entry of the static table.
+                HEADERS => ensure!(payload.first() == Some(&0x88), "a wrong answer"),
+                DATA => octets += payload.len(),
+                _ => {}
+            }
+            if matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0 {
+                break;
+            }
+        }
+        ensure!(octets == work.answered, "an answer of {octets} octets");
     }
     Ok(())
 }

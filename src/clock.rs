@@ -140,6 +140,13 @@ impl Clocks {
         self.deadlines[clock as usize].set(None);
     }
 
+    /// Stops all of them. The timer is left to ring for nobody.
+    pub fn stop_all(&self) {
+        for deadline in &self.deadlines {
+            deadline.set(None);
+        }
+    }
+
     /// Whether a clock is running.
     #[must_use]
     pub fn runs(&self, clock: Clock) -> bool {

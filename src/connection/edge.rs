@@ -184,7 +184,7 @@ impl Edge {
         let age = self.client.listener.limits.max_connection_age;
         clocks.start(Clock::Age, self.opened, age);
         if self.streams.get() == 0 {
-            self.rest_greeted();
+            self.rest();
         }
     }
 
@@ -202,6 +202,7 @@ impl Edge {
         self.streams.set(self.streams.get() + 1);
         self.phase.set(Phase::Served);
         self.client.clocks.stop(Clock::Idle);
+        self.client.clocks.stop(Clock::Rest);
     }
 
     /// A stream is over, and written out.
@@ -210,14 +211,8 @@ impl Edge {
         if self.streams.get() == 0 {
             self.unflushed.set(false);
             self.serving.set(false);
-            self.rest_greeted();
+            self.rest();
         }
-    }
-
-    /// A connection of HTTP/2 is kept as it is.
-    fn rest_greeted(&self) {
-        self.rest();
-        self.client.clocks.stop(Clock::Rest);
     }
 
     /// The connection is broken off.

@@ -36,15 +36,23 @@ where
     S: Service<Request<RequestBody>>,
     S::Error: Into<BoxError>,
 {
-    let called = catch_unwind(AssertUnwindSafe(|| call(service, request)));
-    Guarded {
-        stage: called.unwrap_or_else(|_| {
-            context.metrics.panicked();
-            Stage::Panicked
-        }),
+    let mut guarded = Guarded {
+        stage: Stage::Panicked,
         serving: Some(serving),
         context: Rc::clone(context),
+    };
+    // Both go by their places: what a catch is given, and what it gives back, would be copied once more.
+    let mut asked = Some((service, request));
+    let stage = &mut guarded.stage;
+    let called = catch_unwind(AssertUnwindSafe(|| {
+        if let Some((service, request)) = asked.take() {
+            *stage = call(service, request);
+        }
+    }));
+    if called.is_err() {
+        context.metrics.panicked();
     }
+    guarded
 }
 
 /// A service that is ready, as the proxy always is, is called at once; one that a layer holds back is waited for.

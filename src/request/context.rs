@@ -296,6 +296,46 @@ impl Client {
         Self::of(Rc::clone(&self.caller))
     }
 
+    /// Makes another client, whose exchange is over, the one of a next exchange beside this one: as new, but that it keeps what
+    /// costs an allocation or a timer. Where anybody still has something of it, another takes its place.
+    pub(crate) fn renew_beside(&self, other: &mut Rc<Self>) {
+        let is_ours = |other: &&mut Self| {
+            Rc::ptr_eq(&self.caller, &other.caller) && Rc::strong_count(&other.clocks) == 1
+        };
+        match Rc::get_mut(other).filter(is_ours) {
+            Some(other) => other.renew(),
+            None => *other = Rc::new(self.beside()),
+        }
+    }
+
+    fn renew(&mut self) {
+        let Self {
+            caller: _,
+            clocks,
+            answering,
+            reached,
+            dialect,
+            write_limit,
+            tells_flush,
+            tail,
+            given_up,
+            tunnel,
+            // Begun anew by the request.
+            interims: _,
+            voice,
+        } = self;
+        clocks.stop_all();
+        answering.set(Answering::Unwatched);
+        reached.set(false);
+        dialect.set(Dialect::default());
+        write_limit.set(Timeouts::default().idle);
+        tells_flush.set(false);
+        *tail.get_mut() = None;
+        *given_up.get_mut() = None;
+        *tunnel.get_mut() = None;
+        *voice.get_mut() = Voice::None;
+    }
+
     fn of(caller: Rc<Caller>) -> Self {
         Self {
             caller,

@@ -8,8 +8,11 @@ use std::cell::RefCell;
 
 use bytes::BytesMut;
 
-/// How many a thread keeps at most, some kilobytes each.
+/// How many a thread keeps at most.
 const KEPT: usize = 16;
+
+/// The most octets that one which is kept has room for.
+const ROOM: usize = 64 << 10;
 
 thread_local! {
     static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
@@ -25,11 +28,11 @@ pub(crate) fn make_room(buffer: &mut BytesMut, room: usize) {
     buffer.reserve(room);
 }
 
-/// Keeps an empty buffer that nobody needs any more. It should not have been made for more than some kilobytes.
+/// Keeps a buffer that nobody needs any more.
 pub(crate) fn give(mut buffer: BytesMut) {
     buffer.clear();
     SPARE.with_borrow_mut(|spare| {
-        if spare.len() < KEPT {
+        if spare.len() < KEPT && buffer.capacity() <= ROOM {
             spare.push(buffer);
         }
     });
@@ -61,10 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_kept_than_a_few() {
+    fn no_more_are_kept_than_a_few_and_none_that_is_large() {
         for _ in 0..2 * KEPT {
             give(BytesMut::with_capacity(8));
+            give(BytesMut::with_capacity(2 * ROOM));
         }
-        assert_eq!(SPARE.with_borrow(Vec::len), KEPT);
+        let kept =
+            SPARE.with_borrow(|spare| spare.iter().map(BytesMut::capacity).collect::<Vec<_>>());
+        assert_eq!(kept, [8; KEPT]);
     }
 }

@@ -16,6 +16,9 @@ use crate::header::websocket::{self, is_websocket};
 /// Octets around a field in HTTP/1: the colon, the space, the end of the line.
 const AROUND: usize = 4;
 
+/// Fields that are added on the way to an endpoint, about: room for them is made while there is little to be moved.
+const ADDED: usize = 8;
+
 /// Why a request is not served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -41,6 +44,7 @@ pub(super) fn admit(
     chance: impl FnOnce() -> u128,
 ) -> Result<Wish, Refusal> {
     let mut octets = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
+    let mut cookies = 0;
     for (name, value) in &head.headers {
         // RFC 9113 §8.2.1: no value begins or ends with white space.
         let value = value.as_bytes();
@@ -53,6 +57,7 @@ pub(super) fn admit(
             return Err(Refusal::Malformed);
         }
         octets += name.as_str().len() + value.len() + AROUND;
+        cookies += usize::from(name == COOKIE);
     }
     let is_too_large = limits.max_header_bytes.is_some_and(|limit| octets > limit)
         || limits
@@ -61,8 +66,12 @@ pub(super) fn admit(
     if is_too_large {
         return Err(Refusal::Answered(Kind::HeadersTooLarge));
     }
+    // Where there is no room for so many, adding them says so.
+    head.headers.try_reserve(ADDED).ok();
     adopt_authority(head)?;
-    join_cookies(&mut head.headers);
+    if cookies > 1 {
+        join_cookies(&mut head.headers);
+    }
     match head.extensions.remove::<Protocol>() {
         None => Ok(Wish::Answer),
         Some(protocol) => upgrade(head, &protocol, chance).map(|()| Wish::Tunnel),

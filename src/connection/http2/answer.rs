@@ -5,38 +5,32 @@
 //! breaks off behind a whole message is told in its trailers why, since a reset says next to nothing to its client.
 
 use std::error::Error as StdError;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::SendStream;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, HeaderName, SEC_WEBSOCKET_ACCEPT, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, DATE, SEC_WEBSOCKET_ACCEPT, TRANSFER_ENCODING, UPGRADE,
 };
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
+use pin_project_lite::pin_project;
 
 use crate::clock::{self, Clock};
 use crate::connection::http2::outlet::Outlet;
 use crate::error::{Error, Kind};
 use crate::grpc::{Code, Messages};
+use crate::header::hop::PROXY_CONNECTION;
+use crate::header::keep_alive::KEEP_ALIVE;
+use crate::header::present::Present;
 use crate::request::context::Client;
 use crate::response::local_reply::{self, Dialect};
 
 /// Octets that are handed over at once, so that streams take turns.
 const PIECE: usize = 128 << 10;
-
-/// Fields that HTTP/2 has no use for (RFC 9113 §8.2.2).
-static OF_CONNECTIONS: [HeaderName; 5] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
 
 /// How the writing of an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +73,9 @@ pub(super) fn begin<B: Body>(
         }
         return None;
     }
-    if let Some(octets) = length {
+    if let Some(octets) = length
+        && !announces(&parts.headers, octets)
+    {
         parts
             .headers
             .insert(CONTENT_LENGTH, HeaderValue::from(octets));
@@ -103,10 +99,28 @@ pub(super) fn switch(parts: &mut Parts, date: impl FnOnce() -> HeaderValue) {
 fn adapt(parts: &mut Parts, date: impl FnOnce() -> HeaderValue) {
     parts.version = Version::HTTP_2;
     parts.extensions.remove::<ReasonPhrase>();
-    for name in &OF_CONNECTIONS {
-        parts.headers.remove(name);
+    let present = Present::of(&parts.headers);
+    // RFC 9113 §8.2.2: HTTP/2 has no use for them.
+    for (field, name) in [
+        (Present::CONNECTION, &CONNECTION),
+        (Present::KEEP_ALIVE, &KEEP_ALIVE),
+        (Present::PROXY_CONNECTION, &PROXY_CONNECTION),
+        (Present::TRANSFER_ENCODING, &TRANSFER_ENCODING),
+        (Present::UPGRADE, &UPGRADE),
+    ] {
+        if present.has(field) {
+            parts.headers.remove(name);
+        }
     }
     parts.headers.entry(DATE).or_insert_with(date);
+}
+
+/// Whether a head says this length, once and as it is written here: most answers do.
+fn announces(headers: &HeaderMap, octets: u64) -> bool {
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    let (line, other) = (lines.next(), lines.next());
+    let mut digits = itoa::Buffer::new();
+    other.is_none() && line.is_some_and(|line| line == digits.format(octets))
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {
@@ -115,34 +129,54 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Writes a body to its end.
-pub(super) async fn write<B>(
+pub(super) fn write<'a, B>(
     stream: SendStream<Bytes>,
     outgoing: Outgoing<B>,
-    client: &Client,
-    outlet: &Outlet,
-) -> Ending
+    client: &'a Client,
+    outlet: &'a Outlet,
+) -> Writing<'a, B> {
+    Writing {
+        body: outgoing.body,
+        way: Way {
+            stream,
+            client,
+            outlet,
+            piece: Bytes::new(),
+            left: outgoing.left,
+            call: match client.dialect.get() {
+                Dialect::Http => None,
+                Dialect::Grpc => Some(Messages::default()),
+            },
+        },
+    }
+}
+
+pin_project! {
+    /// A body that is being written.
+    pub(super) struct Writing<'a, B> {
+        #[pin]
+        body: B,
+        way: Way<'a>,
+    }
+}
+
+impl<B> Future for Writing<'_, B>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let mut body = pin!(outgoing.body);
-    let mut writing = Writing {
-        stream,
-        client,
-        outlet,
-        piece: Bytes::new(),
-        left: outgoing.left,
-        call: match client.dialect.get() {
-            Dialect::Http => None,
-            Dialect::Grpc => Some(Messages::default()),
-        },
-    };
-    let ending = poll_fn(|cx| writing.poll(body.as_mut(), cx)).await;
-    client.clocks.stop(Clock::Write);
-    ending
+    type Output = Ending;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+        let this = self.project();
+        let ending = ready!(this.way.poll(this.body, cx));
+        this.way.client.clocks.stop(Clock::Write);
+        Poll::Ready(ending)
+    }
 }
 
-struct Writing<'a> {
+/// The way of a body to the client.
+struct Way<'a> {
     stream: SendStream<Bytes>,
     client: &'a Client,
     outlet: &'a Outlet,
@@ -154,7 +188,7 @@ struct Writing<'a> {
     call: Option<Messages>,
 }
 
-impl Writing<'_> {
+impl Way<'_> {
     fn poll<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Ending>
     where
         B: Body<Data = Bytes>,

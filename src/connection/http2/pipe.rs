@@ -26,6 +26,10 @@ pub(super) struct Pipe {
     watch: RefCell<Watch>,
     /// What may still be read in this turn, about.
     share: Cell<usize>,
+    /// More would have been read.
+    is_spent: Cell<bool>,
+    /// There was nothing to read, and who reads will be woken.
+    is_dry: Cell<bool>,
     /// The socket takes nothing.
     is_blocked: Cell<bool>,
     /// It took something since this was last asked.
@@ -40,6 +44,8 @@ impl Pipe {
             edge: Rc::clone(edge),
             watch: RefCell::new(Watch::new()),
             share: Cell::new(SHARE),
+            is_spent: Cell::new(false),
+            is_dry: Cell::new(false),
             is_blocked: Cell::new(false),
             has_moved: Cell::new(false),
         })
@@ -48,6 +54,19 @@ impl Pipe {
     /// A turn of the connection's task begins.
     pub(super) fn begin_turn(&self) {
         self.share.set(SHARE);
+        self.is_spent.set(false);
+        self.is_dry.set(false);
+    }
+
+    /// Whether there may be more to read in another turn, for which nobody is woken.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent.get()
+    }
+
+    /// `h2` was woken: there may be something to read again. It looks for more behind every request that it hands over, and is
+    /// told at once that there is none when there was none before.
+    pub(super) fn look_again(&self) {
+        self.is_dry.set(false);
     }
 
     /// Whether the socket takes nothing any more.
@@ -83,14 +102,20 @@ impl Pipe {
             ahead.advance(count);
             return Poll::Ready(Ok(()));
         }
+        if self.is_dry.get() {
+            return Poll::Pending;
+        }
         if self.share.get() == 0 {
-            cx.waker().wake_by_ref();
+            // Its task goes on in another turn.
+            self.is_spent.set(true);
             return Poll::Pending;
         }
         let mut stream = self.stream.borrow_mut();
         let stream = stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let before = buffer.filled().len();
-        match ready!(Pin::new(stream).poll_read(cx, buffer)) {
+        let read = Pin::new(stream).poll_read(cx, buffer);
+        self.is_dry.set(read.is_pending());
+        match ready!(read) {
             // The end of a session without a word. Every message says by itself where it ends.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             read => read?,

@@ -1,8 +1,9 @@
-//! One stream: its request asked for, its answer written, in a task of its own.
+//! One stream: its request asked for, its answer written, in a seat of its connection's task.
 //!
 //! The stream is watched meanwhile: one that its client resets, or whose connection ends, drops what is under way, which cancels
 //! at the endpoint. What belongs to all streams is in `task.rs`.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -11,8 +12,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::header::CONTENT_LENGTH;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use tower::Service;
@@ -20,7 +22,8 @@ use tower::Service;
 use crate::body::RequestBody;
 use crate::connection::edge::Serving;
 use crate::connection::http2::admit::{Refusal, Wish, admit};
-use crate::connection::http2::answer::{self, Ending};
+use crate::connection::http2::answer::{self, Ending, Outgoing};
+use crate::connection::http2::seats::Place;
 use crate::connection::http2::shared::Shared;
 use crate::connection::http2::tunnel;
 use crate::connection::panics::ask;
@@ -37,94 +40,138 @@ pub(super) struct Opened {
     pub(super) client: Rc<Client>,
     pub(super) request: Request<RecvStream>,
     pub(super) respond: SendResponse<Bytes>,
-    pub(super) shared: Rc<Shared>,
 }
 
-/// Serves a stream to its end.
-pub(super) async fn serve<S, B>(opened: Opened, service: S)
+/// Serves stream after stream, each to its end. All of it is one future without others in it that are large, since those
+/// would be moved for each stream; what is rare lies in a box.
+pub(super) async fn serve<S, B>(
+    place: Rc<Place<Opened>>,
+    shared: Rc<Shared>,
+    service_of: &impl Fn(&Rc<Client>) -> S,
+) -> Infallible
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let Opened {
-        client,
-        request,
-        mut respond,
-        shared,
-    } = opened;
-    if poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await {
-        // It has been taken back before anything was done for it.
-        return;
+    loop {
+        let opened = poll_fn(|_| place.poll_next()).await;
+        'stream: {
+            let Opened {
+                client,
+                request,
+                mut respond,
+            } = opened;
+            if poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await {
+                // It has been taken back before anything was done for it.
+                break 'stream;
+            }
+            client.speaks_through(Voice::Kept(Vec::new()));
+            client.tells_flush.set(true);
+            let (mut head, incoming) = request.into_parts();
+            let method = head.method.clone();
+            let chance = || shared.context.random();
+            let wish = match admit(&mut head, &client.listener.limits, chance) {
+                Ok(wish) => wish,
+                Err(refusal) => {
+                    Box::pin(refuse(refusal, &head, &method, respond, &client, &shared)).await;
+                    break 'stream;
+                }
+            };
+            let held = is_continue(&head.headers).then(Rc::<Continue>::default);
+            let (body, incoming) = match wish {
+                Wish::Answer => {
+                    let length = head.headers.get(CONTENT_LENGTH).and_then(length);
+                    let inflow = Inflow::new(incoming, length, held.clone());
+                    (RequestBody::inflow(inflow), None)
+                }
+                // What comes waits for the tunnel, and keeps its place in the window.
+                Wish::Tunnel => (RequestBody::empty(), Some(incoming)),
+            };
+            let request = Request::from_parts(head, body);
+
+            let answer = {
+                let serving = Serving::begin(&shared.edge, &client);
+                let service = service_of(&client);
+                let mut answering = pin!(ask(service, request, serving, &shared.context));
+                // By the first look, a moment ago.
+                let mut is_watched = true;
+                poll_fn(|cx| {
+                    let polled = answering.as_mut().poll(cx);
+                    speak(&client, held.as_deref(), &mut respond, cx);
+                    if let Poll::Ready(answer) = polled {
+                        return Poll::Ready(Some(answer));
+                    }
+                    if !std::mem::take(&mut is_watched) && respond.poll_reset(cx).is_ready() {
+                        return Poll::Ready(None);
+                    }
+                    client.clocks.arm(cx);
+                    Poll::Pending
+                })
+                .await
+            };
+            let Some(answer) = answer else { break 'stream };
+            let status = answer.status();
+            if status == CLIENT_LEFT {
+                // Nobody is there to read it.
+                respond.send_reset(Reason::CANCEL);
+                break 'stream;
+            }
+            match (status, incoming) {
+                (StatusCode::SWITCHING_PROTOCOLS, Some(incoming)) => {
+                    let (head, _) = answer.into_parts();
+                    Box::pin(tunnel::serve(respond, head, incoming, &client, &shared)).await;
+                    break 'stream;
+                }
+                // Nobody has asked for that, nor could.
+                (StatusCode::SWITCHING_PROTOCOLS, None) => {
+                    respond.send_reset(Reason::INTERNAL_ERROR);
+                    break 'stream;
+                }
+                // It would be taken for a tunnel, and a layer has made it up.
+                (_, Some(_)) if status.is_success() => {
+                    respond.send_reset(Reason::INTERNAL_ERROR);
+                    break 'stream;
+                }
+                _ => {}
+            }
+            let begun = begin(&mut respond, answer, &method, &client, &shared);
+            if let Some((stream, outgoing)) = begun {
+                let writing = answer::write(stream, outgoing, &client, &shared.outlet);
+                end(&mut respond, writing.await);
+            }
+        }
+        place.leave();
     }
-    client.speaks_through(Voice::Kept(Vec::new()));
-    client.tells_flush.set(true);
-    let (mut head, incoming) = request.into_parts();
-    let method = head.method.clone();
-    let chance = || shared.context.random();
-    let wish = match admit(&mut head, &client.listener.limits, chance) {
-        Ok(wish) => wish,
-        Err(Refusal::Malformed) => {
-            book_unread(&shared.context, &client, Kind::MalformedRequest);
+}
+
+/// Answers a request that is not served.
+async fn refuse(
+    refusal: Refusal,
+    head: &Parts,
+    method: &Method,
+    mut respond: SendResponse<Bytes>,
+    client: &Rc<Client>,
+    shared: &Shared,
+) {
+    let kind = match refusal {
+        Refusal::Malformed => {
+            book_unread(&shared.context, client, Kind::MalformedRequest);
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
-        Err(Refusal::Answered(kind)) => {
-            client.reached.set(false);
-            if method != Method::CONNECT {
-                // A failed call is told with 200, which to a CONNECT would be a tunnel.
-                let present = Present::of(&head.headers);
-                client.dialect.set(asked::dialect(&head.headers, present));
-            }
-            let answer = answer_to_failure(&shared.context, &client, kind);
-            return finish(respond, answer, &method, &client, &shared).await;
-        }
+        Refusal::Answered(kind) => kind,
     };
-    let held = is_continue(&head.headers).then(Rc::<Continue>::default);
-    let (body, incoming) = match wish {
-        Wish::Answer => {
-            let length = head.headers.get(CONTENT_LENGTH).and_then(length);
-            let inflow = Inflow::new(incoming, length, held.clone());
-            (RequestBody::inflow(inflow), None)
-        }
-        // What comes waits for the tunnel, and keeps its place in the window.
-        Wish::Tunnel => (RequestBody::empty(), Some(incoming)),
-    };
-    let request = Request::from_parts(head, body);
-
-    let answer = {
-        let serving = Serving::begin(&shared.edge, &client);
-        let mut answering = pin!(ask(service, request, serving, &shared.context));
-        poll_fn(|cx| {
-            let polled = answering.as_mut().poll(cx);
-            speak(&client, held.as_deref(), &mut respond, cx);
-            if let Poll::Ready(answer) = polled {
-                return Poll::Ready(Some(answer));
-            }
-            if respond.poll_reset(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            client.clocks.arm(cx);
-            Poll::Pending
-        })
-        .await
-    };
-    match answer {
-        // Nobody is there to read it.
-        Some(answer) if answer.status() == CLIENT_LEFT => respond.send_reset(Reason::CANCEL),
-        Some(answer) => match (answer.status(), incoming) {
-            (StatusCode::SWITCHING_PROTOCOLS, Some(incoming)) => {
-                let (head, _) = answer.into_parts();
-                tunnel::serve(respond, head, incoming, &client, &shared).await;
-            }
-            // Nobody has asked for that, nor could; or it would be taken for a tunnel, and a layer has made it up.
-            (StatusCode::SWITCHING_PROTOCOLS, None) => respond.send_reset(Reason::INTERNAL_ERROR),
-            (status, Some(_)) if status.is_success() => {
-                respond.send_reset(Reason::INTERNAL_ERROR);
-            }
-            _ => finish(respond, answer, &method, &client, &shared).await,
-        },
-        None => {}
+    client.reached.set(false);
+    if *method != Method::CONNECT {
+        // A failed call is told with 200, which to a CONNECT would be a tunnel.
+        let present = Present::of(&head.headers);
+        client.dialect.set(asked::dialect(&head.headers, present));
+    }
+    let answer = answer_to_failure(&shared.context, client, kind);
+    if let Some((stream, outgoing)) = begin(&mut respond, answer, method, client, shared) {
+        let writing = answer::write(stream, outgoing, client, &shared.outlet);
+        end(&mut respond, writing.await);
     }
 }
 
@@ -146,14 +193,15 @@ fn speak(
     }
 }
 
-/// Writes an answer.
-async fn finish<B>(
-    mut respond: SendResponse<Bytes>,
+/// Begins to write an answer: its head. Tells what is to follow it, if anything is.
+fn begin<B>(
+    respond: &mut SendResponse<Bytes>,
     answer: Response<B>,
     method: &Method,
-    client: &Rc<Client>,
-    shared: &Rc<Shared>,
-) where
+    client: &Client,
+    shared: &Shared,
+) -> Option<(SendStream<Bytes>, Outgoing<B>)>
+where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
@@ -165,10 +213,15 @@ async fn finish<B>(
     let head = Response::from_parts(parts, ());
     let Ok(stream) = respond.send_response(head, body.is_none()) else {
         // It has been reset. What is no head for `h2` is no answer either.
-        return respond.send_reset(Reason::INTERNAL_ERROR);
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        return None;
     };
-    let Some(body) = body else { return };
-    match answer::write(stream, body, client, &shared.outlet).await {
+    Some((stream, body?))
+}
+
+/// Ends a stream as the writing of its answer has ended.
+fn end(respond: &mut SendResponse<Bytes>, ending: Ending) {
+    match ending {
         Ending::Whole | Ending::Left => {}
         // Its end must not be taken for the body's.
         Ending::Broken => respond.send_reset(Reason::INTERNAL_ERROR),

@@ -1,30 +1,32 @@
-//! The life of an HTTP/2 connection: its preface, its streams, the limits on it, its end.
+//! The life of an HTTP/2 connection behind its preface: its streams in turns, the limits on it, its end.
 //!
 //! It ends gracefully where it can: the client is told to open no more streams, those that are on the way are served, and the
 //! connection is over with the last. A client that floods or dawdles is told why and cut off; what it had asked for is
 //! dropped with it. Nothing here waits for a stream.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
-use std::future::{Future as _, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::server::{Builder, Connection, SendResponse};
+use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use http_body::Body;
-use tokio::task::JoinSet;
 use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::{self, Clock};
-use crate::config::model::ListenerLimits;
 use crate::connection::ending::linger;
+use crate::connection::http2::bell::Bell;
+use crate::connection::http2::greeting::greet;
 use crate::connection::http2::outlet::Outlet;
 use crate::connection::http2::pipe::{Pipe, PipeIo};
+use crate::connection::http2::seats::{Left, Place, Seats};
 use crate::connection::http2::shared::Shared;
 use crate::connection::http2::stream::{self, Opened};
 use crate::connection::registry::Member;
@@ -33,30 +35,12 @@ use crate::metrics::Abort;
 use crate::request::context::{Client, WorkerContext};
 use crate::wire::Stream;
 
-/// The window of a stream: what a client may send ahead of its endpoint.
-const STREAM_WINDOW: u32 = 256 << 10;
+/// Streams that are polled in one turn of a connection's task, so that a busy one does not keep the worker from the others.
+const POLLS: usize = 64;
 
-/// The window of a connection, at most: bodies that nobody reads yet hold others back only when so much of them waits.
-const CONNECTION_WINDOW: u32 = 8 << 20;
-
-/// Octets of one stream that `h2` keeps until the socket takes them.
-const SEND_BUFFER: usize = 128 << 10;
-
-/// Fields that break the rules, after which `h2` breaks off: of a whole connection, since resets are cheap for those who
-/// provoke them (CVE-2025-8671).
-const PROVOKED_RESETS: usize = 1024;
-
-/// Streams that were reset before anybody looked at them (CVE-2023-44487): as many as may be open, at least so many.
-const UNSEEN_RESETS: usize = 20;
-
-/// A header list with nothing said about its size.
-const HEADER_LIST: u32 = 16 << 20;
-
-/// What a field of a header list counts beside its octets (RFC 9113 §6.5.2).
-const AROUND_FIELD: usize = 32;
-
-/// Pseudo-fields of a request.
-const PSEUDO_FIELDS: usize = 4;
+/// How often `h2` and the streams are asked in one turn, each after the other: for requests that have come, for their answers, for
+/// what is asked behind them.
+const ROUNDS: usize = 4;
 
 /// How long a client may take to notice that its connection ends.
 const PARTING: Duration = Duration::from_secs(2);
@@ -77,91 +61,31 @@ pub(crate) async fn serve<S, B>(
     let edge = &member.edge;
     let pipe = Pipe::new(stream, ahead, edge);
     if let Some(connection) = greet(&pipe, member).await {
+        let shared = Rc::new(Shared {
+            edge: Rc::clone(edge),
+            outlet: Outlet::default(),
+            context: Rc::clone(context),
+        });
+        let bell = poll_fn(|cx| Poll::Ready(Bell::of(cx.waker()))).await;
         let mut task = Task {
             connection,
             pipe: Rc::clone(&pipe),
             member,
-            shared: Rc::new(Shared {
-                edge: Rc::clone(edge),
-                outlet: Outlet::default(),
-                context: Rc::clone(context),
-            }),
-            streams: JoinSet::new(),
+            waker: Waker::from(Arc::clone(&bell)),
+            seats: Seats::new(&bell),
+            bell,
+            server: |place| stream::serve(place, Rc::clone(&shared), service_of),
+            shared: Rc::clone(&shared),
+            clients: Vec::new(),
             unwritten: Vec::new(),
             is_settled: false,
             parting: Parting::No,
         };
-        poll_fn(|cx| clock::turn(|| task.poll(service_of, cx))).await;
+        poll_fn(|cx| clock::turn(|| task.poll(cx))).await;
     }
     if let Some(stream) = pipe.take_stream() {
         linger(stream).await;
     }
-}
-
-/// Waits for the client's preface, within the time of a handshake; its settings, the rest of it, are waited for afterwards.
-async fn greet(pipe: &Rc<Pipe>, member: &Member) -> Option<Connection<PipeIo, Bytes>> {
-    let edge = &member.edge;
-    let clocks = &edge.client.clocks;
-    edge.begin_preface();
-    let builder = builder(&edge.client.listener.limits);
-    let mut handshake = builder.handshake(PipeIo(Rc::clone(pipe)));
-    poll_fn(|cx| {
-        pipe.begin_turn();
-        if let Poll::Ready(greeted) = Pin::new(&mut handshake).poll(cx) {
-            return Poll::Ready(match greeted {
-                Ok(connection) => Some(connection),
-                Err(error) => {
-                    tracing::debug!(client = %network::shown(edge.client.address()), %error, "No HTTP/2 preface");
-                    None
-                }
-            });
-        }
-        let is_over = member.ending.get() && !member.may_bring_a_first_request();
-        if is_over || clocks.rang(Clock::Head) {
-            return Poll::Ready(None);
-        }
-        clocks.arm(cx);
-        Poll::Pending
-    })
-    .await
-}
-
-fn builder(limits: &ListenerLimits) -> Builder {
-    let mut builder = Builder::new();
-    let streams = limits.max_concurrent_streams;
-    let window = match streams {
-        Some(streams) => u32::try_from(streams)
-            .unwrap_or(u32::MAX)
-            .saturating_mul(STREAM_WINDOW)
-            .min(CONNECTION_WINDOW),
-        None => CONNECTION_WINDOW,
-    };
-    if let Some(streams) = streams {
-        builder.max_concurrent_streams(u32::try_from(streams).unwrap_or(u32::MAX));
-    }
-    builder
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(window)
-        .max_header_list_size(header_list(limits))
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(streams.unwrap_or(UNSEEN_RESETS).max(UNSEEN_RESETS))
-        .max_local_error_reset_streams(Some(PROVOKED_RESETS))
-        // RFC 8441: WebSockets.
-        .enable_connect_protocol();
-    builder
-}
-
-/// The size of a header list that `h2` lets pass: twice what is served, so that what is a little too large has an answer of
-/// ours and a line in the log.
-fn header_list(limits: &ListenerLimits) -> u32 {
-    let (Some(octets), Some(fields)) = (limits.max_header_bytes, limits.max_headers) else {
-        return HEADER_LIST;
-    };
-    let fields = fields.saturating_add(PSEUDO_FIELDS);
-    let list = octets.saturating_add(fields.saturating_mul(AROUND_FIELD));
-    u32::try_from(list.saturating_mul(2))
-        .unwrap_or(HEADER_LIST)
-        .min(HEADER_LIST)
 }
 
 /// Whether a connection is to end.
@@ -183,41 +107,88 @@ enum Next {
     Over,
 }
 
-struct Task<'a> {
+struct Task<'a, M, F> {
     connection: Connection<PipeIo, Bytes>,
     pipe: Rc<Pipe>,
     member: &'a Member,
     shared: Rc<Shared>,
-    /// The tasks of streams. They end with this.
-    streams: JoinSet<Rc<Client>>,
+    bell: Arc<Bell>,
+    /// The bell, as `h2` rings it.
+    waker: Waker,
+    /// The streams. They end with this.
+    seats: Seats<Opened, F>,
+    /// Makes what serves streams in a seat.
+    server: M,
+    /// Who sits in each seat, or has sat there last.
+    clients: Vec<Rc<Client>>,
     /// Whose streams are at their end, as far as that can be said before everything is written.
-    unwritten: Vec<Rc<Client>>,
+    unwritten: Vec<usize>,
     /// The client's settings have come.
     is_settled: bool,
     parting: Parting,
 }
 
-impl Task<'_> {
-    fn poll<S, B>(
-        &mut self,
-        service_of: &impl Fn(&Rc<Client>) -> S,
-        cx: &mut Context<'_>,
-    ) -> Poll<()>
-    where
-        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
-        S::Error: Into<Box<dyn StdError + Send + Sync>>,
-        B: Body<Data = Bytes> + 'static,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
-    {
+impl<M, F> Task<'_, M, F>
+where
+    M: Fn(Rc<Place<Opened>>) -> F,
+    F: Future<Output = Infallible>,
+{
+    /// One turn. Its waker must be the same in all of them, as that of a task is.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.bell.begin_turn();
         self.pipe.begin_turn();
+        let polled = self.turn();
+        if self.pipe.is_spent() {
+            self.bell.ring();
+        }
+        self.bell.end_turn();
+        if polled.is_pending() {
+            // What is left for the next, and what was noted behind the last look.
+            if self.bell.is_rung() || self.seats.has_due() {
+                cx.waker().wake_by_ref();
+            }
+            self.member.edge.client.clocks.arm(cx);
+        }
+        polled
+    }
+
+    fn turn(&mut self) -> Poll<()> {
+        let mut polls = POLLS;
         loop {
-            self.look_at_the_end();
-            self.reap(cx);
-            match self.connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
-                    self.begin(request, respond, service_of);
-                    continue;
+            for _ in 0..ROUNDS {
+                self.look_at_the_end();
+                if self.bell.take_rung() {
+                    if self.advance().is_ready() {
+                        return Poll::Ready(());
+                    }
+                    if !self.pipe.is_blocked() {
+                        self.is_written();
+                    }
                 }
+                self.serve_streams(&mut polls);
+                if !self.bell.is_rung() {
+                    break;
+                }
+            }
+            if !self.bell.is_rung() && !self.pipe.is_blocked() {
+                // Streams that had nothing to write.
+                self.is_written();
+            }
+            match self.look_around() {
+                Next::Wait => return Poll::Pending,
+                Next::Again => {}
+                Next::Over => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Lets `h2` read and write all that it can; ready when the connection is over.
+    fn advance(&mut self) -> Poll<()> {
+        self.pipe.look_again();
+        loop {
+            let mut cx = Context::from_waker(&self.waker);
+            match self.connection.poll_accept(&mut cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond),
                 Poll::Ready(Some(Err(error))) => {
                     self.failed(&error);
                     return Poll::Ready(());
@@ -226,70 +197,48 @@ impl Task<'_> {
                     self.is_written();
                     return Poll::Ready(());
                 }
-                Poll::Pending => {}
-            }
-            if !self.pipe.is_blocked() {
-                self.is_written();
-            }
-            match self.look_around() {
-                Next::Wait => break,
-                Next::Again => {}
-                Next::Over => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
             }
         }
-        self.member.edge.client.clocks.arm(cx);
-        Poll::Pending
     }
 
-    fn begin<S, B>(
-        &mut self,
-        request: Request<RecvStream>,
-        respond: SendResponse<Bytes>,
-        service_of: &impl Fn(&Rc<Client>) -> S,
-    ) where
-        S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
-        S::Error: Into<Box<dyn StdError + Send + Sync>>,
-        B: Body<Data = Bytes> + 'static,
-        B::Error: Into<Box<dyn StdError + Send + Sync>>,
-    {
+    fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         let edge = &self.member.edge;
-        let client = Rc::new(edge.client.beside());
-        let service = service_of(&client);
-        edge.begin_stream();
+        let seat = self.seats.vacant();
+        match self.clients.get_mut(seat) {
+            Some(client) => edge.client.renew_beside(client),
+            None => self.clients.push(Rc::new(edge.client.beside())),
+        }
         let opened = Opened {
-            client: Rc::clone(&client),
+            client: Rc::clone(&self.clients[seat]),
             request,
             respond,
-            shared: Rc::clone(&self.shared),
         };
-        self.streams.spawn_local(async move {
-            let mut serving = pin!(stream::serve(opened, service));
-            poll_fn(|cx| clock::turn(|| serving.as_mut().poll(cx))).await;
-            client
-        });
+        edge.begin_stream();
+        self.seats.give(seat, opened, &self.server);
     }
 
-    /// Takes leave of streams that are over.
-    fn reap(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(ended)) = self.streams.poll_join_next(cx) {
-            match ended {
-                Ok(client) => self.unwritten.push(client),
-                Err(error) => {
-                    if error.is_panic() {
-                        self.shared.context.metrics.panicked();
-                        tracing::error!("Stream panicked");
-                    }
-                    self.member.edge.end_stream();
-                }
+    /// Polls streams that were woken, and takes leave of those that are over.
+    fn serve_streams(&mut self, polls: &mut usize) {
+        let (clients, unwritten) = (&mut self.clients, &mut self.unwritten);
+        let (edge, metrics) = (&self.member.edge, &self.shared.context.metrics);
+        self.seats.poll(polls, |seat, left| {
+            unwritten.push(seat);
+            if left == Left::Panicked {
+                metrics.panicked();
+                tracing::error!("Stream panicked");
+                // What it had told its client is in no order that can be relied upon.
+                clients[seat] = Rc::new(edge.client.beside());
             }
-        }
+        });
     }
 
     /// Everything that streams have handed over is written.
     fn is_written(&mut self) {
         self.shared.outlet.is_out();
-        for client in self.unwritten.drain(..) {
-            client.flushed();
+        for seat in self.unwritten.drain(..) {
+            self.clients[seat].flushed();
+            self.seats.release(seat);
             self.member.edge.end_stream();
         }
     }
@@ -310,6 +259,7 @@ impl Task<'_> {
         if is_due {
             self.parting = Parting::Told;
             self.connection.graceful_shutdown();
+            self.bell.ring();
         }
     }
 
@@ -320,6 +270,12 @@ impl Task<'_> {
         if self.parting != Parting::No {
             clocks.stop(Clock::Idle);
             clocks.stop(Clock::Age);
+        }
+        if clocks.rang(Clock::Rest) {
+            // Nothing has been under way for a while, and what serves streams may go.
+            clocks.stop(Clock::Rest);
+            self.seats.clear();
+            self.clients.truncate(self.seats.count());
         }
         if self.parting == Parting::Cut {
             return match clocks.rang(Clock::Unwanted) {
@@ -409,6 +365,7 @@ impl Task<'_> {
         clocks.start(Clock::Unwanted, clock::now(), Some(PARTING));
         self.parting = Parting::Cut;
         self.connection.abrupt_shutdown(reason);
+        self.bell.ring();
         Next::Again
     }
 
@@ -425,11 +382,10 @@ impl Task<'_> {
     }
 }
 
-impl Drop for Task<'_> {
+impl<M, F> Drop for Task<'_, M, F> {
     fn drop(&mut self) {
-        self.reap(&mut Context::from_waker(Waker::noop()));
-        for client in self.unwritten.drain(..) {
-            client.gone();
+        for seat in self.unwritten.drain(..) {
+            self.clients[seat].gone();
         }
     }
 }
