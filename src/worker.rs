@@ -35,9 +35,6 @@ use crate::wire::Socket;
 /// How often a worker looks after its unused connections and says that it is alive.
 const TICK: Duration = Duration::from_secs(1);
 
-/// From so many connections on a worker is likely to have something to do at any time.
-const BUSY: usize = 8;
-
 /// What a worker is given.
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
@@ -132,10 +129,8 @@ impl Worker {
             }),
         });
         if let Some(accepting) = self.accepting.take() {
-            let (guests, hall) = (Rc::clone(&hall.guests), Rc::clone(&hall));
-            let is_busy = move || guests.present.get() >= BUSY;
-            let take_in = move |handed| hall.take_in(handed);
-            tokio::task::spawn_local(accepting.run_here(take_in, is_busy));
+            let hall = Rc::clone(&hall);
+            tokio::task::spawn_local(accepting.run_here(move |handed| hall.take_in(handed)));
         }
         let (registry, guests) = (&hall.registry, &hall.guests);
         let mut published = self.store.follow();

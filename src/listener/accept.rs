@@ -64,14 +64,9 @@ impl Accepting {
         obey(self.orders, Rc::new(Mutex::new(self.desk))).await;
     }
 
-    /// Accepts on the only worker's thread, until its handle is dropped, and lets connections in there; not quite at once,
-    /// while it has others to serve.
-    pub(crate) async fn run_here(
-        self,
-        take_in: impl Fn(Handed) + 'static,
-        is_busy: impl Fn() -> bool + 'static,
-    ) {
-        obey(self.orders, Rc::new(Here { take_in, is_busy })).await;
+    /// Accepts on the only worker's thread, until its handle is dropped, and lets connections in there and then.
+    pub(crate) async fn run_here(self, take_in: impl Fn(Handed) + 'static) {
+        obey(self.orders, Rc::new(Here(take_in))).await;
         // The worker's inbox, which nothing is put in, tells that this is over.
         drop(self.desk);
     }
@@ -208,7 +203,6 @@ async fn accept(
         }
     };
     let room = Arc::new(Room::default());
-    let mut batch = Vec::new();
     let mut ending = false;
     loop {
         if !ending && is_full(&terms, &room) {
@@ -225,7 +219,7 @@ async fn accept(
                 _ = &mut end => ending = true,
                 ready = socket.readable() => match ready {
                     Ok(mut ready) => {
-                        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands, &mut batch).await {
+                        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands).await {
                             ready.clear_ready();
                         }
                     }
@@ -236,7 +230,7 @@ async fn accept(
         }
         socket.get_mut().withdraw();
         // The last ones: whoever waits in the queue is taken before the socket goes.
-        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands, &mut batch).await {
+        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands).await {
             return;
         }
     }
@@ -260,53 +254,32 @@ async fn take(
     terms: &watch::Receiver<Terms>,
     room: &Arc<Room>,
     hands: &impl Hands,
-    batch: &mut Vec<Handed>,
 ) -> Turn {
-    let accepted = accept_batch(socket, terms, room, batch);
-    hands.wait_for_requests().await;
-    for handed in batch.drain(..) {
-        hands.hand(handed).await;
-    }
-    match accepted {
-        Ok(Turn::Empty) => return Turn::Empty,
-        Ok(Turn::More) if is_full(terms, room) => {}
-        Ok(Turn::More) => tokio::task::yield_now().await,
-        Err(error) => {
-            tracing::warn!(%error, "Connection could not be accepted");
-            tokio::time::sleep(EXHAUSTED_PAUSE).await;
-        }
-    }
-    Turn::More
-}
-
-/// Accepts who waits, up to a batch and to what the listener may have open.
-fn accept_batch(
-    socket: &Listening,
-    terms: &watch::Receiver<Terms>,
-    room: &Arc<Room>,
-    batch: &mut Vec<Handed>,
-) -> io::Result<Turn> {
-    let terms = terms.borrow();
-    let limit = terms.listener.limits.max_connections;
     for _ in 0..BATCH {
         match socket.accept() {
             Ok((taken, peer)) => {
-                batch.push(Handed {
+                let handed = Handed {
                     taken,
                     peer,
-                    terms: terms.clone(),
+                    terms: terms.borrow().clone(),
                     place: Place::at(room),
-                });
-                if limit.is_some_and(|limit| room.open() >= limit.get()) {
-                    break;
-                }
+                };
+                hands.hand(handed).await;
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => return Ok(Turn::Empty),
+                io::ErrorKind::WouldBlock => return Turn::Empty,
                 io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
-                _ => return Err(error),
+                _ => {
+                    tracing::warn!(%error, "Connection could not be accepted");
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                    return Turn::More;
+                }
             },
         }
+        if is_full(terms, room) {
+            return Turn::More;
+        }
     }
-    Ok(Turn::More)
+    tokio::task::yield_now().await;
+    Turn::More
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Mutex, Notify, mpsc};
-use tokio::task::yield_now;
 
 use crate::listener::terms::Terms;
 use crate::socket::Taken;
@@ -28,35 +27,14 @@ pub(crate) struct Handed {
 pub(super) trait Hands {
     /// Gives a connection away; waits while nobody can take it.
     async fn hand(&self, handed: Handed);
-
-    /// Waits a little where those who were just accepted are likely to have brought their requests then.
-    async fn wait_for_requests(&self);
 }
-
-/// How often all others have their turn meanwhile.
-const GRACE: usize = 3;
 
 /// Takes connections in on the thread that accepts them.
-pub(super) struct Here<F, B> {
-    pub(super) take_in: F,
-    /// Whether there are others to serve.
-    pub(super) is_busy: B,
-}
+pub(super) struct Here<F>(pub(super) F);
 
-impl<F: Fn(Handed), B: Fn() -> bool> Hands for Here<F, B> {
+impl<F: Fn(Handed)> Hands for Here<F> {
     async fn hand(&self, handed: Handed) {
-        (self.take_in)(handed);
-    }
-
-    /// A client sends its request as soon as it knows that it is connected, which it learns when we do. While others are
-    /// served it comes, and the runtime need not be told of a connection that ends behind its answer. Further ones
-    /// come meanwhile, and are accepted together.
-    async fn wait_for_requests(&self) {
-        for _ in 0..GRACE {
-            if (self.is_busy)() {
-                yield_now().await;
-            }
-        }
+        self.0(handed);
     }
 }
 
@@ -64,9 +42,6 @@ impl Hands for Mutex<Desk> {
     async fn hand(&self, handed: Handed) {
         self.lock().await.hand(handed).await;
     }
-
-    /// They come while the connection is on its way to its worker.
-    async fn wait_for_requests(&self) {}
 }
 
 /// Hands connections to workers.

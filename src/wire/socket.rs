@@ -2,11 +2,11 @@
 //!
 //! What a socket of the same host lacks is a reset: one that is cut looks like one that has ended.
 //!
-//! One that was just accepted is asked directly first: most have brought their request along, and many are closed behind
-//! its answer. Until a call would block, the runtime hears nothing of it, which saves a short connection two system calls
-//! and a wake-up.
+//! One that was just accepted is asked directly first, where the last ones had brought their requests along; many are closed
+//! behind the answer. Until a call would block, the runtime hears nothing of it, which saves a short connection two system
+//! calls and a wake-up. Clients near by, whose requests come some microseconds later, would pay for a look in vain.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::io::{Read as _, Write as _};
 use std::net::{self, Shutdown};
@@ -31,13 +31,53 @@ pub(crate) enum Socket {
 
 /// A socket of TCP that the runtime does not know.
 #[derive(Debug)]
-pub(crate) struct Fresh(Option<net::TcpStream>);
+pub(crate) struct Fresh {
+    tcp: Option<net::TcpStream>,
+    /// Nobody has looked yet.
+    is_unread: bool,
+}
 
 /// Octets that are read at once from a fresh one, which a usual head does not fill.
 const FRESH_ROOM: usize = 4 << 10;
 
 thread_local! {
     static SCRATCH: RefCell<[u8; FRESH_ROOM]> = const { RefCell::new([0; FRESH_ROOM]) };
+    static LUCK: Luck = const { Luck::new() };
+}
+
+/// Whether fresh sockets are worth a look.
+struct Luck {
+    /// What came of the last looks, a bit each: whether there was something to read.
+    looks: Cell<u8>,
+    sockets: Cell<u8>,
+}
+
+impl Luck {
+    /// So many of eight looks pay for the others.
+    const ENOUGH: u32 = 2;
+
+    /// One of so many is looked at all the same, to see whether it has turned.
+    const SAMPLE: u8 = 16;
+
+    const fn new() -> Self {
+        Self {
+            looks: Cell::new(u8::MAX),
+            sockets: Cell::new(0),
+        }
+    }
+
+    /// Whether the next fresh socket should be asked.
+    fn is_good(&self) -> bool {
+        if self.looks.get().count_ones() >= Self::ENOUGH {
+            return true;
+        }
+        self.sockets.set((self.sockets.get() + 1) % Self::SAMPLE);
+        self.sockets.get() == 0
+    }
+
+    fn note(&self, found: bool) {
+        self.looks.set(self.looks.get() << 1 | u8::from(found));
+    }
 }
 
 /// What an operation on a fresh socket has come to.
@@ -59,7 +99,10 @@ impl<T> From<io::Result<T>> for Tried<T> {
 impl Socket {
     /// One that was accepted, non-blocking.
     pub(crate) fn accepted(tcp: net::TcpStream) -> Self {
-        Self::Fresh(Fresh(Some(tcp)))
+        Self::Fresh(Fresh {
+            tcp: Some(tcp),
+            is_unread: true,
+        })
     }
 
     /// Whether nothing can be waited for yet.
@@ -69,8 +112,8 @@ impl Socket {
 
     /// Has the runtime know it, so that it can be waited for.
     pub(crate) fn watch(&mut self) -> io::Result<()> {
-        if let Self::Fresh(Fresh(tcp)) = self {
-            let tcp = tcp.take().ok_or(io::ErrorKind::NotConnected)?;
+        if let Self::Fresh(fresh) = self {
+            let tcp = fresh.tcp.take().ok_or(io::ErrorKind::NotConnected)?;
             *self = Self::Tcp(TcpStream::from_std(tcp)?);
         }
         Ok(())
@@ -81,10 +124,10 @@ impl Socket {
         &mut self,
         operation: impl FnOnce(&net::TcpStream) -> io::Result<T>,
     ) -> Option<Poll<io::Result<T>>> {
-        let Self::Fresh(Fresh(tcp)) = self else {
+        let Self::Fresh(fresh) = self else {
             return None;
         };
-        let tried = match tcp {
+        let tried = match &fresh.tcp {
             Some(tcp) => operation(tcp).into(),
             None => Tried::Done(Err(io::ErrorKind::NotConnected.into())),
         };
@@ -110,7 +153,7 @@ impl Socket {
     /// What the kernel knows it by; none if it could not be made one of the runtime's.
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Fresh(Fresh(tcp)) => tcp.as_ref().map(AsFd::as_fd),
+            Self::Fresh(fresh) => fresh.tcp.as_ref().map(AsFd::as_fd),
             Self::Tcp(tcp) => Some(tcp.as_fd()),
             Self::Unix(unix) => Some(unix.as_fd()),
         }
@@ -123,7 +166,7 @@ impl Socket {
             None => Err(io::ErrorKind::WouldBlock.into()),
         };
         let reset = match self {
-            Self::Fresh(Fresh(tcp)) => tcp.as_ref().map_or(Ok(()), |tcp| look(tcp.into())),
+            Self::Fresh(fresh) => fresh.tcp.as_ref().map_or(Ok(()), |tcp| look(tcp.into())),
             Self::Tcp(tcp) => tcp.try_io(Interest::ERROR, || look(tcp.into())),
             Self::Unix(unix) => unix.try_io(Interest::ERROR, || look(unix.into())),
         };
@@ -133,9 +176,11 @@ impl Socket {
     /// Has the socket reset when it is closed, where it can be.
     pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
         match self {
-            Self::Fresh(Fresh(Some(tcp))) => SockRef::from(tcp).set_linger(Some(Duration::ZERO)),
+            Self::Fresh(Fresh { tcp: Some(tcp), .. }) => {
+                SockRef::from(tcp).set_linger(Some(Duration::ZERO))
+            }
             Self::Tcp(tcp) => tcp.set_zero_linger(),
-            Self::Fresh(Fresh(None)) | Self::Unix(_) => Ok(()),
+            Self::Fresh(Fresh { tcp: None, .. }) | Self::Unix(_) => Ok(()),
         }
     }
 
@@ -182,6 +227,14 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
+        let is_first = match socket {
+            Self::Fresh(fresh) => std::mem::take(&mut fresh.is_unread),
+            Self::Tcp(_) | Self::Unix(_) => false,
+        };
+        if is_first && !LUCK.with(Luck::is_good) {
+            socket.watch()?;
+        }
+        let is_first = is_first && socket.is_fresh();
         let read = socket.attempt(|mut tcp| {
             // Into octets that are there already: those of the buffer would have to be cleared first, which costs more than
             // the copy of a head.
@@ -192,6 +245,9 @@ impl AsyncRead for Socket {
                 Ok(())
             })
         });
+        if is_first {
+            LUCK.with(|luck| luck.note(read.is_some()));
+        }
         if let Some(read) = read {
             return read;
         }
@@ -258,5 +314,27 @@ impl AsyncWrite for Socket {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_asked_while_enough_of_them_had_something_to_read() {
+        let luck = Luck::new();
+        for found in [true, false, false, false].repeat(8) {
+            assert!(luck.is_good());
+            luck.note(found);
+        }
+        for _ in 0..8 {
+            luck.note(false);
+        }
+        let asked = (0..64).filter(|_| luck.is_good()).count();
+        assert_eq!(asked, 4);
+        luck.note(true);
+        luck.note(true);
+        assert!(luck.is_good());
     }
 }
