@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
-use crate::real::tool;
+use crate::real::large_tool;
 use crate::support::tls::Authority;
 use crate::support::wait::eventually;
 use crate::support::websocket::{Echo, Http};
@@ -87,7 +87,7 @@ impl Drop for Browser {
 
 #[test]
 fn a_browser_talks_over_tls_by_whichever_version_its_page_came() {
-    let Some(chromium) = tool("chromium") else {
+    let Some(chromium) = large_tool("chromium") else {
         return;
     };
     for (near, far) in super::WAYS {
