@@ -32,7 +32,7 @@ use crate::wire::{AcceptsTrailers, Announced, Decoded, Decoder, Framing, Out};
 
 /// Room for what is read at once: doubled while reads fill it, up to the second.
 const ROOM: usize = 8 << 10;
-const MOST_ROOM: usize = 128 << 10;
+const MOST_ROOM: usize = 64 << 10;
 
 /// Why a connection broke.
 pub(crate) type Cause = Box<dyn StdError + Send + Sync>;
