@@ -35,6 +35,7 @@ pub(crate) use duplex::{Duplex, Resets};
 pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
 pub(crate) use inflow::{Continue, Inflow};
 pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
+use socket::Last;
 pub(crate) use socket::Socket;
 pub(crate) use stream::{Metered, Stream};
 
@@ -68,6 +69,8 @@ struct Inner {
     stream: Option<Stream>,
     /// The end of this connection is not to be taken for the end of what was sent.
     resets: bool,
+    /// What waits is the last that is written, and the end follows at once.
+    ends: bool,
     read: BytesMut,
     /// It was made for the pieces of a body.
     is_large: bool,
@@ -121,6 +124,7 @@ impl Wire {
             inner: RefCell::new(Inner {
                 stream: Some(stream),
                 resets: false,
+                ends: false,
                 read: BytesMut::new(),
                 is_large: false,
                 scanned: 0,
@@ -340,6 +344,18 @@ impl Wire {
         }
     }
 
+    /// What waits is the last that is written: when it is out the end is to follow at once ([`Self::end`]), and goes with it.
+    pub(crate) fn says_last(&self) {
+        self.inner.borrow_mut().ends = true;
+    }
+
+    /// Ends the side that is written behind its last, where that is not for a session to say.
+    pub(crate) fn end(&self) {
+        if let Some(Stream::Plain(socket)) = &self.inner.borrow().stream {
+            socket.end();
+        }
+    }
+
     /// Lets the close reset the connection, so that a body that ends with it is not taken for whole.
     pub(crate) fn reset_at_close(&self) {
         let mut inner = self.inner.borrow_mut();
@@ -400,7 +416,10 @@ impl Inner {
             };
         };
         if let Stream::Plain(socket) = stream {
-            let octets = self.out.write_to(Pin::new(socket), cx)?;
+            let octets = match self.ends {
+                true => self.out.write_to(Pin::new(&mut Last(socket)), cx)?,
+                false => self.out.write_to(Pin::new(socket), cx)?,
+            };
             let moved = octets > 0;
             return Ok((Went { octets, moved }, self.is_out()));
         }
