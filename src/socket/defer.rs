@@ -13,6 +13,10 @@ pub(crate) enum HandsOut {
     WithOctets,
 }
 
+/// The octets of a number.
+const LENGTH: libc::socklen_t = 4;
+const _: () = assert!(size_of::<libc::c_int>() == 4);
+
 impl HandsOut {
     /// How long the kernel waits for octets, in seconds; 0 is not at all. Of one second it makes one repetition of its own word
     /// of the handshake, whose answer is a connection whatever it brings (tcp(7), `TCP_DEFER_ACCEPT`).
@@ -30,15 +34,14 @@ impl HandsOut {
 )]
 pub(super) fn set(socket: &TcpListener, hands_out: HandsOut) -> io::Result<()> {
     let seconds = hands_out.seconds();
-    let length = size_of_val(&seconds) as libc::socklen_t;
-    // SAFETY: the descriptor is open as long as the socket is borrowed, and the pointer and the length are of one value.
+    // SAFETY: the descriptor is open as long as the socket is borrowed, and there are so many octets where the pointer says.
     let set = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_DEFER_ACCEPT,
             (&raw const seconds).cast(),
-            length,
+            LENGTH,
         )
     };
     match set {
