@@ -36,7 +36,7 @@ pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
 pub(crate) use inflow::{Continue, Inflow};
 pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
 use socket::Last;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Present, Socket};
 pub(crate) use stream::{Metered, Stream};
 
 use crate::error::Kind;
@@ -104,15 +104,6 @@ pub(crate) struct Went {
     pub(crate) octets: usize,
     /// The socket took something, so the client still reads.
     pub(crate) moved: bool,
-}
-
-/// What is known of a client whose answer is awaited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Present {
-    /// It has ended its side, and may still read.
-    Ended,
-    /// It has reset the connection.
-    Gone,
 }
 
 impl Wire {

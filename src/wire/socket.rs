@@ -29,6 +29,15 @@ pub(crate) enum Socket {
     Unix(UnixStream),
 }
 
+/// What is known of a client whose answer is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Present {
+    /// It has ended its side, and may still read.
+    Ended,
+    /// It has reset the connection.
+    Gone,
+}
+
 /// A socket of TCP that the runtime does not know.
 #[derive(Debug)]
 pub(crate) struct Fresh {
