@@ -131,9 +131,7 @@ impl Control {
     /// Closes the listening sockets, and what leads from them to the workers, so that these see when all are taken.
     async fn stop_accepting(&mut self) {
         if let Some(acceptor) = self.acceptor.take() {
-            for listener in &self.store.newest().config.listeners {
-                acceptor.close(listener).await;
-            }
+            acceptor.close(&self.store.newest().config.listeners).await;
         }
     }
 

@@ -201,8 +201,8 @@ impl Control {
         for terms in moves.renewed {
             acceptor.renew(terms).await;
         }
+        acceptor.close(&moves.closed).await;
         for listener in moves.closed {
-            acceptor.close(&listener).await;
             tracing::info!(listener = %listener.name, bind = %listener.bind, "No longer listening");
         }
         addresses

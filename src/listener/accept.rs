@@ -51,8 +51,8 @@ enum Order {
     Listen(Bound),
     /// Serve new connections of this address by these terms.
     Renew(Terms, oneshot::Sender<()>),
-    /// Take what waits here, then close it.
-    Close(Seat, oneshot::Sender<()>),
+    /// Take what waits at each of these, then close it.
+    Close(Vec<Seat>, oneshot::Sender<()>),
 }
 
 /// The handle of what accepts; dropping it closes all sockets.
@@ -125,10 +125,11 @@ impl Acceptor {
         renewed.await.ok();
     }
 
-    /// Closes a listener's socket, after the connections that wait there have been taken.
-    pub(crate) async fn close(&self, listener: &Listener) {
+    /// Closes listeners' sockets, all at the same time, after the connections that wait there have been taken.
+    pub(crate) async fn close(&self, listeners: impl IntoIterator<Item = &Arc<Listener>>) {
+        let seats = listeners.into_iter().map(|listener| Seat::of(listener));
         let (done, closed) = oneshot::channel();
-        self.order(Order::Close(Seat::of(listener), done)).await;
+        self.order(Order::Close(seats.collect(), done)).await;
         // An error means that the thread has ended, and all its sockets with it.
         closed.await.ok();
     }
@@ -182,10 +183,16 @@ async fn obey(mut orders: mpsc::Receiver<Order>, hands: Rc<impl Hands + 'static>
                 // Who asked may have ended.
                 done.send(()).ok();
             }
-            Order::Close(seat, done) => {
-                if let Some(Loop { end, task, .. }) = loops.remove(&seat) {
-                    // A loop that is gone already has closed its socket.
-                    end.send(()).ok();
+            Order::Close(seats, done) => {
+                let mut ending = Vec::with_capacity(seats.len());
+                for seat in seats {
+                    if let Some(Loop { end, task, .. }) = loops.remove(&seat) {
+                        // A loop that is gone already has closed its socket.
+                        end.send(()).ok();
+                        ending.push((seat, task));
+                    }
+                }
+                for (seat, task) in ending {
                     if task.await.is_err_and(|error| error.is_panic()) {
                         tracing::error!(?seat, "Accept loop panicked");
                     }
