@@ -22,6 +22,7 @@ pub mod present;
 pub mod proxy_protocol;
 pub(crate) mod spare;
 pub mod trailer;
+pub(crate) mod usual;
 pub mod via;
 pub mod websocket;
 
@@ -30,10 +31,13 @@ use http::{HeaderMap, HeaderValue, Version};
 
 use crate::config::model::{Claims, HeaderEdits};
 use forwarded::{Peer, Scheme};
+use present::Present;
 
 /// What is needed to make a client's fields into those that are forwarded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Forwarding<'a> {
+    /// Which fields the request came with.
+    pub present: Present,
     /// The version in which the client spoke.
     pub version: Version,
     /// Who sent the request.
@@ -44,6 +48,8 @@ pub struct Forwarding<'a> {
     pub scheme: Scheme,
     /// What endpoints are told of the client's certificate, where it was verified.
     pub identity: Option<&'a HeaderValue>,
+    /// What `Host` says.
+    pub asked_host: Option<HeaderValue>,
     /// Takes the place of `Host`.
     pub host: Option<&'a HeaderValue>,
     /// The route's edits.
@@ -54,13 +60,14 @@ pub struct Forwarding<'a> {
 ///
 /// The request id is set before, by [`ids::request_id`], since local replies tell it too; what belongs to the
 /// connection to the endpoint comes after, by [`hop::announce`].
-pub fn forward_request(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
-    hop::strip_request(headers);
+pub fn forward_request(headers: &mut HeaderMap, forwarding: Forwarding<'_>) {
+    hop::strip_request(headers, forwarding.present);
     forwarded::set(
         headers,
         forwarding.peer,
         forwarding.scheme,
         forwarding.claims,
+        forwarding.asked_host,
     );
     if let Some(identity) = forwarding.identity {
         forwarded::set_identity(headers, identity);
@@ -72,9 +79,14 @@ pub fn forward_request(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
     edit::apply(headers, forwarding.edits);
 }
 
-/// Makes a response's fields, received in this version, into those that are relayed.
-pub fn forward_response(headers: &mut HeaderMap, version: Version, edits: &HeaderEdits) {
-    hop::strip_response(headers);
+/// Makes a response's fields, which came with these and in this version, into those that are relayed.
+pub fn forward_response(
+    headers: &mut HeaderMap,
+    present: Present,
+    version: Version,
+    edits: &HeaderEdits,
+) {
+    hop::strip_response(headers, present);
     via::append(headers, version);
     edit::apply(headers, edits);
 }

@@ -143,8 +143,8 @@ impl ResponseFuture {
         let now = clock::now();
         let mut ledger = Ledger::open(context, now);
         let (mut head, body) = request.into_parts();
-        let request_id = asked::identify(context, &mut head);
         let present = Present::of(&head.headers);
+        let request_id = asked::identify(context, &mut head.headers, present);
         let dialect = asked::dialect(&head.headers, present);
         client.dialect.set(dialect);
         ledger.speaks(dialect);
@@ -271,7 +271,12 @@ fn walk(
     now: Instant,
 ) -> Result<Stage, Kind> {
     let settled = asked::settle(&mut head, present, &client.listener.limits);
-    let asked = asked::read(client, &told.request_id, &head, settled.as_ref().ok());
+    let (settled, host) = match settled {
+        Ok((shape, host)) => (Ok(shape), host),
+        Err(kind) => (Err(kind), None),
+    };
+    let shape = settled.as_ref().ok();
+    let asked = asked::read(client, &told.request_id, &head, host.as_ref(), shape);
     ledger.note(client, &head, &asked);
     let mut shape = settled?;
     let upgrade = shape.upgrade.as_ref();
@@ -329,7 +334,14 @@ fn walk(
             client.interims.begin();
             let idle = outbound::patience_with_body(told.dialect, client);
             let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
-            let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
+            let outbound = outbound::assemble(
+                (head, present, host),
+                new_target,
+                body,
+                &shape,
+                &route.spec,
+                client,
+            );
             if let Some(switch) = &mut told.switch {
                 switch.sends(&outbound.headers);
             }

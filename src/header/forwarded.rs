@@ -198,22 +198,40 @@ pub fn check(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Result<(), Ki
 }
 
 /// Sets the fields that the listener speaks, and removes what may not be believed. `Host` is the one that the request is
-/// for.
-pub fn set(headers: &mut HeaderMap, peer: &Peer, scheme: Scheme, claims: &Claims) {
+/// for; without one (HTTP/1.0) there is nothing to say.
+pub fn set(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    scheme: Scheme,
+    claims: &Claims,
+    host: Option<HeaderValue>,
+) {
     let trust = standing(headers, peer, claims);
     if claims.dialect == Dialect::Both && trust == Trust::Trusted {
         translate(headers);
     }
     remove_claims(headers, trust, claims.dialect);
     if claims.dialect.has_x_forwarded() {
-        set_x(headers, peer, scheme, trust);
+        set_x(headers, peer, scheme, trust, host);
     }
     if claims.dialect.has_rfc7239() {
         append_element(headers, peer, scheme);
     }
 }
 
-fn set_x(headers: &mut HeaderMap, peer: &Peer, scheme: Scheme, trust: Trust) {
+fn set_x(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    scheme: Scheme,
+    trust: Trust,
+    host: Option<HeaderValue>,
+) {
+    // Where there is none, what the client said of one is gone by now.
+    let set_host = |headers: &mut HeaderMap| {
+        if let Some(host) = host {
+            headers.insert(&X_FORWARDED_HOST, host);
+        }
+    };
     match trust {
         Trust::Untrusted => {
             match &peer.text {
@@ -324,13 +342,6 @@ pub fn set_identity(headers: &mut HeaderMap, identity: &HeaderValue) {
             .expect("values, joined by commas, are a value")
     };
     headers.insert(&X_FORWARDED_CLIENT_CERT, value);
-}
-
-fn set_host(headers: &mut HeaderMap) {
-    // Without `Host` (HTTP/1.0) there is nothing to say, and what the client said is gone by now.
-    if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert(&X_FORWARDED_HOST, host);
-    }
 }
 
 /// Adds the peer to the addresses of all lines, and makes one line of them.

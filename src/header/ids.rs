@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
+use crate::header::present::Present;
+
 /// The field with the request's id.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The field with the trace, passed on as it is.
@@ -25,12 +27,14 @@ thread_local! {
 
 /// The request's id, to be logged and told to the client. A sane one (1 to 128 visible ASCII characters, one line) is
 /// kept, otherwise `made` takes its place, as 32 hexadecimal digits.
-pub fn request_id(headers: &mut HeaderMap, made: u128) -> HeaderValue {
-    let mut lines = headers.get_all(&X_REQUEST_ID).iter();
-    if let (Some(line), None) = (lines.next(), lines.next())
-        && is_sane(line.as_bytes())
-    {
-        return line.clone();
+pub fn request_id(headers: &mut HeaderMap, present: Present, made: u128) -> HeaderValue {
+    if present.has(Present::X_REQUEST_ID) {
+        let mut lines = headers.get_all(&X_REQUEST_ID).iter();
+        if let (Some(line), None) = (lines.next(), lines.next())
+            && is_sane(line.as_bytes())
+        {
+            return line.clone();
+        }
     }
     let value = HeaderValue::from_maybe_shared(kept(&hexadecimal(made)))
         .expect("hexadecimal digits are a value");
@@ -117,7 +121,8 @@ mod tests {
     #[test]
     fn a_sane_request_id_is_kept() {
         let mut headers = fields(&[("x-request-id", "abc-123")]);
-        assert_eq!(request_id(&mut headers, 1), "abc-123");
+        let present = Present::of(&headers);
+        assert_eq!(request_id(&mut headers, present, 1), "abc-123");
         assert_eq!(headers, fields(&[("x-request-id", "abc-123")]));
     }
 
@@ -133,8 +138,9 @@ mod tests {
         ];
         for lines in unsound {
             let mut headers = fields(lines);
+            let present = Present::of(&headers);
             let made = "000000000000000000000000000000ab";
-            assert_eq!(request_id(&mut headers, 0xab), made, "{lines:?}");
+            assert_eq!(request_id(&mut headers, present, 0xab), made, "{lines:?}");
             assert_eq!(headers, fields(&[("x-request-id", made)]));
         }
     }

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use super::{Forwarding, forward_request, forward_response};
 use crate::config::model::{Claims, HeaderEdits};
 use crate::header::forwarded::{Peer, Scheme};
+use crate::header::present::Present;
 
 /// Fields in this order, a name as often as it is given.
 pub(super) fn fields(lines: &[(&str, &str)]) -> HeaderMap {
@@ -23,9 +24,13 @@ fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
     let claims = Claims::default();
     let peer = Peer::new(Some(IpAddr::from([1, 2, 3, 4])), &claims);
     let host = HeaderValue::from_static("inner.example");
+    let present = Present::of(&headers);
+    let asked_host = headers.get("host").cloned();
     forward_request(
         &mut headers,
-        &Forwarding {
+        Forwarding {
+            present,
+            asked_host,
             version: Version::HTTP_11,
             peer: &peer,
             claims: &claims,
@@ -84,7 +89,13 @@ fn a_response_loses_what_was_said_about_the_endpoints_connection() {
         ("x-trace", "1"),
         ("content-length", "2"),
     ]);
-    forward_response(&mut headers, Version::HTTP_10, &HeaderEdits::default());
+    let present = Present::of(&headers);
+    forward_response(
+        &mut headers,
+        present,
+        Version::HTTP_10,
+        &HeaderEdits::default(),
+    );
     let expected = [("content-length", "2"), ("via", "1.0 fiel")];
     assert_eq!(headers, fields(&expected));
 }

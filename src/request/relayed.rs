@@ -7,6 +7,7 @@ use http::{Response, StatusCode, Version};
 use crate::clock::Clock;
 use crate::config::model;
 use crate::error::Kind;
+use crate::header::present::Present;
 use crate::header::{self, hop};
 use crate::request::attempts::Won;
 use crate::request::context::Client;
@@ -38,6 +39,7 @@ pub(super) fn relay(
     } = won;
     let Answer {
         response,
+        present,
         carrier,
         connect,
         took,
@@ -49,8 +51,9 @@ pub(super) fn relay(
         let asked = switch.ok_or(Kind::MalformedResponse)?;
         let far = carrier.switch().ok_or(Kind::MalformedResponse)?;
         let protocol = asked.agreed(&mut head.headers, &far)?;
-        header::forward_response(&mut head.headers, head.version, &route.response_headers);
-        hop::announce(&mut head.headers, Some(protocol));
+        let edits = &route.response_headers;
+        header::forward_response(&mut head.headers, present, head.version, edits);
+        hop::announce(&mut head.headers, Present::default(), Some(protocol));
         ledger.answered(head.status, connect);
         client.clocks.stop(Clock::Total);
         let idle = route.timeouts.tunnel;
@@ -66,7 +69,8 @@ pub(super) fn relay(
     {
         return Err(Kind::UpgradeFailed);
     }
-    header::forward_response(&mut head.headers, head.version, &route.response_headers);
+    let edits = &route.response_headers;
+    header::forward_response(&mut head.headers, present, head.version, edits);
     ledger.answered(head.status, connect);
     ledger.call_ended(&head.headers);
     let request_side = match sent {

@@ -20,6 +20,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::dial::Stream;
 use crate::error::{Kind, Progress};
+use crate::header::present::Present;
 use crate::upstream::answer::{self, End, Expected, Malformed};
 use crate::upstream::carrier::Verdict;
 use crate::upstream::connect;
@@ -53,6 +54,8 @@ pub(crate) struct Line {
     out: Out,
     sending: Option<Sending>,
     receiving: Receiving,
+    /// Which fields the head of the answer has.
+    pub(super) present: Present,
     /// Nothing has been said or seen that forbids another request.
     persists: bool,
     /// The endpoint takes nothing more, though it may still answer.
@@ -102,6 +105,7 @@ impl Line {
             out: Out::default(),
             sending: None,
             receiving: Receiving::Over,
+            present: Present::default(),
             persists: true,
             is_deaf: false,
             tie,
@@ -155,6 +159,7 @@ impl Line {
                 }
                 self.persists &= head.persists;
                 self.promised = head.kept;
+                self.present = head.present;
                 self.receiving = match head.end {
                     _ if status == StatusCode::SWITCHING_PROTOCOLS => Receiving::Over,
                     End::Framed(framing) => Receiving::Body(Decoder::of(framing)),
