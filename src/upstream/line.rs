@@ -345,9 +345,14 @@ impl Line {
         if !self.is_done() {
             return false;
         }
+        !self.io.may_have_octets() || self.takes_in_nothing()
+    }
+
+    /// Whether what has come was the session's own affair, such as a ticket.
+    #[cold]
+    fn takes_in_nothing(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         let is_quiet = self.poll_fill(&mut cx).is_pending();
-        // What came was the session's own affair, such as a ticket.
         self.read = BytesMut::new();
         is_quiet
     }
