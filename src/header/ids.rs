@@ -60,14 +60,24 @@ fn is_sane(id: &[u8]) -> bool {
 
 /// A number as 32 hexadecimal digits.
 pub(crate) fn hexadecimal(number: u128) -> [u8; 32] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 32];
     for (pair, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 0xf)];
+        pair.copy_from_slice(&PAIRS[usize::from(byte)]);
     }
     text
 }
+
+/// The two digits of each octet.
+static PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < pairs.len() {
+        pairs[octet] = [DIGITS[octet >> 4], DIGITS[octet & 0xf]];
+        octet += 1;
+    }
+    pairs
+};
 
 /// The id of a trace: 32 hexadecimal digits in lower case, not all of them zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
