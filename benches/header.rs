@@ -71,7 +71,7 @@ fn whole_request(
     black_box(ids::trace_id(headers));
     black_box(forwarded::client(headers, peer, claims));
     let upgrade = hop::upgrade(headers, present, &Method::GET, version, framing);
-    forward_request(
+    let own = forward_request(
         headers,
         Forwarding {
             present,
@@ -85,6 +85,7 @@ fn whole_request(
             edits,
         },
     );
+    black_box(own);
     hop::announce(headers, present, upgrade);
 }
 

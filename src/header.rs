@@ -18,6 +18,7 @@ pub mod keep_alive;
 pub(crate) mod list;
 pub mod max_forwards;
 pub mod network;
+pub mod own;
 pub mod present;
 pub mod proxy_protocol;
 pub(crate) mod spare;
@@ -31,6 +32,7 @@ use http::{HeaderMap, HeaderValue, Version};
 
 use crate::config::model::{Claims, HeaderEdits};
 use forwarded::{Peer, Scheme};
+use own::Own;
 use present::Present;
 
 /// What is needed to make a client's fields into those that are forwarded.
@@ -56,27 +58,37 @@ pub struct Forwarding<'a> {
     pub edits: &'a HeaderEdits,
 }
 
-/// Makes a request's fields into those that are forwarded.
+/// Makes a request's fields into those that are forwarded, behind which the proxy's own are sent.
 ///
 /// The request id is set before, by [`ids::request_id`], since local replies tell it too; what belongs to the
 /// connection to the endpoint comes after, by [`hop::announce`].
-pub fn forward_request(headers: &mut HeaderMap, forwarding: Forwarding<'_>) {
+pub fn forward_request(headers: &mut HeaderMap, forwarding: Forwarding<'_>) -> Own {
+    let Forwarding {
+        peer,
+        claims,
+        scheme,
+        version,
+        edits,
+        asked_host,
+        ..
+    } = forwarding;
     hop::strip_request(headers, forwarding.present);
-    forwarded::set(
-        headers,
-        forwarding.peer,
-        forwarding.scheme,
-        forwarding.claims,
-        forwarding.asked_host,
-    );
+    let own = if edits.is_empty() && forwarded::is_all_anew(peer, claims) {
+        forwarded::remove(headers, peer, claims);
+        Own::of(peer, scheme, asked_host, version)
+    } else {
+        forwarded::set(headers, peer, scheme, claims, asked_host);
+        via::append(headers, version);
+        Own::default()
+    };
     if let Some(identity) = forwarding.identity {
         forwarded::set_identity(headers, identity);
     }
-    via::append(headers, forwarding.version);
     if let Some(host) = forwarding.host {
         headers.insert(HOST, host.clone());
     }
-    edit::apply(headers, forwarding.edits);
+    edit::apply(headers, edits);
+    own
 }
 
 /// Makes a response's fields, which came with these and in this version, into those that are relayed.

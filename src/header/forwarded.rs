@@ -26,9 +26,9 @@ use peer::written;
 
 pub use peer::{Peer, Scheme, Trust};
 
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Where the walk back along a request's way has come to.
@@ -197,6 +197,16 @@ pub fn check(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Result<(), Ki
     }
 }
 
+/// Whether nothing that is said of a request by others is kept, and `X-Forwarded-*` is all that is said of it.
+pub(super) fn is_all_anew(peer: &Peer, claims: &Claims) -> bool {
+    peer.trust == Trust::Untrusted && claims.dialect == Dialect::XForwarded
+}
+
+/// Removes what may not be believed of this peer.
+pub(super) fn remove(headers: &mut HeaderMap, peer: &Peer, claims: &Claims) {
+    remove_claims(headers, peer.trust, claims.dialect);
+}
+
 /// Sets the fields that the listener speaks, and removes what may not be believed. `Host` is the one that the request is
 /// for; without one (HTTP/1.0) there is nothing to say.
 pub fn set(
@@ -234,10 +244,9 @@ fn set_x(
     };
     match trust {
         Trust::Untrusted => {
-            match &peer.text {
-                Some(text) => headers.insert(&X_FORWARDED_FOR, text.clone()),
-                None => headers.remove(&X_FORWARDED_FOR),
-            };
+            if let Some(text) = &peer.text {
+                headers.insert(&X_FORWARDED_FOR, text.clone());
+            }
             headers.insert(&X_FORWARDED_PROTO, scheme.value());
             set_host(headers);
         }
@@ -389,9 +398,7 @@ fn is_doomed(name: &HeaderName, trust: Trust, dialect: Dialect) -> bool {
     if !dialect.has_x_forwarded() && *name != X_FORWARDED_CLIENT_CERT {
         return true;
     }
-    // `set` puts these two in place of what is there, whoever said it.
-    let is_replaced = *name == X_FORWARDED_FOR || *name == X_FORWARDED_PROTO;
-    name.as_str().contains('_') || (trust == Trust::Untrusted && !is_replaced)
+    trust == Trust::Untrusted || name.as_str().contains('_')
 }
 
 /// Whether a field claims what only a proxy can know: `X-Forwarded-` anything and `X-Real-IP`, hyphens and underscores

@@ -26,7 +26,7 @@ fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
     let host = HeaderValue::from_static("inner.example");
     let present = Present::of(&headers);
     let asked_host = headers.get("host").cloned();
-    forward_request(
+    let own = forward_request(
         &mut headers,
         Forwarding {
             present,
@@ -40,7 +40,36 @@ fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
             edits,
         },
     );
+    for (name, value) in own.fields() {
+        headers.append(name, value.clone());
+    }
     headers
+}
+
+#[test]
+fn the_proxy_says_the_same_whether_somebody_looks_at_it_or_not() {
+    let lines = [
+        ("host", "shop.example"),
+        ("via", "1.0 other"),
+        ("x-forwarded-for", "6.6.6.6"),
+        ("x_forwarded_proto", "https"),
+        ("x-forwarded-port", "1"),
+    ];
+    let edits = HeaderEdits {
+        remove: vec![HeaderName::from_static("x-none")],
+        ..HeaderEdits::default()
+    };
+    let plain = forwarded(&lines, &HeaderEdits::default());
+    assert_eq!(plain, forwarded(&lines, &edits));
+    let expected = [
+        ("host", "inner.example"),
+        ("via", "1.0 other"),
+        ("via", "1.1 fiel"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "shop.example"),
+    ];
+    assert_eq!(plain, fields(&expected));
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub(super) fn assemble(
         mut headers,
         ..
     } = head;
-    header::forward_request(
+    let own = header::forward_request(
         &mut headers,
         Forwarding {
             present,
@@ -117,6 +117,7 @@ pub(super) fn assemble(
         method,
         target,
         headers,
+        own,
         body,
         websocket,
     }

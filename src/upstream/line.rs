@@ -127,7 +127,7 @@ impl Line {
         self.sent_before = self.tie.sent();
         self.tie.await_head();
         self.out
-            .push_request(&request.method, &request.target, headers);
+            .push_request(&request.method, &request.target, headers, &request.own);
         self.receiving = Receiving::Head(Expected::to(&request.method));
         self.sending = request.body.as_ref().map(|body| Sending {
             body: Rc::clone(body),
