@@ -192,7 +192,10 @@ impl Future for ResponseFuture {
                         let spec = attempts.spec();
                         let switch = this.told.switch.as_deref();
                         match relay(won, spec, &this.client, switch, ledger) {
-                            Ok(Relayed::Answer(answer)) => Some(answer),
+                            Ok(Relayed::Answer(answer)) => {
+                                this.stage = Stage::Answer(None);
+                                return this.finish(answer);
+                            }
                             Ok(Relayed::Switch(head, tunnel)) => {
                                 return Poll::Ready(Ok(this.switch(head, tunnel)));
                             }

@@ -113,7 +113,7 @@ pub(super) fn read(
     };
     let octets = read.split_to(octets).freeze();
     *scanned = 0;
-    let said = read_fields(&octets, fields)?;
+    let said = read_fields(&octets, &mut fields)?;
     let persists = match version {
         Version::HTTP_10 => said.of_connection(b"keep-alive"),
         _ => !said.of_connection(b"close"),
@@ -170,12 +170,12 @@ impl Said {
     }
 }
 
-fn read_fields(octets: &Bytes, fields: Fields) -> Result<Said, Malformed> {
+fn read_fields(octets: &Bytes, fields: &mut Fields) -> Result<Said, Malformed> {
     // Room for what the proxy adds.
     let mut headers = spare::take(fields.len() + 2);
     let mut present = Present::default();
     let mut option = None;
-    for (name, value) in fields {
+    for (name, value) in fields.drain(..) {
         if name == CONNECTION && option.is_none() {
             option = [&b"keep-alive"[..], b"close"]
                 .into_iter()

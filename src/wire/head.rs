@@ -97,7 +97,7 @@ pub(super) fn read(
         return Ok(None);
     };
     let octets = read.split_to(parsed.octets).freeze();
-    let head = found.insert(parsed.head(&octets, places)?);
+    let head = found.insert(parsed.head(&octets, &mut places)?);
     let framing = framing::request(head.version, &head.headers, head.present);
     let framing = framing.unwrap_or_else(|_| {
         // Refused by those who read the head, and nothing behind it is read.
@@ -209,13 +209,13 @@ fn too_large(read: &[u8], limits: &HeadLimits) -> Unreadable {
 }
 
 impl Parsed {
-    fn head(self, octets: &Bytes, places: Places) -> Result<Head, Unreadable> {
+    fn head(self, octets: &Bytes, places: &mut Places) -> Result<Head, Unreadable> {
         let target = octets.slice(self.target);
         let target = Uri::from_maybe_shared(target).map_err(|_| Unreadable::Malformed)?;
         // Room for what the proxy adds, so that the map need not grow.
         let mut headers = spare::take(places.len() + ADDED);
         let mut present = Present::default();
-        for (name, value) in places {
+        for (name, value) in places.drain(..) {
             let value = octets.slice(value.start as usize..value.end as usize);
             let value = HeaderValue::from_maybe_shared(value).map_err(|_| Unreadable::Malformed)?;
             present.note(&name);
