@@ -33,18 +33,20 @@ pub fn authority(text: &[u8]) -> Result<Authority<'_>, BadHost> {
 }
 
 fn read(text: &str) -> Result<Authority<'_>, BadHost> {
-    let (host, rest) = if text.starts_with('[') {
+    // Most are a name or an address of the old kind, and maybe a port.
+    let plain = text.bytes().take_while(|octet| PLAIN[usize::from(*octet)]);
+    let plain = plain.count();
+    let is_all = matches!(text.as_bytes().get(plain), None | Some(b':'));
+    let (host, rest) = if is_all && plain > 0 {
+        text.split_at(plain)
+    } else if text.starts_with('[') {
         let end = text.find(']').ok_or(BadHost)?;
         let (host, rest) = text.split_at(end + 1);
         // RFC 3986 §3.2.2, IP-literal. IPvFuture has no meaning yet, zones (RFC 6874) none beyond one machine.
         host[1..end].parse::<Ipv6Addr>().map_err(|_| BadHost)?;
         (host, rest)
     } else {
-        let (host, rest) = text.split_at(
-            text.bytes()
-                .position(|octet| octet == b':')
-                .unwrap_or(text.len()),
-        );
+        let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
         if !is_registered_name(host.as_bytes()) {
             return Err(BadHost);
         }
@@ -75,9 +77,6 @@ const PLAIN: [bool; 256] = {
 
 /// RFC 3986 §3.2.2, reg-name, but for the empty one; IPv4 addresses are of this form too.
 fn is_registered_name(host: &[u8]) -> bool {
-    if host.iter().all(|octet| PLAIN[usize::from(*octet)]) {
-        return !host.is_empty();
-    }
     let mut rest = host;
     while let [first, after @ ..] = rest {
         rest = match (first, after) {

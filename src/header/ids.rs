@@ -35,10 +35,11 @@ pub fn request_id(headers: &mut HeaderMap, present: Present, made: u128) -> Head
         {
             return line.clone();
         }
+        headers.remove(&X_REQUEST_ID);
     }
     let value = HeaderValue::from_maybe_shared(kept(&hexadecimal(made)))
         .expect("hexadecimal digits are a value");
-    headers.insert(&X_REQUEST_ID, value.clone());
+    headers.append(&X_REQUEST_ID, value.clone());
     value
 }
 

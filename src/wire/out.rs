@@ -403,9 +403,7 @@ fn push_status(out: &mut Vec<u8>, status: StatusCode, reason: Option<&ReasonPhra
 }
 
 fn push_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    let name = name.as_str().as_bytes();
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
+    out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
