@@ -57,7 +57,7 @@ impl Peer {
     }
 
     /// Its address as it is written in fields.
-    pub(in crate::header) fn text(&self) -> Option<&HeaderValue> {
+    pub(crate) fn text(&self) -> Option<&HeaderValue> {
         self.text.as_ref()
     }
 
@@ -102,7 +102,7 @@ impl Scheme {
     }
 
     /// As it stands in a field.
-    pub(in crate::header) fn field(self) -> &'static HeaderValue {
+    pub(crate) fn field(self) -> &'static HeaderValue {
         static HTTP: HeaderValue = HeaderValue::from_static("http");
         static HTTPS: HeaderValue = HeaderValue::from_static("https");
         match self {
