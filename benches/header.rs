@@ -63,16 +63,19 @@ fn whole_request(
     edits: &HeaderEdits,
 ) {
     let version = Version::HTTP_11;
-    black_box(host::target(version, &Method::GET, uri, headers)).expect("the request is sound");
+    let target = host::target(version, &Method::GET, uri, headers).expect("the request is sound");
+    let asked_host = black_box(target).said.cloned();
     let present = Present::of(headers);
     let framing = framing::request(version, headers, present).expect("the request is sound");
-    black_box(ids::request_id(headers, black_box(7)));
+    black_box(ids::request_id(headers, present, black_box(7)));
     black_box(ids::trace_id(headers));
     black_box(forwarded::client(headers, peer, claims));
     let upgrade = hop::upgrade(headers, present, &Method::GET, version, framing);
-    forward_request(
+    let own = forward_request(
         headers,
-        &Forwarding {
+        Forwarding {
+            present,
+            asked_host,
             version,
             peer,
             claims,
@@ -82,7 +85,8 @@ fn whole_request(
             edits,
         },
     );
-    hop::announce(headers, upgrade);
+    black_box(own);
+    hop::announce(headers, present, upgrade);
 }
 
 #[divan::bench]
@@ -114,13 +118,9 @@ fn response(bencher: Bencher<'_, '_>) {
     bencher
         .with_inputs(|| fields.clone())
         .bench_local_refs(|headers| {
-            let checked = framing::response(
-                Version::HTTP_11,
-                StatusCode::OK,
-                headers,
-                Present::of(headers),
-            );
+            let present = Present::of(headers);
+            let checked = framing::response(Version::HTTP_11, StatusCode::OK, headers, present);
             black_box(checked).expect("the response is sound");
-            forward_response(headers, Version::HTTP_11, &edits);
+            forward_response(headers, present, Version::HTTP_11, &edits);
         });
 }

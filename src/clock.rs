@@ -156,10 +156,13 @@ impl Clocks {
     /// Whether a clock is running and its deadline has come. It asks for the time only when the timer has fired, so
     /// that looking at a clock costs next to nothing.
     #[must_use]
+    #[inline]
     pub fn rang(&self, clock: Clock) -> bool {
-        let Some(deadline) = self.deadlines[clock as usize].get() else {
-            return false;
-        };
+        let deadline = self.deadlines[clock as usize].get();
+        deadline.is_some_and(|deadline| self.has_come(deadline))
+    }
+
+    fn has_come(&self, deadline: Instant) -> bool {
         let fired = self.alarm.borrow().as_ref().is_some_and(Alarm::has_fired);
         fired && deadline <= Instant::now()
     }

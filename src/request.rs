@@ -16,6 +16,7 @@ pub(crate) mod outcome;
 mod patience;
 mod placing;
 mod record;
+mod relayed;
 mod route_answer;
 pub(crate) mod secured;
 mod switch;
@@ -34,32 +35,31 @@ use std::task::{Context, Poll, ready};
 
 use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
 use tower::Service;
 
 use crate::body::RequestBody;
 use crate::clock::{self, Clock};
-use crate::config::model::{self, Action};
+use crate::config::model::Action;
 use crate::error::Kind;
+use crate::header::forwarded;
 use crate::header::framing::Framing;
 use crate::header::max_forwards::{self, Recipient};
 use crate::header::present::Present;
-use crate::header::{self, forwarded, hop};
-use crate::request::attempts::{Attempts, Won};
+use crate::request::attempts::Attempts;
 use crate::request::context::{Client, WorkerContext};
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
 use crate::request::outcome::{Ledger, Silence};
 use crate::request::patience::Patience;
 use crate::request::placing::Placing;
+use crate::request::relayed::{Relayed, relay};
 use crate::request::route_answer::{options, redirect, respond};
 use crate::request::switch::Switch;
 use crate::response::local_reply::Dialect;
-use crate::response::relay::{Relay, RequestSide};
 use crate::response::upgrade::Tunnel;
 use crate::response::{Body, local_reply};
-use crate::upstream::Answer;
 
 /// The whole way of a request, from its head read to its answer, for one client's connection.
 ///
@@ -143,8 +143,8 @@ impl ResponseFuture {
         let now = clock::now();
         let mut ledger = Ledger::open(context, now);
         let (mut head, body) = request.into_parts();
-        let request_id = asked::identify(context, &mut head);
         let present = Present::of(&head.headers);
+        let request_id = asked::identify(context, &mut head.headers, present);
         let dialect = asked::dialect(&head.headers, present);
         client.dialect.set(dialect);
         ledger.speaks(dialect);
@@ -190,8 +190,12 @@ impl Future for ResponseFuture {
                 match ready!(polled) {
                     Ok(won) => {
                         let spec = attempts.spec();
-                        match relay(won, spec, &this.client, &this.told, ledger) {
-                            Ok(Relayed::Answer(answer)) => Some(answer),
+                        let switch = this.told.switch.as_deref();
+                        match relay(won, spec, &this.client, switch, ledger) {
+                            Ok(Relayed::Answer(answer)) => {
+                                this.stage = Stage::Answer(None);
+                                return this.finish(answer);
+                            }
                             Ok(Relayed::Switch(head, tunnel)) => {
                                 return Poll::Ready(Ok(this.switch(head, tunnel)));
                             }
@@ -270,7 +274,12 @@ fn walk(
     now: Instant,
 ) -> Result<Stage, Kind> {
     let settled = asked::settle(&mut head, present, &client.listener.limits);
-    let asked = asked::read(client, &told.request_id, &head, settled.as_ref().ok());
+    let (settled, host) = match settled {
+        Ok((shape, host)) => (Ok(shape), host),
+        Err(kind) => (Err(kind), None),
+    };
+    let shape = settled.as_ref().ok();
+    let asked = asked::read(client, &told.request_id, &head, host.as_ref(), shape);
     ledger.note(client, &head, &asked);
     let mut shape = settled?;
     let upgrade = shape.upgrade.as_ref();
@@ -328,7 +337,14 @@ fn walk(
             client.interims.begin();
             let idle = outbound::patience_with_body(told.dialect, client);
             let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
-            let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
+            let outbound = outbound::assemble(
+                (head, present, host),
+                new_target,
+                body,
+                &shape,
+                &route.spec,
+                client,
+            );
             if let Some(switch) = &mut told.switch {
                 switch.sends(&outbound.headers);
             }
@@ -363,83 +379,6 @@ fn start(
     attempts.is_over_by(patience.deadline(now, total));
     attempts.begin(ledger, now).map_err(|error| error.kind())?;
     Ok(Stage::Attempts(attempts))
-}
-
-/// What an endpoint's answer becomes.
-enum Relayed<T> {
-    Answer(Response<Body>),
-    Switch(Response<()>, T),
-}
-
-/// From an endpoint's answer to the client's.
-fn relay(
-    won: Won,
-    route: &model::Route,
-    client: &Rc<Client>,
-    told: &Told,
-    ledger: &mut Ledger,
-) -> Result<Relayed<impl FnOnce(Box<Ledger>) -> Tunnel + use<>>, Kind> {
-    let Won {
-        answer,
-        engaged,
-        body: sent,
-    } = won;
-    let Answer {
-        response,
-        carrier,
-        connect,
-        took,
-    } = answer;
-    let (mut head, ()) = response.into_parts();
-    engaged.traffic().attempt_answered(engaged.worker(), took);
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        // Octets are a tunnel's only where one was asked for.
-        let asked = told.switch.as_ref().ok_or(Kind::MalformedResponse)?;
-        let far = carrier.switch().ok_or(Kind::MalformedResponse)?;
-        let protocol = asked.agreed(&mut head.headers, &far)?;
-        header::forward_response(&mut head.headers, head.version, &route.response_headers);
-        hop::announce(&mut head.headers, Some(protocol));
-        ledger.answered(head.status, connect);
-        client.clocks.stop(Clock::Total);
-        let idle = route.timeouts.tunnel;
-        let tunnel =
-            move |ledger: Box<Ledger>| Tunnel::new(far, engaged, idle, ledger.into_tunnel());
-        return Ok(Relayed::Switch(
-            Response::from_parts(versioned(head), ()),
-            tunnel,
-        ));
-    }
-    if let Some(asked) = &told.switch
-        && asked.is_mistaken_for(head.status)
-    {
-        return Err(Kind::UpgradeFailed);
-    }
-    header::forward_response(&mut head.headers, head.version, &route.response_headers);
-    ledger.answered(head.status, connect);
-    ledger.call_ended(&head.headers);
-    let request_side = match sent {
-        Some(sent) if !sent.has_ended() => RequestSide::Flows(sent),
-        Some(_) | None => RequestSide::Ended,
-    };
-    let idle = route.timeouts.idle;
-    let mut relay = Relay::new(
-        carrier,
-        request_side,
-        engaged,
-        Rc::clone(&client.clocks),
-        idle,
-    );
-    relay.settle();
-    Ok(Relayed::Answer(Response::from_parts(
-        versioned(head),
-        Body::Relay(relay),
-    )))
-}
-
-/// The proxy answers in its own version, whatever the endpoint spoke (RFC 9110 §2.5).
-fn versioned(mut head: http::response::Parts) -> http::response::Parts {
-    head.version = Version::HTTP_11;
-    head
 }
 
 fn refuse(kind: Kind, client: &Client, told: &Told, ledger: &mut Ledger) -> Response<Body> {

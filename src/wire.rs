@@ -168,6 +168,9 @@ impl Wire {
     /// Whether a whole head has been read, to be taken; the body behind it is the connection's body from then on.
     pub(crate) fn has_head(&self, limits: &HeadLimits) -> Result<bool, Unreadable> {
         let inner = &mut *self.inner.borrow_mut();
+        if inner.read.is_empty() {
+            return Ok(false);
+        }
         let read = head::read(
             &mut inner.read,
             &mut inner.scanned,

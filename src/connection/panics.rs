@@ -115,17 +115,25 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let stage = this.stage.as_mut().project();
-        let polled = catch_unwind(AssertUnwindSafe(|| match stage {
-            StageParts::Called { future } => future.poll(cx).map_err(Into::into),
-            StageParts::Waiting { oneshot } => oneshot.as_mut().poll(cx).map_err(Into::into),
-            StageParts::Refused { error } => Poll::Ready(Err(error
-                .take()
-                .unwrap_or_else(|| "asked again after it had answered".into()))),
-            StageParts::Panicked => Poll::Ready(Err(BoxError::from(Caught))),
+        // By its place, as in `ask`.
+        let mut polled = Poll::Pending;
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            polled = match stage {
+                StageParts::Called { future } => future.poll(cx).map_err(Into::into),
+                StageParts::Waiting { oneshot } => oneshot.as_mut().poll(cx).map_err(Into::into),
+                StageParts::Refused { error } => Poll::Ready(Err(error
+                    .take()
+                    .unwrap_or_else(|| "asked again after it had answered".into()))),
+                StageParts::Panicked => Poll::Ready(Err(BoxError::from(Caught))),
+            };
         }));
         let failure: BoxError = match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(answer))) => {
+            _ if caught.is_err() => {
+                this.context.metrics.panicked();
+                Box::new(Caught)
+            }
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(answer)) => {
                 let serving = this.serving.take();
                 if let Some(serving) = &serving {
                     serving.client().answers(Answering::Begun(answer.status()));
@@ -137,11 +145,7 @@ where
                     context,
                 }));
             }
-            Ok(Poll::Ready(Err(error))) => error,
-            Err(_) => {
-                this.context.metrics.panicked();
-                Box::new(Caught)
-            }
+            Poll::Ready(Err(error)) => error,
         };
         tracing::error!(error = %failure, "Request failed inside the proxy");
         let kind = match failure.is::<Caught>() {

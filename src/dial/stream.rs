@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
@@ -67,6 +68,18 @@ impl Stream {
         }
     }
 
+    /// Whether there may be something to read, as far as the runtime has been told. Nobody is woken when there is.
+    #[must_use]
+    pub fn may_have_octets(&mut self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.may_have_octets(),
+            Self::Tls(tls) => {
+                let (socket, session) = tls.get_mut();
+                plaintext::is_at_hand(session) || socket.may_have_octets()
+            }
+        }
+    }
+
     /// Whether it has taken octets that its socket has not: they are to be flushed.
     #[must_use]
     pub fn holds_octets(&self) -> bool {
@@ -83,6 +96,14 @@ impl Socket {
             Self::Tcp(tcp) => tcp.poll_read_ready(cx),
             Self::Unix(unix) => unix.poll_read_ready(cx),
         }
+    }
+
+    fn may_have_octets(&self) -> bool {
+        let told = match self {
+            Self::Tcp(tcp) => tcp.try_io(Interest::READABLE, || Ok(())),
+            Self::Unix(unix) => unix.try_io(Interest::READABLE, || Ok(())),
+        };
+        told.is_ok()
     }
 }
 

@@ -26,9 +26,9 @@ use peer::written;
 
 pub use peer::{Peer, Scheme, Trust};
 
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// Where the walk back along a request's way has come to.
@@ -197,29 +197,56 @@ pub fn check(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Result<(), Ki
     }
 }
 
+/// Whether nothing that is said of a request by others is kept, and `X-Forwarded-*` is all that is said of it.
+pub(super) fn is_all_anew(peer: &Peer, claims: &Claims) -> bool {
+    peer.trust == Trust::Untrusted && claims.dialect == Dialect::XForwarded
+}
+
+/// Removes what may not be believed of this peer.
+pub(super) fn remove(headers: &mut HeaderMap, peer: &Peer, claims: &Claims) {
+    remove_claims(headers, peer.trust, claims.dialect);
+}
+
 /// Sets the fields that the listener speaks, and removes what may not be believed. `Host` is the one that the request is
-/// for.
-pub fn set(headers: &mut HeaderMap, peer: &Peer, scheme: Scheme, claims: &Claims) {
+/// for; without one (HTTP/1.0) there is nothing to say.
+pub fn set(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    scheme: Scheme,
+    claims: &Claims,
+    host: Option<HeaderValue>,
+) {
     let trust = standing(headers, peer, claims);
     if claims.dialect == Dialect::Both && trust == Trust::Trusted {
         translate(headers);
     }
     remove_claims(headers, trust, claims.dialect);
     if claims.dialect.has_x_forwarded() {
-        set_x(headers, peer, scheme, trust);
+        set_x(headers, peer, scheme, trust, host);
     }
     if claims.dialect.has_rfc7239() {
         append_element(headers, peer, scheme);
     }
 }
 
-fn set_x(headers: &mut HeaderMap, peer: &Peer, scheme: Scheme, trust: Trust) {
+fn set_x(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    scheme: Scheme,
+    trust: Trust,
+    host: Option<HeaderValue>,
+) {
+    // Where there is none, what the client said of one is gone by now.
+    let set_host = |headers: &mut HeaderMap| {
+        if let Some(host) = host {
+            headers.insert(&X_FORWARDED_HOST, host);
+        }
+    };
     match trust {
         Trust::Untrusted => {
-            match &peer.text {
-                Some(text) => headers.insert(&X_FORWARDED_FOR, text.clone()),
-                None => headers.remove(&X_FORWARDED_FOR),
-            };
+            if let Some(text) = &peer.text {
+                headers.insert(&X_FORWARDED_FOR, text.clone());
+            }
             headers.insert(&X_FORWARDED_PROTO, scheme.value());
             set_host(headers);
         }
@@ -326,13 +353,6 @@ pub fn set_identity(headers: &mut HeaderMap, identity: &HeaderValue) {
     headers.insert(&X_FORWARDED_CLIENT_CERT, value);
 }
 
-fn set_host(headers: &mut HeaderMap) {
-    // Without `Host` (HTTP/1.0) there is nothing to say, and what the client said is gone by now.
-    if let Some(host) = headers.get(HOST).cloned() {
-        headers.insert(&X_FORWARDED_HOST, host);
-    }
-}
-
 /// Adds the peer to the addresses of all lines, and makes one line of them.
 fn append_peer(headers: &mut HeaderMap, peer: &HeaderValue) {
     let mut text = BytesMut::new();
@@ -378,9 +398,7 @@ fn is_doomed(name: &HeaderName, trust: Trust, dialect: Dialect) -> bool {
     if !dialect.has_x_forwarded() && *name != X_FORWARDED_CLIENT_CERT {
         return true;
     }
-    // `set` puts these two in place of what is there, whoever said it.
-    let is_replaced = *name == X_FORWARDED_FOR || *name == X_FORWARDED_PROTO;
-    name.as_str().contains('_') || (trust == Trust::Untrusted && !is_replaced)
+    trust == Trust::Untrusted || name.as_str().contains('_')
 }
 
 /// Whether a field claims what only a proxy can know: `X-Forwarded-` anything and `X-Real-IP`, hyphens and underscores

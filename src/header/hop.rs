@@ -25,8 +25,10 @@ pub(crate) static TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Removes what belongs to the client's connection. `TE: trailers` is said anew where the client said it, since fiel
 /// passes trailers on.
-pub fn strip_request(headers: &mut HeaderMap) {
-    let present = Present::of(headers);
+pub fn strip_request(headers: &mut HeaderMap, present: Present) {
+    if !present.has_any(Present::HOP_BY_HOP) {
+        return;
+    }
     let accepts_trailers = accepts_trailers(headers, present);
     strip(headers, present);
     if present.has(Present::PROXY_AUTHORIZATION) {
@@ -39,8 +41,10 @@ pub fn strip_request(headers: &mut HeaderMap) {
 }
 
 /// Removes what belongs to the endpoint's connection.
-pub fn strip_response(headers: &mut HeaderMap) {
-    let present = Present::of(headers);
+pub fn strip_response(headers: &mut HeaderMap, present: Present) {
+    if !present.has_any(Present::HOP_BY_HOP) {
+        return;
+    }
     strip(headers, present);
     if present.has(Present::PROXY_AUTHENTICATE) {
         // RFC 9110 §11.7.1: the client would take it for this proxy's.
@@ -175,9 +179,10 @@ pub fn switches_to(headers: &HeaderMap, asked: &HeaderValue) -> bool {
 }
 
 /// Says what belongs to the proxy's own HTTP/1.1 connection, to an endpoint or (with a 101) to a client: the upgrade,
-/// and the option that `TE` needs (RFC 9110 §10.1.4).
-pub fn announce(headers: &mut HeaderMap, upgrade: Option<HeaderValue>) {
-    let options = match (upgrade.is_some(), headers.contains_key(TE)) {
+/// and the option that `TE` needs (RFC 9110 §10.1.4), where the message came with one.
+pub fn announce(headers: &mut HeaderMap, present: Present, upgrade: Option<HeaderValue>) {
+    let has_te = present.has(Present::TE) && headers.contains_key(TE);
+    let options = match (upgrade.is_some(), has_te) {
         (false, false) => return,
         (false, true) => "te",
         (true, false) => "upgrade",
@@ -207,7 +212,8 @@ mod tests {
 
     fn stripped(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = fields(lines);
-        strip_request(&mut headers);
+        let present = Present::of(&headers);
+        strip_request(&mut headers, present);
         headers
     }
 
@@ -332,7 +338,12 @@ mod tests {
     #[test]
     fn the_connection_to_the_endpoint_says_upgrade_and_te() {
         let mut headers = fields(&[("te", "trailers")]);
-        announce(&mut headers, Some(HeaderValue::from_static("websocket")));
+        let present = Present::of(&headers);
+        announce(
+            &mut headers,
+            present,
+            Some(HeaderValue::from_static("websocket")),
+        );
         let expected = [
             ("te", "trailers"),
             ("connection", "upgrade, te"),
@@ -340,7 +351,7 @@ mod tests {
         ];
         assert_eq!(headers, fields(&expected));
         let mut nothing = HeaderMap::new();
-        announce(&mut nothing, None);
+        announce(&mut nothing, Present::default(), None);
         assert_eq!(nothing, HeaderMap::new());
     }
 
@@ -360,9 +371,11 @@ mod tests {
             }
             for strip in [strip_request, strip_response] {
                 let mut once = once.clone();
-                strip(&mut once);
+                let present = Present::of(&once);
+                strip(&mut once, present);
                 let mut twice = once.clone();
-                strip(&mut twice);
+                let present = Present::of(&twice);
+                strip(&mut twice, present);
                 prop_assert_eq!(&twice, &once);
                 prop_assert!(!once.contains_key(CONNECTION));
             }

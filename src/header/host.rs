@@ -29,8 +29,17 @@ pub struct BadHost;
 /// # Errors
 /// [`BadHost`] when it is none, is empty, or carries user information.
 pub fn authority(text: &[u8]) -> Result<Authority<'_>, BadHost> {
-    let text = std::str::from_utf8(text).map_err(|_| BadHost)?;
-    let (host, rest) = if text.starts_with('[') {
+    read(std::str::from_utf8(text).map_err(|_| BadHost)?)
+}
+
+fn read(text: &str) -> Result<Authority<'_>, BadHost> {
+    // Most are a name or an address of the old kind, and maybe a port.
+    let plain = text.bytes().take_while(|octet| PLAIN[usize::from(*octet)]);
+    let plain = plain.count();
+    let is_all = matches!(text.as_bytes().get(plain), None | Some(b':'));
+    let (host, rest) = if is_all && plain > 0 {
+        text.split_at(plain)
+    } else if text.starts_with('[') {
         let end = text.find(']').ok_or(BadHost)?;
         let (host, rest) = text.split_at(end + 1);
         // RFC 3986 §3.2.2, IP-literal. IPvFuture has no meaning yet, zones (RFC 6874) none beyond one machine.
@@ -68,9 +77,6 @@ const PLAIN: [bool; 256] = {
 
 /// RFC 3986 §3.2.2, reg-name, but for the empty one; IPv4 addresses are of this form too.
 fn is_registered_name(host: &[u8]) -> bool {
-    if host.iter().all(|octet| PLAIN[usize::from(*octet)]) {
-        return !host.is_empty();
-    }
     let mut rest = host;
     while let [first, after @ ..] = rest {
         rest = match (first, after) {
@@ -122,6 +128,8 @@ pub struct Target<'a> {
     pub form: Form,
     /// Its authority; `None` only in HTTP/1.0.
     pub authority: Option<Authority<'a>>,
+    /// What `Host` says, which the authority is that of unless the target has one.
+    pub said: Option<&'a HeaderValue>,
 }
 
 /// Decides which authority a request is for, or refuses it. One of HTTP/2 has its `:authority` in `Host` by now.
@@ -145,15 +153,19 @@ pub fn target<'a>(
     }
     let form = form(method, uri).ok_or(Kind::MalformedRequest)?;
     // RFC 9112 §3.2: `Host` is checked even where the target overrides it.
-    let said = said_host(version, headers)?;
+    let (said, authority_said) = said_host(version, headers)?.unzip();
     let authority = match (form, uri.authority()) {
         // RFC 9112 §3.2.2: the received `Host` is ignored.
         (Form::Absolute, Some(written)) => {
             Some(authority(written.as_str().as_bytes()).map_err(|BadHost| Kind::BadHost)?)
         }
-        _ => said,
+        _ => authority_said,
     };
-    Ok(Target { form, authority })
+    Ok(Target {
+        form,
+        authority,
+        said,
+    })
 }
 
 fn form(method: &Method, uri: &Uri) -> Option<Form> {
@@ -170,7 +182,10 @@ fn form(method: &Method, uri: &Uri) -> Option<Form> {
 }
 
 /// RFC 9112 §3.2, RFC 9113 §8.3.1: there is exactly one `Host`, and a valid one; HTTP/1.0 may have none.
-fn said_host(version: Version, headers: &HeaderMap) -> Result<Option<Authority<'_>>, Kind> {
+fn said_host(
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<Option<(&HeaderValue, Authority<'_>)>, Kind> {
     let mut lines = headers.get_all(HOST).iter();
     let Some(line) = lines.next() else {
         return if version == Version::HTTP_10 {
@@ -182,8 +197,9 @@ fn said_host(version: Version, headers: &HeaderMap) -> Result<Option<Authority<'
     if lines.next().is_some() {
         return Err(Kind::BadHost);
     }
-    let said = authority(line.as_bytes()).map_err(|BadHost| Kind::BadHost)?;
-    Ok(Some(said))
+    let text = line.to_str().map_err(|_| Kind::BadHost)?;
+    let said = read(text).map_err(|BadHost| Kind::BadHost)?;
+    Ok(Some((line, said)))
 }
 
 /// Puts the authority of an absolute target into `Host` (RFC 9112 §3.2.2), where no such target is leaves it alone.
@@ -203,20 +219,20 @@ mod tests {
     use super::*;
     use crate::header::tests::fields;
 
-    fn read(text: &str) -> Result<(&str, Option<u16>), BadHost> {
+    fn parts(text: &str) -> Result<(&str, Option<u16>), BadHost> {
         authority(text.as_bytes()).map(|authority| (authority.host, authority.port))
     }
 
     #[test]
     fn names_and_addresses_are_hosts_with_or_without_a_port() {
-        assert_eq!(read("example.com"), Ok(("example.com", None)));
-        assert_eq!(read("Example.COM:8080"), Ok(("Example.COM", Some(8080))));
-        assert_eq!(read("10.0.0.1:80"), Ok(("10.0.0.1", Some(80))));
-        assert_eq!(read("[::1]"), Ok(("[::1]", None)));
-        assert_eq!(read("[2001:db8::1]:443"), Ok(("[2001:db8::1]", Some(443))));
-        assert_eq!(read("a_b.example."), Ok(("a_b.example.", None)));
-        assert_eq!(read("example.com:"), Ok(("example.com", None)));
-        assert_eq!(read("a%41"), Ok(("a%41", None)));
+        assert_eq!(parts("example.com"), Ok(("example.com", None)));
+        assert_eq!(parts("Example.COM:8080"), Ok(("Example.COM", Some(8080))));
+        assert_eq!(parts("10.0.0.1:80"), Ok(("10.0.0.1", Some(80))));
+        assert_eq!(parts("[::1]"), Ok(("[::1]", None)));
+        assert_eq!(parts("[2001:db8::1]:443"), Ok(("[2001:db8::1]", Some(443))));
+        assert_eq!(parts("a_b.example."), Ok(("a_b.example.", None)));
+        assert_eq!(parts("example.com:"), Ok(("example.com", None)));
+        assert_eq!(parts("a%41"), Ok(("a%41", None)));
     }
 
     #[test]
@@ -255,7 +271,7 @@ mod tests {
             "a\tb",
             "a[b]",
         ] {
-            assert_eq!(read(text), Err(BadHost), "{text:?}");
+            assert_eq!(parts(text), Err(BadHost), "{text:?}");
         }
         assert_eq!(authority(b"a\xff"), Err(BadHost));
     }

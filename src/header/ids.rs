@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 
+use crate::header::present::Present;
+
 /// The field with the request's id.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The field with the trace, passed on as it is.
@@ -25,16 +27,19 @@ thread_local! {
 
 /// The request's id, to be logged and told to the client. A sane one (1 to 128 visible ASCII characters, one line) is
 /// kept, otherwise `made` takes its place, as 32 hexadecimal digits.
-pub fn request_id(headers: &mut HeaderMap, made: u128) -> HeaderValue {
-    let mut lines = headers.get_all(&X_REQUEST_ID).iter();
-    if let (Some(line), None) = (lines.next(), lines.next())
-        && is_sane(line.as_bytes())
-    {
-        return line.clone();
+pub fn request_id(headers: &mut HeaderMap, present: Present, made: u128) -> HeaderValue {
+    if present.has(Present::X_REQUEST_ID) {
+        let mut lines = headers.get_all(&X_REQUEST_ID).iter();
+        if let (Some(line), None) = (lines.next(), lines.next())
+            && is_sane(line.as_bytes())
+        {
+            return line.clone();
+        }
+        headers.remove(&X_REQUEST_ID);
     }
     let value = HeaderValue::from_maybe_shared(kept(&hexadecimal(made)))
         .expect("hexadecimal digits are a value");
-    headers.insert(&X_REQUEST_ID, value.clone());
+    headers.append(&X_REQUEST_ID, value.clone());
     value
 }
 
@@ -56,14 +61,24 @@ fn is_sane(id: &[u8]) -> bool {
 
 /// A number as 32 hexadecimal digits.
 pub(crate) fn hexadecimal(number: u128) -> [u8; 32] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0; 32];
     for (pair, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 0xf)];
+        pair.copy_from_slice(&PAIRS[usize::from(byte)]);
     }
     text
 }
+
+/// The two digits of each octet.
+static PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < pairs.len() {
+        pairs[octet] = [DIGITS[octet >> 4], DIGITS[octet & 0xf]];
+        octet += 1;
+    }
+    pairs
+};
 
 /// The id of a trace: 32 hexadecimal digits in lower case, not all of them zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +132,8 @@ mod tests {
     #[test]
     fn a_sane_request_id_is_kept() {
         let mut headers = fields(&[("x-request-id", "abc-123")]);
-        assert_eq!(request_id(&mut headers, 1), "abc-123");
+        let present = Present::of(&headers);
+        assert_eq!(request_id(&mut headers, present, 1), "abc-123");
         assert_eq!(headers, fields(&[("x-request-id", "abc-123")]));
     }
 
@@ -133,8 +149,9 @@ mod tests {
         ];
         for lines in unsound {
             let mut headers = fields(lines);
+            let present = Present::of(&headers);
             let made = "000000000000000000000000000000ab";
-            assert_eq!(request_id(&mut headers, 0xab), made, "{lines:?}");
+            assert_eq!(request_id(&mut headers, present, 0xab), made, "{lines:?}");
             assert_eq!(headers, fields(&[("x-request-id", made)]));
         }
     }

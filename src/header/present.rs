@@ -31,6 +31,21 @@ impl Present {
     pub const TRANSFER_ENCODING: Self = Self(1 << 8);
     /// `Upgrade`.
     pub const UPGRADE: Self = Self(1 << 9);
+    /// `Host`.
+    pub const HOST: Self = Self(1 << 11);
+    /// `X-Request-Id`.
+    pub const X_REQUEST_ID: Self = Self(1 << 12);
+
+    /// All of those that are removed for one connection's sake.
+    pub(super) const HOP_BY_HOP: Self = Self(
+        Self::CONNECTION.0
+            | Self::KEEP_ALIVE.0
+            | Self::PROXY_AUTHENTICATE.0
+            | Self::PROXY_AUTHORIZATION.0
+            | Self::PROXY_CONNECTION.0
+            | Self::TE.0
+            | Self::UPGRADE.0,
+    );
 
     /// What is here.
     #[must_use]
@@ -49,6 +64,7 @@ impl Present {
             "content-length" => Self::CONTENT_LENGTH,
             "content-type" => Self::CONTENT_TYPE,
             "expect" => Self::EXPECT,
+            "host" => Self::HOST,
             "keep-alive" => Self::KEEP_ALIVE,
             "proxy-authenticate" => Self::PROXY_AUTHENTICATE,
             "proxy-authorization" => Self::PROXY_AUTHORIZATION,
@@ -56,6 +72,7 @@ impl Present {
             "te" => Self::TE,
             "transfer-encoding" => Self::TRANSFER_ENCODING,
             "upgrade" => Self::UPGRADE,
+            "x-request-id" => Self::X_REQUEST_ID,
             _ => return,
         };
         self.0 |= field.0;
@@ -66,6 +83,12 @@ impl Present {
     pub fn has(self, field: Self) -> bool {
         self.0 & field.0 != 0
     }
+
+    /// Whether any of these fields is here.
+    #[must_use]
+    pub(super) fn has_any(self, fields: Self) -> bool {
+        self.0 & fields.0 != 0
+    }
 }
 
 #[cfg(test)]
@@ -73,10 +96,11 @@ mod tests {
     use http::HeaderValue;
     use http::header::{
         CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+        PROXY_AUTHORIZATION, SERVER, TE, TRANSFER_ENCODING, UPGRADE,
     };
 
     use super::*;
+    use crate::header::ids::X_REQUEST_ID;
 
     #[test]
     fn each_field_is_found_by_its_own_name_and_by_no_other() {
@@ -95,10 +119,12 @@ mod tests {
             (TE, Present::TE),
             (TRANSFER_ENCODING, Present::TRANSFER_ENCODING),
             (UPGRADE, Present::UPGRADE),
+            (HOST, Present::HOST),
+            (X_REQUEST_ID.clone(), Present::X_REQUEST_ID),
         ];
         for (name, _) in &fields {
             let mut headers = HeaderMap::new();
-            headers.insert(HOST, HeaderValue::from_static("a"));
+            headers.insert(SERVER, HeaderValue::from_static("a"));
             headers.append(name, HeaderValue::from_static("1"));
             headers.append(name, HeaderValue::from_static("2"));
             let present = Present::of(&headers);

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use super::{Forwarding, forward_request, forward_response};
 use crate::config::model::{Claims, HeaderEdits};
 use crate::header::forwarded::{Peer, Scheme};
+use crate::header::present::Present;
 
 /// Fields in this order, a name as often as it is given.
 pub(super) fn fields(lines: &[(&str, &str)]) -> HeaderMap {
@@ -23,9 +24,13 @@ fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
     let claims = Claims::default();
     let peer = Peer::new(Some(IpAddr::from([1, 2, 3, 4])), &claims);
     let host = HeaderValue::from_static("inner.example");
-    forward_request(
+    let present = Present::of(&headers);
+    let asked_host = headers.get("host").cloned();
+    let own = forward_request(
         &mut headers,
-        &Forwarding {
+        Forwarding {
+            present,
+            asked_host,
             version: Version::HTTP_11,
             peer: &peer,
             claims: &claims,
@@ -35,7 +40,36 @@ fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
             edits,
         },
     );
+    for (name, value) in own.fields() {
+        headers.append(name, value.clone());
+    }
     headers
+}
+
+#[test]
+fn the_proxy_says_the_same_whether_somebody_looks_at_it_or_not() {
+    let lines = [
+        ("host", "shop.example"),
+        ("via", "1.0 other"),
+        ("x-forwarded-for", "6.6.6.6"),
+        ("x_forwarded_proto", "https"),
+        ("x-forwarded-port", "1"),
+    ];
+    let edits = HeaderEdits {
+        remove: vec![HeaderName::from_static("x-none")],
+        ..HeaderEdits::default()
+    };
+    let plain = forwarded(&lines, &HeaderEdits::default());
+    assert_eq!(plain, forwarded(&lines, &edits));
+    let expected = [
+        ("host", "inner.example"),
+        ("via", "1.0 other"),
+        ("via", "1.1 fiel"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "shop.example"),
+    ];
+    assert_eq!(plain, fields(&expected));
 }
 
 #[test]
@@ -84,7 +118,13 @@ fn a_response_loses_what_was_said_about_the_endpoints_connection() {
         ("x-trace", "1"),
         ("content-length", "2"),
     ]);
-    forward_response(&mut headers, Version::HTTP_10, &HeaderEdits::default());
+    let present = Present::of(&headers);
+    forward_response(
+        &mut headers,
+        present,
+        Version::HTTP_10,
+        &HeaderEdits::default(),
+    );
     let expected = [("content-length", "2"), ("via", "1.0 fiel")];
     assert_eq!(headers, fields(&expected));
 }

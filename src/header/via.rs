@@ -9,12 +9,16 @@ static HTTP_2: HeaderValue = HeaderValue::from_static("2.0 fiel");
 
 /// Adds the proxy after those that were passed before, with the version in which it received the message.
 pub fn append(headers: &mut HeaderMap, received: Version) {
-    let value = match received {
+    headers.append(VIA, value(received).clone());
+}
+
+/// How the proxy names itself in a message that it received in this version.
+pub(super) fn value(received: Version) -> &'static HeaderValue {
+    match received {
         Version::HTTP_10 => &HTTP_10,
         Version::HTTP_2 => &HTTP_2,
         _ => &HTTP_11,
-    };
-    headers.append(VIA, value.clone());
+    }
 }
 
 #[cfg(test)]

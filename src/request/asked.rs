@@ -57,7 +57,7 @@ pub(crate) fn dialect(headers: &HeaderMap, present: Present) -> Dialect {
     }
 }
 
-/// Gives the request its id, and makes an absolute target into a path with a `Host` (RFC 9112 §3.2.2).
+/// Makes an absolute target into a path with a `Host` (RFC 9112 §3.2.2); tells what `Host` says then, too.
 ///
 /// # Errors
 /// The kind of the refusal.
@@ -65,11 +65,12 @@ pub(crate) fn settle(
     head: &mut Parts,
     present: Present,
     limits: &ListenerLimits,
-) -> Result<Shape, Kind> {
+) -> Result<(Shape, Option<HeaderValue>), Kind> {
     let framing = framing::request(head.version, &head.headers, present)?;
     let target = host::target(head.version, &head.method, &head.uri, &head.headers)?;
     let authority = target.authority.map(|said| (said.host.len(), said.port));
     let form = target.form;
+    let mut host = target.said.cloned();
     let octets = head
         .uri
         .path_and_query()
@@ -85,35 +86,44 @@ pub(crate) fn settle(
             .cloned()
             .unwrap_or_else(|| PathAndQuery::from_static("/"));
         head.uri = Uri::from(target);
+        host = head.headers.get(HOST).cloned();
     }
     let upgrade = hop::upgrade(&head.headers, present, &head.method, head.version, framing);
-    Ok(Shape {
+    let shape = Shape {
         framing,
         upgrade,
         authority,
-    })
+    };
+    Ok((shape, host))
 }
 
 /// The id of a request: its own, or a new one, which is set.
-pub(crate) fn identify(context: &WorkerContext, head: &mut Parts) -> HeaderValue {
-    ids::request_id(&mut head.headers, context.random())
+pub(crate) fn identify(
+    context: &WorkerContext,
+    headers: &mut HeaderMap,
+    present: Present,
+) -> HeaderValue {
+    ids::request_id(headers, present, context.random())
 }
 
-/// Reads what a request asks for; of one that was not settled, as far as can be told.
+/// Reads what a request asks for, whose `Host` is this; of one that was not settled, as far as can be told.
 pub(crate) fn read<'a>(
     client: &Client,
     request_id: &'a HeaderValue,
     head: &'a Parts,
+    host: Option<&'a HeaderValue>,
     settled: Option<&Shape>,
 ) -> Asked<'a> {
-    let host = head.headers.get(HOST).map(HeaderValue::as_bytes);
     let authority = match (host, settled) {
         (Some(host), Some(shape)) => shape.authority.and_then(|(octets, port)| {
-            let host = std::str::from_utf8(host.get(..octets)?).ok()?;
+            let host = host.to_str().ok()?.get(..octets)?;
             Some(Authority { host, port })
         }),
-        (Some(host), None) => host::authority(host).ok(),
-        (None, _) => None,
+        (None, Some(_)) => None,
+        (_, None) => {
+            let host = head.headers.get(HOST);
+            host.and_then(|host| host::authority(host.as_bytes()).ok())
+        }
     };
     Asked {
         request_id,

@@ -10,6 +10,7 @@ use std::task::Waker;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Response, StatusCode};
 
+use crate::header::present::Present;
 use crate::header::{hop, via};
 
 /// Interim responses of one request that are passed on, at most.
@@ -69,7 +70,8 @@ impl Interims {
         }
         self.passed.set(self.passed.get() + 1);
         let mut headers = head.headers;
-        hop::strip_response(&mut headers);
+        let present = Present::of(&headers);
+        hop::strip_response(&mut headers, present);
         // RFC 9110 §8.6, §6.1 of RFC 9112: neither may stand in a 1xx.
         headers.remove(CONTENT_LENGTH);
         headers.remove(TRANSFER_ENCODING);

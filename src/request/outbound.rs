@@ -12,6 +12,7 @@ use crate::config::model;
 use crate::error::Kind;
 use crate::header::expect::is_continue;
 use crate::header::framing::Framing;
+use crate::header::present::Present;
 use crate::header::websocket::is_websocket;
 use crate::header::{self, Forwarding, hop};
 use crate::request::asked::{Asked, Shape};
@@ -70,9 +71,9 @@ pub(super) fn slot(
     Some(slot)
 }
 
-/// The request as it is sent to endpoints.
+/// The request as it is sent to endpoints; it came with these fields and is for this host.
 pub(super) fn assemble(
-    head: Parts,
+    (head, present, asked_host): (Parts, Present, Option<HeaderValue>),
     target: Uri,
     body: Option<Rc<BodySlot>>,
     shape: &Shape,
@@ -85,26 +86,29 @@ pub(super) fn assemble(
         mut headers,
         ..
     } = head;
-    header::forward_request(
+    let own = header::forward_request(
         &mut headers,
-        &Forwarding {
+        Forwarding {
+            present,
             version,
             peer: client.peer(),
             claims: &client.listener.claims,
             scheme: client.scheme,
             identity: client.identity().map(Identity::told),
+            asked_host,
             host: route.rewrite.host.as_ref(),
             edits: &route.request_headers,
         },
     );
-    hop::announce(&mut headers, shape.upgrade.clone());
+    hop::announce(&mut headers, present, shape.upgrade.clone());
     let upgrade = shape.upgrade.as_ref();
     let websocket = upgrade.is_some_and(|protocol| is_websocket(protocol.as_bytes()));
     if shape.framing == Framing::Chunked {
         // Also where a layer made the body, or it came by another protocol.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    if !headers.contains_key(HOST) {
+    let may_lack_host = !present.has(Present::HOST) || !route.request_headers.remove.is_empty();
+    if may_lack_host && !headers.contains_key(HOST) {
         // HTTP/1.0 may leave it out, HTTP/1.1 towards the endpoint may not; empty is the right value for an unknown
         // authority (RFC 9112 §3.2).
         headers.insert(HOST, HeaderValue::from_static(""));
@@ -113,6 +117,7 @@ pub(super) fn assemble(
         method,
         target,
         headers,
+        own,
         body,
         websocket,
     }

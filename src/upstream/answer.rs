@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::header::list::members;
 use crate::header::present::Present;
-use crate::header::{framing, keep_alive, spare};
+use crate::header::{framing, keep_alive, spare, usual};
 use crate::wire;
 
 /// The fields of a head, at most.
@@ -56,6 +56,7 @@ impl Expected {
 /// A head, and what it says of the connection.
 pub(super) struct Head {
     pub(super) response: Response<()>,
+    pub(super) present: Present,
     pub(super) end: End,
     /// Whether the endpoint lets the connection go on.
     pub(super) persists: bool,
@@ -76,10 +77,10 @@ pub(super) fn read(
     if *scanned > 0 && !wire::ends(read, scanned) && read.len() < OCTETS {
         return Ok(None);
     }
-    let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut room = [const { MaybeUninit::uninit() }; FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let status = httparse::ParserConfig::default()
-        .parse_response_with_uninit_headers(&mut parsed, read, &mut fields)
+        .parse_response_with_uninit_headers(&mut parsed, read, &mut room)
         .map_err(|_| Malformed)?;
     let octets = match status {
         httparse::Status::Complete(octets) if octets <= OCTETS => octets,
@@ -97,9 +98,10 @@ pub(super) fn read(
         let start = part.as_ptr() as usize - read.as_ptr() as usize;
         start..start + part.len()
     };
-    let mut places: SmallVec<[(Range<usize>, Range<usize>); 16]> = SmallVec::new();
+    let mut fields: Fields = SmallVec::new();
     for field in &*parsed.headers {
-        places.push((place(field.name.as_bytes()), place(field.value)));
+        let name = usual::named(field.name).map_err(|_| Malformed)?;
+        fields.push((name, place(field.value)));
     }
     let status = StatusCode::from_u16(code).map_err(|_| Malformed)?;
     let reason = (!reason.is_empty() && Some(reason) != status.canonical_reason())
@@ -111,16 +113,15 @@ pub(super) fn read(
     };
     let octets = read.split_to(octets).freeze();
     *scanned = 0;
-    let (headers, present) = headers(&octets, &places)?;
-    let length = framing::response(version, status, &headers, present).map_err(|_| Malformed)?;
-    let says = |option: &[u8]| {
-        present.has(Present::CONNECTION)
-            && members(&headers, CONNECTION).any(|one| one.eq_ignore_ascii_case(option))
-    };
+    let said = read_fields(&octets, &mut fields)?;
     let persists = match version {
-        Version::HTTP_10 => says(b"keep-alive"),
-        _ => !says(b"close"),
+        Version::HTTP_10 => said.of_connection(b"keep-alive"),
+        _ => !said.of_connection(b"close"),
     };
+    let Said {
+        headers, present, ..
+    } = said;
+    let length = framing::response(version, status, &headers, present).map_err(|_| Malformed)?;
     let kept = match present.has(Present::KEEP_ALIVE) {
         true => keep_alive::timeout(&headers),
         false => None,
@@ -134,6 +135,7 @@ pub(super) fn read(
     }
     Ok(Some(Head {
         response,
+        present,
         end: end(expected, status, length, present),
         persists,
         kept,
@@ -147,21 +149,50 @@ fn looks_like_one(read: &[u8]) -> bool {
     read[..begun] == BEGINNING[..begun]
 }
 
-fn headers(
-    octets: &Bytes,
-    places: &[(Range<usize>, Range<usize>)],
-) -> Result<(HeaderMap, Present), Malformed> {
+/// The names of the fields of a head, and where their values stand.
+type Fields = SmallVec<[(HeaderName, Range<usize>); 16]>;
+
+/// What the fields of a head say.
+struct Said {
+    headers: HeaderMap,
+    present: Present,
+    /// The one option of a `Connection` that names no field, as most of them are. It would only be taken out of the map
+    /// again.
+    option: Option<&'static [u8]>,
+}
+
+impl Said {
+    /// Whether this is said of the connection.
+    fn of_connection(&self, option: &[u8]) -> bool {
+        self.option == Some(option)
+            || (self.present.has(Present::CONNECTION)
+                && members(&self.headers, CONNECTION).any(|one| one.eq_ignore_ascii_case(option)))
+    }
+}
+
+fn read_fields(octets: &Bytes, fields: &mut Fields) -> Result<Said, Malformed> {
     // Room for what the proxy adds.
-    let mut headers = spare::take(places.len() + 2);
+    let mut headers = spare::take(fields.len() + 2);
     let mut present = Present::default();
-    for (name, value) in places {
-        let name = HeaderName::from_bytes(&octets[name.clone()]).map_err(|_| Malformed)?;
-        let value = octets.slice(value.clone());
-        let value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed)?;
+    let mut option = None;
+    for (name, value) in fields.drain(..) {
+        if name == CONNECTION && option.is_none() {
+            option = [&b"keep-alive"[..], b"close"]
+                .into_iter()
+                .find(|option| octets[value.clone()].eq_ignore_ascii_case(option));
+            if option.is_some() {
+                continue;
+            }
+        }
+        let value = HeaderValue::from_maybe_shared(octets.slice(value)).map_err(|_| Malformed)?;
         present.note(&name);
         headers.append(name, value);
     }
-    Ok((headers, present))
+    Ok(Said {
+        headers,
+        present,
+        option,
+    })
 }
 
 /// RFC 9112 §6.3.

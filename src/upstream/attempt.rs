@@ -14,6 +14,7 @@ use crate::body::body_fault;
 use crate::clock;
 use crate::endpoint::{Endpoint, State};
 use crate::error::{Error, Kind, Progress};
+use crate::header::present::Present;
 use crate::upstream::carrier::{Carrier, Verdict};
 use crate::upstream::freshness::Freshness;
 use crate::upstream::http2::{self, Got, Placed, Stream, Ticket};
@@ -49,6 +50,8 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) response: Response<()>,
+    /// Which fields it has.
+    pub(crate) present: Present,
     pub(crate) carrier: Carrier,
     /// How long the connection took to make; none if one was at hand.
     pub(crate) connect: Option<std::time::Duration>,
@@ -192,6 +195,7 @@ impl Attempt {
             unreachable!("only an exchange is answered");
         };
         Answer {
+            present: carrier.present(&response),
             response,
             connect: self.waited.then(|| sent_at.duration_since(self.began)),
             carrier,

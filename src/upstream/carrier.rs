@@ -15,6 +15,7 @@ use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
 use crate::error::{Kind, Progress};
+use crate::header::present::Present;
 use crate::upstream::http2::Stream;
 use crate::upstream::line::{Cause, Hears, Line};
 use crate::upstream::outbound::Outbound;
@@ -55,6 +56,14 @@ impl Carrier {
         match self {
             Self::Line(line) => line.poll_head(cx, hears),
             Self::Stream(stream) => stream.poll_head(cx, hears),
+        }
+    }
+
+    /// Which fields the head of the answer has that it has given.
+    pub(super) fn present(&self, response: &Response<()>) -> Present {
+        match self {
+            Self::Line(line) => line.present,
+            Self::Stream(_) => Present::of(response.headers()),
         }
     }
 

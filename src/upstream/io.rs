@@ -108,6 +108,11 @@ impl UpstreamIo {
         }
     }
 
+    /// Whether something may have come, or the connection was cut; nobody is woken when it has.
+    pub(super) fn may_have_octets(&mut self) -> bool {
+        self.tie.cut.get().is_some() || self.stream.may_have_octets()
+    }
+
     /// Ready where something may have come, or the connection was cut.
     pub(super) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tie.check()?;

@@ -20,6 +20,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::dial::Stream;
 use crate::error::{Kind, Progress};
+use crate::header::present::Present;
 use crate::upstream::answer::{self, End, Expected, Malformed};
 use crate::upstream::carrier::Verdict;
 use crate::upstream::connect;
@@ -53,6 +54,8 @@ pub(crate) struct Line {
     out: Out,
     sending: Option<Sending>,
     receiving: Receiving,
+    /// Which fields the head of the answer has.
+    pub(super) present: Present,
     /// Nothing has been said or seen that forbids another request.
     persists: bool,
     /// The endpoint takes nothing more, though it may still answer.
@@ -102,6 +105,7 @@ impl Line {
             out: Out::default(),
             sending: None,
             receiving: Receiving::Over,
+            present: Present::default(),
             persists: true,
             is_deaf: false,
             tie,
@@ -123,7 +127,7 @@ impl Line {
         self.sent_before = self.tie.sent();
         self.tie.await_head();
         self.out
-            .push_request(&request.method, &request.target, headers);
+            .push_request(&request.method, &request.target, headers, &request.own);
         self.receiving = Receiving::Head(Expected::to(&request.method));
         self.sending = request.body.as_ref().map(|body| Sending {
             body: Rc::clone(body),
@@ -155,6 +159,7 @@ impl Line {
                 }
                 self.persists &= head.persists;
                 self.promised = head.kept;
+                self.present = head.present;
                 self.receiving = match head.end {
                     _ if status == StatusCode::SWITCHING_PROTOCOLS => Receiving::Over,
                     End::Framed(framing) => Receiving::Body(Decoder::of(framing)),
@@ -340,9 +345,14 @@ impl Line {
         if !self.is_done() {
             return false;
         }
+        !self.io.may_have_octets() || self.takes_in_nothing()
+    }
+
+    /// Whether what has come was the session's own affair, such as a ticket.
+    #[cold]
+    fn takes_in_nothing(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         let is_quiet = self.poll_fill(&mut cx).is_pending();
-        // What came was the session's own affair, such as a ticket.
         self.read = BytesMut::new();
         is_quiet
     }

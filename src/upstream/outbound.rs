@@ -16,6 +16,7 @@ use crate::body::{RequestBody, body_fault};
 use crate::clock;
 use crate::error::Kind;
 use crate::header::list::digits;
+use crate::header::own::Own;
 use crate::header::spare;
 use crate::upstream::line::Cause;
 use crate::wire::Framing;
@@ -26,6 +27,8 @@ pub(crate) struct Outbound {
     pub(crate) method: Method,
     pub(crate) target: Uri,
     pub(crate) headers: HeaderMap,
+    /// What the proxy says itself, behind these.
+    pub(crate) own: Own,
     pub(crate) body: Option<Rc<BodySlot>>,
     /// It asks for a WebSocket, which it does otherwise over HTTP/2.
     pub(crate) websocket: bool,

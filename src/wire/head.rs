@@ -16,7 +16,7 @@ use crate::header::expect;
 use crate::header::framing::{self, Framing};
 use crate::header::list::members;
 use crate::header::present::Present;
-use crate::header::spare;
+use crate::header::{spare, usual};
 
 /// Fields that are read without an allocation.
 const USUAL_FIELDS: usize = 100;
@@ -97,7 +97,7 @@ pub(super) fn read(
         return Ok(None);
     };
     let octets = read.split_to(parsed.octets).freeze();
-    let head = found.insert(parsed.head(&octets, &places)?);
+    let head = found.insert(parsed.head(&octets, &mut places)?);
     let framing = framing::request(head.version, &head.headers, head.present);
     let framing = framing.unwrap_or_else(|_| {
         // Refused by those who read the head, and nothing behind it is read.
@@ -122,8 +122,8 @@ struct Parsed {
     version: Version,
 }
 
-/// Where the names and values of its fields stand.
-type Places = SmallVec<[(Range<u32>, Range<u32>); 24]>;
+/// The names of its fields, and where their values stand.
+type Places = SmallVec<[(HeaderName, Range<u32>); 24]>;
 
 fn parse<'o>(
     read: &'o [u8],
@@ -165,7 +165,8 @@ fn parse<'o>(
         Ok(narrow(place.start)?..narrow(place.end)?)
     };
     for field in request.headers.iter() {
-        places.push((narrow(field.name.as_bytes())?, narrow(field.value)?));
+        let name = usual::named(field.name).map_err(|_| Unreadable::Malformed)?;
+        places.push((name, narrow(field.value)?));
     }
     Ok(Some(Parsed {
         octets,
@@ -208,15 +209,13 @@ fn too_large(read: &[u8], limits: &HeadLimits) -> Unreadable {
 }
 
 impl Parsed {
-    fn head(self, octets: &Bytes, places: &Places) -> Result<Head, Unreadable> {
+    fn head(self, octets: &Bytes, places: &mut Places) -> Result<Head, Unreadable> {
         let target = octets.slice(self.target);
         let target = Uri::from_maybe_shared(target).map_err(|_| Unreadable::Malformed)?;
         // Room for what the proxy adds, so that the map need not grow.
         let mut headers = spare::take(places.len() + ADDED);
         let mut present = Present::default();
-        for (name, value) in places {
-            let name = &octets[name.start as usize..name.end as usize];
-            let name = HeaderName::from_bytes(name).map_err(|_| Unreadable::Malformed)?;
+        for (name, value) in places.drain(..) {
             let value = octets.slice(value.start as usize..value.end as usize);
             let value = HeaderValue::from_maybe_shared(value).map_err(|_| Unreadable::Malformed)?;
             present.note(&name);

@@ -19,6 +19,7 @@ use hyper::ext::ReasonPhrase;
 use tokio::io::AsyncWrite;
 
 use crate::header::list::{members, members_of};
+use crate::header::own::Own;
 
 /// A piece up to this size is copied behind the head, which is cheaper than a second slice for the kernel.
 const COPIED: usize = 4 << 10;
@@ -138,7 +139,13 @@ impl Out {
     }
 
     /// The head of a request as it is.
-    pub(crate) fn push_request(&mut self, method: &Method, target: &Uri, headers: &HeaderMap) {
+    pub(crate) fn push_request(
+        &mut self,
+        method: &Method,
+        target: &Uri,
+        headers: &HeaderMap,
+        own: &Own,
+    ) {
         let out = &mut self.buffer;
         out.reserve(512);
         out.extend_from_slice(method.as_str().as_bytes());
@@ -152,7 +159,7 @@ impl Out {
         }
         out.extend_from_slice(target.as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        for (name, value) in headers {
+        for (name, value) in headers.iter().chain(own.fields()) {
             push_field(out, name, value.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
@@ -396,9 +403,7 @@ fn push_status(out: &mut Vec<u8>, status: StatusCode, reason: Option<&ReasonPhra
 }
 
 fn push_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    let name = name.as_str().as_bytes();
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
+    out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

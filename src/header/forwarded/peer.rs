@@ -56,6 +56,11 @@ impl Peer {
         self.address
     }
 
+    /// Its address as it is written in fields.
+    pub(crate) fn text(&self) -> Option<&HeaderValue> {
+        self.text.as_ref()
+    }
+
     /// Whether it is believed.
     #[must_use]
     pub fn trust(&self) -> Trust {
@@ -93,7 +98,17 @@ impl Scheme {
     }
 
     pub(super) fn value(self) -> HeaderValue {
-        HeaderValue::from_static(self.as_str())
+        self.field().clone()
+    }
+
+    /// As it stands in a field.
+    pub(crate) fn field(self) -> &'static HeaderValue {
+        static HTTP: HeaderValue = HeaderValue::from_static("http");
+        static HTTPS: HeaderValue = HeaderValue::from_static("https");
+        match self {
+            Self::Http => &HTTP,
+            Self::Https => &HTTPS,
+        }
     }
 
     pub(super) fn named(name: &[u8]) -> Option<Self> {

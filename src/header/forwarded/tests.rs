@@ -34,7 +34,8 @@ fn peer(address: &str) -> Peer {
 fn set_by(claims: &Claims, address: &str, lines: &[(&str, &str)]) -> HeaderMap {
     let mut headers = fields(lines);
     let peer = Peer::new(address.parse().ok(), claims);
-    set(&mut headers, &peer, Scheme::Http, claims);
+    let host = headers.get("host").cloned();
+    set(&mut headers, &peer, Scheme::Http, claims, host);
     headers
 }
 

@@ -58,6 +58,7 @@ pools: {{ app: {{ endpoints: [ \"{}\", \"{}\" ] }} }}\n",
         method: http::Method::GET,
         target: http::Uri::from_static("/"),
         headers,
+        own: crate::header::own::Own::default(),
         websocket: false,
         body: None,
     };

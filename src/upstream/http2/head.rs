@@ -31,6 +31,9 @@ pub(super) enum Length {
 pub(super) fn request(outbound: &Outbound, scheme: &Scheme) -> Request<()> {
     let mut headers = outbound.headers.clone();
     strip(&mut headers);
+    for (name, value) in outbound.own.fields() {
+        headers.append(name, value.clone());
+    }
     let mut request = Request::new(());
     *request.method_mut() = outbound.method.clone();
     *request.uri_mut() = uri(&outbound.target, &mut headers, scheme);
@@ -153,6 +156,7 @@ mod tests {
     use http::{HeaderName, Method};
 
     use super::*;
+    use crate::header::own::Own;
 
     fn fields(lines: &[(&str, &str)]) -> HeaderMap {
         let lines = lines.iter().map(|(name, value)| {
@@ -171,6 +175,7 @@ mod tests {
             method: Method::GET,
             target: target.parse().unwrap(),
             headers: fields(lines),
+            own: Own::default(),
             body: None,
             websocket: false,
         };
