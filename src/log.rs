@@ -1,6 +1,6 @@
 //! What fiel says about itself: one line an event on standard error, with time, level, message and fields.
 //!
-//! `FIEL_LOG` filters (`info` where it is not set; `debug`, `warn,fiel::probe=trace` and so on), `NO_COLOR` and an
+//! `FIEL_LOG` filters (`info` where it is not set; `debug`, `warn,fiel::probe=debug` and so on), `NO_COLOR` and an
 //! output that is no terminal are written without colours. Requests are told of in the access log, not here: writing
 //! these lines waits for standard error, so nothing on a request's usual way may log above TRACE.
 

@@ -45,7 +45,7 @@ Exit codes:
   3  could not bind or start
 
 Environment:
-  FIEL_LOG   what is logged to standard error: error, warn, info (default), debug, trace,
+  FIEL_LOG   what is logged to standard error: error, warn, info (default), debug,
              or by module: FIEL_LOG=warn,fiel::probe=debug
   NO_COLOR   when set, and not empty, nothing is coloured";
 

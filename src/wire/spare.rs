@@ -18,14 +18,17 @@ thread_local! {
     static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes room for so many octets more, in a used buffer where there is none yet.
+/// Makes room for so many octets more, in a used buffer where there is none yet. Half of it will do in one that others still hold
+/// parts of: what came for many streams in one turn of a task is kept until all of it is passed on, and would take a new buffer each.
 pub(crate) fn make_room(buffer: &mut BytesMut, room: usize) {
     if buffer.capacity() == 0
         && let Some(spare) = SPARE.with_borrow_mut(Vec::pop)
     {
         *buffer = spare;
     }
-    buffer.reserve(room);
+    if !buffer.try_reclaim(room) && buffer.capacity() - buffer.len() < room.div_ceil(2) {
+        buffer.reserve(room);
+    }
 }
 
 /// Keeps a buffer that nobody needs any more.
@@ -61,6 +64,28 @@ mod tests {
         let mut third = BytesMut::new();
         make_room(&mut third, 1 << 10);
         assert_eq!(third.as_ptr(), place);
+    }
+
+    #[test]
+    fn what_is_left_of_a_buffer_will_do_until_it_is_less_than_half() {
+        let mut buffer = BytesMut::with_capacity(64);
+        let place = buffer.as_ptr();
+        let mut kept = Vec::new();
+        for octets in [16, 16, 8] {
+            buffer.resize(octets, 0);
+            kept.push(buffer.split().freeze());
+            give(buffer);
+            buffer = BytesMut::new();
+            make_room(&mut buffer, 64);
+        }
+        assert_eq!(kept[2].as_ptr(), place.wrapping_add(32));
+        assert!(buffer.capacity() >= 64, "{}", buffer.capacity());
+        // One that is all its own is whole again.
+        let other = buffer.as_ptr();
+        buffer.resize(16, 0);
+        drop(buffer.split());
+        make_room(&mut buffer, 64);
+        assert_eq!((buffer.as_ptr(), buffer.capacity()), (other, 64));
     }
 
     #[test]

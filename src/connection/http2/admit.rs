@@ -4,6 +4,9 @@
 //! What would mean another thing there is refused. `h2` has seen to the fields of connections, to names and to lengths
 //! before; what a request asks for is looked at by those who look at it over HTTP/1.
 
+use std::cell::RefCell;
+
+use bytes::Bytes;
 use h2::ext::Protocol;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::request::Parts;
@@ -37,14 +40,38 @@ pub(super) enum Wish {
     Tunnel,
 }
 
+/// The host that was asked for last. Most streams of a connection ask for the same one, whose octets they share: a copy for each
+/// would cost two allocations, its own and one where it is passed on as `X-Forwarded-Host`.
+#[derive(Debug, Default)]
+pub(super) struct LastHost(RefCell<Option<HeaderValue>>);
+
+impl LastHost {
+    /// The field that says this authority.
+    fn saying(&self, authority: &str) -> Result<HeaderValue, Refusal> {
+        let mut last = self.0.borrow_mut();
+        if let Some(host) = last.as_ref().filter(|host| *host == authority) {
+            return Ok(host.clone());
+        }
+        let octets = Bytes::copy_from_slice(authority.as_bytes());
+        let host = HeaderValue::from_maybe_shared(octets).map_err(|_| Refusal::Malformed)?;
+        Ok(last.insert(host).clone())
+    }
+
+    /// Keeps it no longer.
+    pub(super) fn forget(&self) {
+        self.0.take();
+    }
+}
+
 /// Makes a head fit, or refuses it.
 pub(super) fn admit(
     head: &mut Parts,
     limits: &ListenerLimits,
+    last_host: &LastHost,
     chance: impl FnOnce() -> u128,
 ) -> Result<Wish, Refusal> {
     let mut octets = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
-    let mut cookies = 0;
+    let (mut cookies, mut hosts) = (0, 0);
     for (name, value) in &head.headers {
         // RFC 9113 §8.2.1: no value begins or ends with white space.
         let value = value.as_bytes();
@@ -58,6 +85,7 @@ pub(super) fn admit(
         }
         octets += name.as_str().len() + value.len() + AROUND;
         cookies += usize::from(name == COOKIE);
+        hosts += usize::from(name == HOST);
     }
     let is_too_large = limits.max_header_bytes.is_some_and(|limit| octets > limit)
         || limits
@@ -68,7 +96,7 @@ pub(super) fn admit(
     }
     // Where there is no room for so many, adding them says so.
     head.headers.try_reserve(ADDED).ok();
-    adopt_authority(head)?;
+    adopt_authority(head, hosts, last_host)?;
     if cookies > 1 {
         join_cookies(&mut head.headers);
     }
@@ -102,7 +130,7 @@ fn upgrade(
 
 /// Puts `:authority` into `Host`, where one of them must be and both must say the same (RFC 9113 §8.3.1), and leaves a
 /// target in the form in which HTTP/1 asks endpoints.
-fn adopt_authority(head: &mut Parts) -> Result<(), Refusal> {
+fn adopt_authority(head: &mut Parts, hosts: usize, last: &LastHost) -> Result<(), Refusal> {
     if head
         .uri
         .scheme_str()
@@ -110,24 +138,20 @@ fn adopt_authority(head: &mut Parts) -> Result<(), Refusal> {
     {
         return Err(Refusal::Malformed);
     }
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let (host, other) = (hosts.next(), hosts.next());
-    let Some(authority) = head.uri.authority() else {
-        return match (host, other) {
-            (Some(_), None) => Ok(()),
-            (None, _) | (Some(_), Some(_)) => Err(Refusal::Malformed),
+    let Some(authority) = head.uri.authority().map(|authority| authority.as_str()) else {
+        return match hosts {
+            1 => Ok(()),
+            _ => Err(Refusal::Malformed),
         };
     };
-    let says_other = host.is_some_and(|host| {
-        !host
-            .as_bytes()
-            .eq_ignore_ascii_case(authority.as_str().as_bytes())
-    });
-    if says_other || other.is_some() {
+    // Most have none, and are not asked for it.
+    let host = (hosts > 0).then(|| head.headers.get(HOST)).flatten();
+    let says_other =
+        host.is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
+    if says_other || hosts > 1 {
         return Err(Refusal::Malformed);
     }
-    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Refusal::Malformed)?;
-    head.headers.insert(HOST, host);
+    head.headers.insert(HOST, last.saying(authority)?);
     // CONNECT has no path, and is refused by its method.
     if let Some(target) = head.uri.path_and_query().cloned() {
         head.uri = Uri::from(target);
@@ -147,7 +171,7 @@ fn join_cookies(headers: &mut HeaderMap) {
         whole.extend_from_slice(crumb.as_bytes());
     }
     // Values joined by what a value may have are one.
-    if let Ok(whole) = HeaderValue::from_maybe_shared(bytes::Bytes::from(whole)) {
+    if let Ok(whole) = HeaderValue::from_maybe_shared(Bytes::from(whole)) {
         headers.insert(COOKIE, whole);
     }
 }
@@ -170,9 +194,13 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn judged(head: &mut Parts) -> Result<Wish, Refusal> {
+        admit(head, &limits(), &LastHost::default(), || 0)
+    }
+
     fn admitted(uri: &str, fields: &[(&'static str, &str)]) -> Result<Parts, Refusal> {
         let mut head = head(uri, fields);
-        admit(&mut head, &limits(), || 0).map(|_| head)
+        judged(&mut head).map(|_| head)
     }
 
     #[test]
@@ -182,6 +210,24 @@ mod tests {
         assert_eq!(head.uri, "/x?y=1");
         let head = admitted("http://a.example/", &[("host", "A.example")]).unwrap();
         assert_eq!(head.headers[HOST], "a.example");
+    }
+
+    #[test]
+    fn each_stream_asks_for_its_own_host_whichever_was_asked_for_last() {
+        let last = LastHost::default();
+        for host in [
+            "a.example",
+            "a.example",
+            "b.example",
+            "a.example:80",
+            "b.example",
+        ] {
+            let mut head = head(&format!("http://{host}/"), &[]);
+            admit(&mut head, &limits(), &last, || 0).unwrap();
+            assert_eq!(head.headers[HOST], host);
+        }
+        let octets = |host| last.saying(host).unwrap().as_bytes().as_ptr();
+        assert_eq!(octets("b.example"), octets("b.example"));
     }
 
     #[test]
@@ -216,7 +262,7 @@ mod tests {
     fn a_method_without_a_path_keeps_its_target() {
         let mut head = head("a.example:443", &[]);
         head.method = Method::CONNECT;
-        assert_eq!(admit(&mut head, &limits(), || 0), Ok(Wish::Answer));
+        assert_eq!(judged(&mut head), Ok(Wish::Answer));
         assert!(head.uri.path_and_query().is_none());
     }
 
@@ -245,9 +291,9 @@ mod tests {
     fn what_is_too_large_for_http_1_is_too_large_here() {
         let too_large = Err(Refusal::Answered(Kind::HeadersTooLarge));
         let mut large = head("http://a.example/", &[("x", &"a".repeat(32 << 10))]);
-        assert_eq!(admit(&mut large, &limits(), || 0), too_large);
+        assert_eq!(judged(&mut large), too_large);
         let mut many = head("http://a.example/", &[("x", "1"); 101]);
-        assert_eq!(admit(&mut many, &limits(), || 0), too_large);
+        assert_eq!(judged(&mut many), too_large);
     }
 
     fn connect(protocol: &'static str, fields: &[(&'static str, &str)]) -> Parts {
@@ -261,7 +307,7 @@ mod tests {
     fn an_extended_connect_becomes_the_upgrade_that_it_stands_for() {
         let fields = [("sec-websocket-version", "13"), ("sec-websocket-key", "a")];
         let mut head = connect("WebSocket", &fields);
-        assert_eq!(admit(&mut head, &limits(), || 0), Ok(Wish::Tunnel));
+        assert_eq!(judged(&mut head), Ok(Wish::Tunnel));
         assert_eq!(head.method, Method::GET);
         assert_eq!(head.uri, "/chat");
         let field = |name| head.headers[name].to_str().unwrap();
@@ -277,11 +323,8 @@ mod tests {
     #[test]
     fn tunnels_of_other_protocols_or_with_content_are_refused() {
         let refused = Err(Refusal::Answered(Kind::MethodRefused));
-        assert_eq!(
-            admit(&mut connect("connect-udp", &[]), &limits(), || 0),
-            refused
-        );
+        assert_eq!(judged(&mut connect("connect-udp", &[])), refused);
         let mut long = connect("websocket", &[("content-length", "0")]);
-        assert_eq!(admit(&mut long, &limits(), || 0), Err(Refusal::Malformed));
+        assert_eq!(judged(&mut long), Err(Refusal::Malformed));
     }
 }

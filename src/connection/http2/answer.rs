@@ -11,7 +11,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::SendStream;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, SEC_WEBSOCKET_ACCEPT, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, DATE, EXPIRES, LAST_MODIFIED, SEC_WEBSOCKET_ACCEPT,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
@@ -46,6 +47,19 @@ pub(super) enum Ending {
     Unread,
 }
 
+/// What becomes of the times in answers, which are others each second, in the table of fields that a connection remembers.
+///
+/// `h2` finds a field there by its name and then compares it with all values that this name has had, oldest first: of an old
+/// connection up to half a hundred, at some 70 instructions each, where a time that is written out costs 500. And each of them would
+/// keep the buffer that its answer was read into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dates {
+    /// They are remembered: the connection is so young that they are few.
+    Remembered,
+    /// They are written out each time.
+    Forgotten,
+}
+
 /// A body on its way, and how much of it was announced and is to come.
 pub(super) struct Outgoing<B> {
     body: B,
@@ -57,14 +71,15 @@ pub(super) fn begin<B: Body>(
     parts: &mut Parts,
     body: B,
     method: &Method,
+    dates: Dates,
     date: impl FnOnce() -> HeaderValue,
 ) -> Option<Outgoing<B>> {
-    adapt(parts, date);
+    let length = body.size_hint().exact();
+    let announces = adapt(parts, length, dates, date);
     let status = parts.status;
     let is_silent = *method == Method::HEAD
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
-    let length = body.size_hint().exact();
     if is_silent {
         // RFC 9110 §9.3.2: what a GET would be told of its length.
         if let (Some(octets @ 1..), true) = (length, *method == Method::HEAD) {
@@ -74,7 +89,7 @@ pub(super) fn begin<B: Body>(
         return None;
     }
     if let Some(octets) = length
-        && !announces(&parts.headers, octets)
+        && !announces
     {
         parts
             .headers
@@ -87,7 +102,7 @@ pub(super) fn begin<B: Body>(
 
 /// Makes a 101 the answer by which a tunnel begins (RFC 8441 §5.1).
 pub(super) fn switch(parts: &mut Parts, date: impl FnOnce() -> HeaderValue) {
-    adapt(parts, date);
+    adapt(parts, None, Dates::Forgotten, date);
     parts.status = StatusCode::OK;
     // RFC 9110 §9.3.6: octets of a tunnel have no length. There was no key.
     for name in [&CONTENT_LENGTH, &SEC_WEBSOCKET_ACCEPT] {
@@ -95,11 +110,35 @@ pub(super) fn switch(parts: &mut Parts, date: impl FnOnce() -> HeaderValue) {
     }
 }
 
-/// Takes away what only HTTP/1 has.
-fn adapt(parts: &mut Parts, date: impl FnOnce() -> HeaderValue) {
+/// Takes away what only HTTP/1 has, in one pass over the fields; tells whether they say this length, once and as it is
+/// written here, which those of most answers do.
+fn adapt(
+    parts: &mut Parts,
+    length: Option<u64>,
+    dates: Dates,
+    date: impl FnOnce() -> HeaderValue,
+) -> bool {
     parts.version = Version::HTTP_2;
     parts.extensions.remove::<ReasonPhrase>();
-    let present = Present::of(&parts.headers);
+    let mut digits = itoa::Buffer::new();
+    let digits = length.map(|octets| digits.format(octets));
+    let mut present = Present::default();
+    let (mut is_dated, mut lines, mut announces) = (false, 0, false);
+    for (name, value) in &mut parts.headers {
+        present.note(name);
+        if *name == CONTENT_LENGTH {
+            lines += 1;
+            announces = digits.is_some_and(|digits| value == digits);
+        } else if *name == LAST_MODIFIED {
+            // One for each resource, like an ETag, which `h2` does not remember either.
+            goes_unindexed(value);
+        } else if *name == DATE || *name == EXPIRES {
+            is_dated |= *name == DATE;
+            if dates == Dates::Forgotten {
+                goes_unindexed(value);
+            }
+        }
+    }
     // RFC 9113 §8.2.2: HTTP/2 has no use for them.
     for (field, name) in [
         (Present::CONNECTION, &CONNECTION),
@@ -112,15 +151,19 @@ fn adapt(parts: &mut Parts, date: impl FnOnce() -> HeaderValue) {
             parts.headers.remove(name);
         }
     }
-    parts.headers.entry(DATE).or_insert_with(date);
+    if !is_dated {
+        let mut date = date();
+        if dates == Dates::Forgotten {
+            goes_unindexed(&mut date);
+        }
+        parts.headers.insert(DATE, date);
+    }
+    announces && lines == 1
 }
 
-/// Whether a head says this length, once and as it is written here: most answers do.
-fn announces(headers: &HeaderMap, octets: u64) -> bool {
-    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
-    let (line, other) = (lines.next(), lines.next());
-    let mut digits = itoa::Buffer::new();
-    other.is_none() && line.is_some_and(|line| line == digits.format(octets))
+/// Keeps a time out of the table of fields that the connection remembers.
+fn goes_unindexed(time: &mut HeaderValue) {
+    time.set_sensitive(true);
 }
 
 fn announced(headers: &HeaderMap) -> Option<u64> {

@@ -50,9 +50,17 @@ pub(super) enum Left {
 }
 
 impl<T> Place<T> {
-    /// The next one to serve.
-    pub(super) fn poll_next(&self) -> Poll<T> {
-        self.given.take().map_or(Poll::Pending, Poll::Ready)
+    /// Ready when there is one to serve.
+    pub(super) fn poll_given(&self) -> Poll<()> {
+        match self.is_taken.get() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// The next one to serve; taken from here rather than handed through a future, which would copy it twice more.
+    pub(super) fn take(&self) -> Option<T> {
+        self.given.take()
     }
 
     /// It has been served.
@@ -221,7 +229,8 @@ mod tests {
 
     async fn serve(place: Rc<Place<Guest>>, seen: Rc<Seen>) -> Infallible {
         loop {
-            let Guest { name, mut polls } = poll_fn(|_| place.poll_next()).await;
+            poll_fn(|_| place.poll_given()).await;
+            let Guest { name, mut polls } = place.take().unwrap();
             poll_fn(|cx| {
                 seen.polled.borrow_mut().push(name);
                 let mut wakers = seen.wakers.borrow_mut();

@@ -56,13 +56,16 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     loop {
-        let opened = poll_fn(|_| place.poll_next()).await;
+        poll_fn(|_| place.poll_given()).await;
         'stream: {
-            let Opened {
+            let Some(Opened {
                 client,
                 request,
                 mut respond,
-            } = opened;
+            }) = place.take()
+            else {
+                break 'stream;
+            };
             if poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await {
                 // It has been taken back before anything was done for it.
                 break 'stream;
@@ -72,22 +75,28 @@ where
             let (mut head, incoming) = request.into_parts();
             let method = head.method.clone();
             let chance = || shared.context.random();
-            let wish = match admit(&mut head, &client.listener.limits, chance) {
+            let limits = &client.listener.limits;
+            let wish = match admit(&mut head, limits, &shared.last_host, chance) {
                 Ok(wish) => wish,
                 Err(refusal) => {
                     Box::pin(refuse(refusal, &head, &method, respond, &client, &shared)).await;
                     break 'stream;
                 }
             };
-            let held = is_continue(&head.headers).then(Rc::<Continue>::default);
-            let (body, incoming) = match wish {
+            let (body, held, incoming) = match wish {
+                // Most have no body, and nothing that is said of it is looked for.
+                Wish::Answer if incoming.is_end_stream() => {
+                    drop(incoming);
+                    (RequestBody::empty(), None, None)
+                }
                 Wish::Answer => {
+                    let held = is_continue(&head.headers).then(Rc::<Continue>::default);
                     let length = head.headers.get(CONTENT_LENGTH).and_then(length);
                     let inflow = Inflow::new(incoming, length, held.clone());
-                    (RequestBody::inflow(inflow), None)
+                    (RequestBody::inflow(inflow), held, None)
                 }
                 // What comes waits for the tunnel, and keeps its place in the window.
-                Wish::Tunnel => (RequestBody::empty(), Some(incoming)),
+                Wish::Tunnel => (RequestBody::empty(), None, Some(incoming)),
             };
             let request = Request::from_parts(head, body);
 
@@ -209,7 +218,8 @@ where
     let patience = client.write_limit.get();
     shared.edge.client.write_limit.set(patience);
     let (mut parts, body) = answer.into_parts();
-    let body = answer::begin(&mut parts, body, method, || shared.context.date());
+    let dates = shared.dates();
+    let body = answer::begin(&mut parts, body, method, dates, || shared.context.date());
     let head = Response::from_parts(parts, ());
     let Ok(stream) = respond.send_response(head, body.is_none()) else {
         // It has been reset. What is no head for `h2` is no answer either.

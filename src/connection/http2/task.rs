@@ -24,7 +24,6 @@ use crate::clock::{self, Clock};
 use crate::connection::ending::linger;
 use crate::connection::http2::bell::Bell;
 use crate::connection::http2::greeting::greet;
-use crate::connection::http2::outlet::Outlet;
 use crate::connection::http2::pipe::{Pipe, PipeIo};
 use crate::connection::http2::seats::{Left, Place, Seats};
 use crate::connection::http2::shared::Shared;
@@ -61,11 +60,7 @@ pub(crate) async fn serve<S, B>(
     let edge = &member.edge;
     let pipe = Pipe::new(stream, ahead, edge);
     if let Some(connection) = greet(&pipe, member).await {
-        let shared = Rc::new(Shared {
-            edge: Rc::clone(edge),
-            outlet: Outlet::default(),
-            context: Rc::clone(context),
-        });
+        let shared = Rc::new(Shared::new(edge, context));
         let bell = poll_fn(|cx| Poll::Ready(Bell::of(cx.waker()))).await;
         let mut task = Task {
             connection,
@@ -276,6 +271,7 @@ where
             clocks.stop(Clock::Rest);
             self.seats.clear();
             self.clients.truncate(self.seats.count());
+            self.shared.last_host.forget();
         }
         if self.parting == Parting::Cut {
             return match clocks.rang(Clock::Unwanted) {
