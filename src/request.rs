@@ -189,8 +189,9 @@ impl Future for ResponseFuture {
                 }
                 match ready!(polled) {
                     Ok(won) => {
-                        let spec = attempts.spec();
-                        match relay(won, spec, &this.client, &this.told, ledger) {
+                        let (spec, spoken) = (attempts.spec(), attempts.spoken());
+                        let route = (&**spec, &spoken.response);
+                        match relay(won, route, &this.client, &this.told, ledger) {
                             Ok(Relayed::Answer(answer)) => Some(answer),
                             Ok(Relayed::Switch(head, tunnel)) => {
                                 return Poll::Ready(Ok(this.switch(head, tunnel)));
@@ -291,6 +292,7 @@ fn walk(
     // A handle of the worker's own: the route's count is not touched.
     let shared = Rc::clone(&view);
     let route = shared.route(found.route);
+    let spoken = route.spoken(context.worker);
     ledger.book_on(context.account(&route.traffic, || {
         (Some(Arc::clone(&route.spec.name)), None, None)
     }));
@@ -302,13 +304,13 @@ fn walk(
     admit(&shape.framing, limit)?;
     match &route.spec.action {
         Action::Redirect(rule) => {
-            redirect(rule, &route.spec, &head, &asked, client).map(|answer| {
+            redirect(rule, &spoken.response, &head, &asked, client).map(|answer| {
                 ledger.answered_by_route(answer.status(), "redirect");
                 Stage::answer(answer)
             })
         }
         Action::Respond(rule) => {
-            let answer = respond(rule, &route.spec);
+            let answer = respond(rule, spoken);
             let asked = told.switch.as_ref();
             if asked.is_some_and(|asked| asked.is_mistaken_for(answer.status())) {
                 return Err(Kind::UpgradeFailed);
@@ -321,14 +323,14 @@ fn walk(
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             if max_forwards::spend(&head.method, &mut head.headers)? == Recipient::Proxy {
-                let answer = options(&route.spec);
+                let answer = options(&spoken.response);
                 ledger.answered_by_route(answer.status(), "max_forwards");
                 return Ok(Stage::answer(answer));
             }
             client.interims.begin();
             let idle = outbound::patience_with_body(told.dialect, client);
             let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
-            let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
+            let outbound = outbound::assemble(head, new_target, body, &shape, spoken, client);
             if let Some(switch) = &mut told.switch {
                 switch.sends(&outbound.headers);
             }
@@ -374,7 +376,7 @@ enum Relayed<T> {
 /// From an endpoint's answer to the client's.
 fn relay(
     won: Won,
-    route: &model::Route,
+    (route, edits): (&model::Route, &model::HeaderEdits),
     client: &Rc<Client>,
     told: &Told,
     ledger: &mut Ledger,
@@ -397,7 +399,7 @@ fn relay(
         let asked = told.switch.as_ref().ok_or(Kind::MalformedResponse)?;
         let far = carrier.switch().ok_or(Kind::MalformedResponse)?;
         let protocol = asked.agreed(&mut head.headers, &far)?;
-        header::forward_response(&mut head.headers, head.version, &route.response_headers);
+        header::forward_response(&mut head.headers, head.version, edits);
         hop::announce(&mut head.headers, Some(protocol));
         ledger.answered(head.status, connect);
         client.clocks.stop(Clock::Total);
@@ -414,7 +416,7 @@ fn relay(
     {
         return Err(Kind::UpgradeFailed);
     }
-    header::forward_response(&mut head.headers, head.version, &route.response_headers);
+    header::forward_response(&mut head.headers, head.version, edits);
     ledger.answered(head.status, connect);
     ledger.call_ended(&head.headers);
     let request_side = match sent {

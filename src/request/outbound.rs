@@ -21,6 +21,7 @@ use crate::request::outcome::Ledger;
 use crate::response::local_reply::Dialect;
 use crate::route::Found;
 use crate::route::rewrite;
+use crate::snapshot::Spoken;
 use crate::tls::Identity;
 use crate::upstream::{BodySlot, Outbound};
 
@@ -76,7 +77,7 @@ pub(super) fn assemble(
     target: Uri,
     body: Option<Rc<BodySlot>>,
     shape: &Shape,
-    route: &model::Route,
+    spoken: &Spoken,
     client: &Client,
 ) -> Outbound {
     let Parts {
@@ -93,8 +94,8 @@ pub(super) fn assemble(
             claims: &client.listener.claims,
             scheme: client.scheme,
             identity: client.identity().map(Identity::told),
-            host: route.rewrite.host.as_ref(),
-            edits: &route.request_headers,
+            host: spoken.host.as_ref(),
+            edits: &spoken.request,
         },
     );
     hop::announce(&mut headers, shape.upgrade.clone());
