@@ -189,8 +189,7 @@ impl Future for ResponseFuture {
                 }
                 match ready!(polled) {
                     Ok(won) => {
-                        let (spec, spoken) = (attempts.spec(), attempts.spoken());
-                        let route = (&**spec, &spoken.response);
+                        let route = (&**attempts.spec(), &attempts.spoken().response);
                         match relay(won, route, &this.client, &this.told, ledger) {
                             Ok(Relayed::Answer(answer)) => Some(answer),
                             Ok(Relayed::Switch(head, tunnel)) => {
