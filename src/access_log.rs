@@ -10,6 +10,7 @@ mod ecs;
 mod format;
 mod gauge;
 mod json;
+mod lanes;
 mod line;
 mod orders;
 mod output;
@@ -26,22 +27,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
-use crossbeam_queue::ArrayQueue;
-
 use crate::config::model::{self, LogFormat, LogOutput};
 use crate::metrics::Metrics;
-use crate::metrics::cells::Count;
 
+pub use lanes::QUEUE_RECORDS;
 pub use record::{Record, Text};
 
 use format::Style;
 use gauge::Gauge;
+use lanes::{Lanes, Marks};
 use orders::{Orders, Step, changes_output};
 use output::Output;
 use sink::Sink;
-
-/// How many records may wait; about a tenth of a second of a very busy proxy.
-pub const QUEUE_RECORDS: usize = 16_384;
 
 /// From this size on the texts of a record are counted against [`LARGE_BUDGET_BYTES`]; smaller ones are bounded by
 /// their number.
@@ -62,9 +59,12 @@ pub struct AccessLog {
     thread: Option<JoinHandle<()>>,
 }
 
-/// By which requests reach the log; cheap to clone, one a worker will do.
+/// By which requests reach the log: one a worker, with a lane of its own.
 #[derive(Clone, Debug)]
-pub struct Logger(Arc<Shared>);
+pub struct Logger {
+    shared: Arc<Shared>,
+    lane: usize,
+}
 
 /// How a log was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +85,9 @@ impl AccessLog {
         let output = Output::open(&config.output)?;
         let sink = Sink::new(output, Arc::clone(&gauge), Arc::clone(&metrics));
         let shared = Arc::new(Shared {
-            queue: ArrayQueue::new(QUEUE_RECORDS),
+            queue: Lanes::new(metrics.workers()),
+            handles: AtomicUsize::new(0),
             large_bytes: AtomicUsize::new(0),
-            taken: Count::default(),
             pending: AtomicBool::new(false),
             wanted: AtomicU8::new(wanted(config)),
             thread: OnceLock::new(),
@@ -101,6 +101,7 @@ impl AccessLog {
             shared: Arc::clone(&shared),
             sink,
             style: Style::of(config),
+            lane: 0,
         };
         let thread = thread::Builder::new()
             .name("access-log".to_owned())
@@ -113,10 +114,14 @@ impl AccessLog {
         })
     }
 
-    /// What requests log by.
+    /// What the requests of a worker log by: another lane for each, as long as there are any.
     #[must_use]
     pub fn handle(&self) -> Logger {
-        Logger(Arc::clone(&self.shared))
+        let handles = self.shared.handles.fetch_add(1, Ordering::Relaxed);
+        Logger {
+            shared: Arc::clone(&self.shared),
+            lane: handles % self.shared.queue.count(),
+        }
     }
 
     /// Goes on as this configuration says: what was logged before still goes to the old output in the old format. An
@@ -143,7 +148,7 @@ impl AccessLog {
                 self.shared.gauge.set_impatient(true);
             }
             orders.add(Step {
-                after: self.shared.logged(),
+                after: self.shared.queue.logged(),
                 output,
                 style: Some(Style::of(config)),
                 reopen: false,
@@ -157,7 +162,7 @@ impl AccessLog {
     pub fn reopen(&self) {
         self.shared.order(|orders| {
             orders.add(Step {
-                after: self.shared.logged(),
+                after: self.shared.queue.logged(),
                 output: None,
                 style: None,
                 reopen: true,
@@ -212,24 +217,24 @@ impl Logger {
 
     fn wanted(&self) -> u8 {
         // Relaxed: a record more or less about the time of a reload changes nothing.
-        self.0.wanted.load(Ordering::Relaxed)
+        self.shared.wanted.load(Ordering::Relaxed)
     }
 
     /// Hands a record over. Never blocks; what finds no room is dropped and counted.
     pub fn log(&self, record: impl Into<Box<Record>>) {
         if self.is_on() {
-            self.0.push(record.into());
+            self.shared.push(self.lane, record.into());
         }
     }
 }
 
 /// What requests, control and the thread share.
 struct Shared {
-    queue: ArrayQueue<Box<Record>>,
+    queue: Lanes,
+    /// Given out so far. Relaxed: each only takes the next lane.
+    handles: AtomicUsize,
     /// Held by the large ones among the waiting records. Relaxed: it bounds memory, and guards none.
     large_bytes: AtomicUsize,
-    /// Records taken from the queue so far, by the thread.
-    taken: Count,
     /// The thread is awake, or someone is waking it: nobody else need. See [`Shared::wake`].
     pending: AtomicBool,
     /// [`NOTHING`], [`RECORDS`] or [`AGENTS`]. Relaxed.
@@ -252,7 +257,7 @@ const RECORDS: u8 = 1;
 const AGENTS: u8 = 2;
 
 impl Shared {
-    fn push(&self, record: Box<Record>) {
+    fn push(&self, lane: usize, record: Box<Record>) {
         let large = large_bytes(&record);
         if large > 0
             && self.large_bytes.fetch_add(large, Ordering::Relaxed) + large > LARGE_BUDGET_BYTES
@@ -260,7 +265,7 @@ impl Shared {
             self.large_bytes.fetch_sub(large, Ordering::Relaxed);
             return self.overflow();
         }
-        if self.queue.push(record).is_err() {
+        if self.queue.push(lane, record).is_err() {
             self.large_bytes.fetch_sub(large, Ordering::Relaxed);
             return self.overflow();
         }
@@ -273,14 +278,12 @@ impl Shared {
         self.metrics.access_log_dropped(1);
     }
 
-    fn pop(&self) -> Option<Box<Record>> {
-        let record = self.queue.pop()?;
-        self.taken.add(1);
-        let large = large_bytes(&record);
+    /// What is taken from the queue is not waiting any more.
+    fn taken(&self, record: &Record) {
+        let large = large_bytes(record);
         if large > 0 {
             self.large_bytes.fetch_sub(large, Ordering::Relaxed);
         }
-        Some(record)
     }
 
     /// Wakes the thread unless it is awake.
@@ -299,11 +302,6 @@ impl Shared {
     fn order(&self, order: impl FnOnce(&mut Orders)) {
         order(&mut unpoisoned(&self.orders));
         self.unpark();
-    }
-
-    /// How many records have been logged; exact while nobody logs, else within a few.
-    fn logged(&self) -> u64 {
-        self.taken.value() + self.queue.len() as u64
     }
 
     fn close(&self) {
@@ -332,6 +330,8 @@ struct Writer {
     shared: Arc<Shared>,
     sink: Sink,
     style: Style,
+    /// From which the next record is taken.
+    lane: usize,
 }
 
 impl Writer {
@@ -350,7 +350,7 @@ impl Writer {
                 thread::park();
             }
             shared.pending.store(true, Ordering::Relaxed);
-            if shared.queue.len() < QUEUE_RECORDS / 4 {
+            if !shared.queue.is_filling() {
                 thread::park_timeout(LINGER);
             }
         }
@@ -361,8 +361,7 @@ impl Writer {
     fn turn(&mut self, orders: Orders) -> Turn {
         let mut steps = orders.steps.into_iter();
         while let Some(step) = steps.next() {
-            let before = step.after.saturating_sub(self.shared.taken.value());
-            self.write(usize::try_from(before).unwrap_or(usize::MAX));
+            self.write(Some(&step.after));
             self.style = step.style.unwrap_or(self.style);
             if let Some(output) = step.output {
                 self.sink.switch(output);
@@ -374,20 +373,26 @@ impl Writer {
                 self.sink.reopen();
             }
         }
-        self.write(QUEUE_RECORDS);
+        self.write(None);
         self.sink.flush();
         self.sink.tell_of_overflow();
         if orders.close { Turn::Last } else { Turn::More }
     }
 
-    fn write(&mut self, at_most: usize) {
-        for _ in 0..at_most.min(QUEUE_RECORDS) {
+    fn write(&mut self, before: Option<&Marks>) {
+        let shared = &self.shared;
+        for _ in 0..QUEUE_RECORDS {
             if self.sink.is_given_up() {
                 return;
             }
-            let Some(record) = self.shared.pop() else {
+            let record = match before {
+                Some(marks) => shared.queue.pop_before(marks, &mut self.lane),
+                None => shared.queue.pop(&mut self.lane),
+            };
+            let Some(record) = record else {
                 return;
             };
+            shared.taken(&record);
             self.sink
                 .push(|buffer| self.style.write_line(&record, buffer));
         }

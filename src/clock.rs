@@ -7,6 +7,7 @@
 //! [`turn`] of a connection's task, however many ask for it.
 
 mod alarms;
+mod moment;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use alarms::Shared;
 pub(crate) use alarms::keep;
+use moment::Moment;
 
 /// What is being waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,16 +98,17 @@ pub fn now() -> Instant {
 /// The clocks of one connection; they stay with its task.
 #[derive(Debug, Default)]
 pub struct Clocks {
-    deadlines: [Cell<Option<Instant>>; CLOCKS],
-    /// No running clock has an earlier deadline; none of them is running where there is none.
-    bound: Cell<Option<Instant>>,
+    /// Never, where it is not running.
+    deadlines: [Cell<Moment>; CLOCKS],
+    /// No clock has an earlier deadline.
+    bound: Cell<Moment>,
     alarm: RefCell<Option<Alarm>>,
 }
 
 /// What wakes the task at the earliest deadline, or before it.
 #[derive(Debug)]
 struct Alarm {
-    at: Instant,
+    at: Moment,
     means: Means,
 }
 
@@ -126,31 +129,29 @@ struct Own {
 impl Clocks {
     /// Starts a clock; `None` as the limit stops it.
     pub fn start(&self, clock: Clock, now: Instant, limit: Option<Duration>) {
-        let deadline = limit.and_then(|limit| now.checked_add(limit));
+        let deadline = limit.map_or(Moment::NEVER, |limit| Moment::after(now, limit));
         self.deadlines[clock as usize].set(deadline);
-        if let Some(deadline) = deadline
-            && self.bound.get().is_none_or(|bound| deadline < bound)
-        {
-            self.bound.set(Some(deadline));
+        if deadline < self.bound.get() {
+            self.bound.set(deadline);
         }
     }
 
     /// Stops a clock.
     pub fn stop(&self, clock: Clock) {
-        self.deadlines[clock as usize].set(None);
+        self.deadlines[clock as usize].set(Moment::NEVER);
     }
 
     /// Stops all of them. The timer is left to ring for nobody.
     pub fn stop_all(&self) {
         for deadline in &self.deadlines {
-            deadline.set(None);
+            deadline.set(Moment::NEVER);
         }
     }
 
     /// Whether a clock is running.
     #[must_use]
     pub fn runs(&self, clock: Clock) -> bool {
-        self.deadlines[clock as usize].get().is_some()
+        self.deadlines[clock as usize].get() != Moment::NEVER
     }
 
     /// Whether a clock is running and its deadline has come. It asks for the time only when the timer has fired, so
@@ -159,30 +160,30 @@ impl Clocks {
     #[inline]
     pub fn rang(&self, clock: Clock) -> bool {
         let deadline = self.deadlines[clock as usize].get();
-        deadline.is_some_and(|deadline| self.has_come(deadline))
+        deadline != Moment::NEVER && self.has_come(deadline)
     }
 
-    fn has_come(&self, deadline: Instant) -> bool {
+    fn has_come(&self, deadline: Moment) -> bool {
         let fired = self.alarm.borrow().as_ref().is_some_and(Alarm::has_fired);
-        fired && deadline <= Instant::now()
+        fired && deadline <= Moment::of(Instant::now())
     }
 
     /// Sees to it that the task is woken at the earliest deadline. Called where a poll ends pending.
     pub fn arm(&self, cx: &mut Context<'_>) {
         let mut alarm = self.alarm.borrow_mut();
         if let Some(alarm) = &mut *alarm
-            && self.bound.get().is_none_or(|bound| alarm.at <= bound)
+            && alarm.at <= self.bound.get()
             && !alarm.has_fired()
         {
             // While deadlines only move later, it rings too early, and never too late.
             return alarm.wakes(cx);
         }
-        let running = self.deadlines.iter().filter_map(Cell::get);
-        let earliest = running.reduce(Instant::min);
+        let deadlines = self.deadlines.iter().map(Cell::get);
+        let earliest = deadlines.fold(Moment::NEVER, Moment::min);
         self.bound.set(earliest);
-        let Some(earliest) = earliest else {
+        if earliest == Moment::NEVER {
             return;
-        };
+        }
         match &mut *alarm {
             Some(alarm) => {
                 if alarm.has_fired() || alarm.at > earliest {
@@ -196,13 +197,13 @@ impl Clocks {
 }
 
 impl Alarm {
-    fn at(at: Instant, cx: &mut Context<'_>) -> Self {
+    fn at(at: Moment, cx: &mut Context<'_>) -> Self {
         if let Some(shared) = Shared::at(at, cx.waker()) {
             let means = Means::Shared(shared);
             return Self { at, means };
         }
         let own = Own {
-            sleep: Box::pin(sleep_until(at)),
+            sleep: Box::pin(sleep_until(at.instant())),
             waker: Waker::noop().clone(),
         };
         let means = Means::Own(Box::new(own));
@@ -218,12 +219,12 @@ impl Alarm {
         }
     }
 
-    fn set(&mut self, at: Instant) {
+    fn set(&mut self, at: Moment) {
         self.at = at;
         match &mut self.means {
             Means::Shared(shared) => shared.set(at),
             Means::Own(own) => {
-                own.sleep.as_mut().reset(at);
+                own.sleep.as_mut().reset(at.instant());
                 own.waker = Waker::noop().clone();
             }
         }
@@ -291,6 +292,11 @@ mod tests {
         clocks.start(Clock::Head, start, Some(Duration::from_secs(1)));
         ring(&clocks, Clock::Head).await;
         assert_eq!(start.elapsed().as_secs(), 1);
+    }
+
+    #[test]
+    fn a_connection_keeps_few_octets_for_all_its_clocks() {
+        assert!(size_of::<Clocks>() <= 144, "{}", size_of::<Clocks>());
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl Metrics {
         })
     }
 
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
     /// The handle of a route and a pool; [`NONE`] stands for either where there is none.
     pub fn traffic(&self, route: &str, pool: &str) -> Arc<Traffic> {
         self.with_handles(|handles| {

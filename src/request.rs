@@ -189,9 +189,9 @@ impl Future for ResponseFuture {
                 }
                 match ready!(polled) {
                     Ok(won) => {
-                        let spec = attempts.spec();
+                        let route = (&**attempts.spec(), &attempts.spoken().response);
                         let switch = this.told.switch.as_deref();
-                        match relay(won, spec, &this.client, switch, ledger) {
+                        match relay(won, route, &this.client, switch, ledger) {
                             Ok(Relayed::Answer(answer)) => {
                                 this.stage = Stage::Answer(None);
                                 return this.finish(answer);
@@ -300,6 +300,7 @@ fn walk(
     // A handle of the worker's own: the route's count is not touched.
     let shared = Rc::clone(&view);
     let route = shared.route(found.route);
+    let spoken = route.spoken(context.worker);
     ledger.book_on(context.account(&route.traffic, || {
         (Some(Arc::clone(&route.spec.name)), None, None)
     }));
@@ -311,13 +312,13 @@ fn walk(
     admit(&shape.framing, limit)?;
     match &route.spec.action {
         Action::Redirect(rule) => {
-            redirect(rule, &route.spec, &head, &asked, client).map(|answer| {
+            redirect(rule, &spoken.response, &head, &asked, client).map(|answer| {
                 ledger.answered_by_route(answer.status(), "redirect");
                 Stage::answer(answer)
             })
         }
         Action::Respond(rule) => {
-            let answer = respond(rule, &route.spec);
+            let answer = respond(rule, spoken);
             let asked = told.switch.as_ref();
             if asked.is_some_and(|asked| asked.is_mistaken_for(answer.status())) {
                 return Err(Kind::UpgradeFailed);
@@ -330,7 +331,7 @@ fn walk(
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
             if max_forwards::spend(&head.method, &mut head.headers)? == Recipient::Proxy {
-                let answer = options(&route.spec);
+                let answer = options(&spoken.response);
                 ledger.answered_by_route(answer.status(), "max_forwards");
                 return Ok(Stage::answer(answer));
             }
@@ -342,7 +343,7 @@ fn walk(
                 new_target,
                 body,
                 &shape,
-                &route.spec,
+                spoken,
                 client,
             );
             if let Some(switch) = &mut told.switch {

@@ -134,7 +134,11 @@ impl Wire {
     /// The stream, with what was read too far. Who still holds a body finds it cut.
     pub(crate) fn take_stream(&self) -> Option<(Stream, Bytes)> {
         let mut inner = self.inner.borrow_mut();
-        let read = inner.read.split().freeze();
+        let read = match inner.read.is_empty() {
+            // The buffer is not divided, so that it can be used again.
+            true => Bytes::new(),
+            false => inner.read.split().freeze(),
+        };
         Some((inner.stream.take()?, read))
     }
 

@@ -299,7 +299,7 @@ where
     fn take_in(&self, handed: Handed) {
         guard(&self.guests.metrics, || {
             if let Some(serving) = self.serve(handed) {
-                drop(tokio::task::spawn_local(Box::pin(serving)));
+                drop(tokio::task::spawn_local(serving));
             }
         });
     }
@@ -334,7 +334,7 @@ where
         let is_gone = is_gone(&client.listener, &self.context.reader.newest());
         client.closing.set(is_gone);
         let edge = Edge::new(client, self.context.worker, traffic);
-        let (context, registry) = (Rc::clone(&self.context), Rc::clone(&self.registry));
+        let context = Rc::clone(&self.context);
         let (layer, worker) = (Rc::clone(&self.layer), Rc::clone(&context));
         let service_of = move |client: &Rc<Client>| {
             layer.layer(Proxy::new(Rc::clone(&worker), Rc::clone(client)))
@@ -344,7 +344,14 @@ where
         match taken_up(taken) {
             Ok(socket) => {
                 let accepted = Accepted { socket, tls };
-                Some(serve(accepted, edge, service_of, context, registry, held))
+                Some(serve(
+                    accepted,
+                    &edge,
+                    service_of,
+                    context,
+                    &self.registry,
+                    held,
+                ))
             }
             Err(error) => {
                 tracing::warn!(%error, "Connection could not be taken up");

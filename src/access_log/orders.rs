@@ -1,6 +1,7 @@
 //! What control has asked of the thread and the thread has not done yet.
 
 use super::format::Style;
+use super::lanes::Marks;
 use super::output::Output;
 
 /// What control wants of the thread.
@@ -13,8 +14,8 @@ pub(super) struct Orders {
 /// A change, for what is logged after it.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// It holds for what was logged after this many records.
-    pub(super) after: u64,
+    /// It holds for what was logged after these records.
+    pub(super) after: Marks,
     pub(super) output: Option<Output>,
     pub(super) style: Option<Style>,
     pub(super) reopen: bool,

@@ -17,6 +17,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::clock::moment::Moment;
+
 /// So many entries that mean nothing are left alone.
 const FEW: usize = 64;
 
@@ -36,7 +38,7 @@ struct Table {
     /// Entries that mean nothing any more.
     stale: usize,
     /// What the one timer is set for, as far as it is.
-    set_for: Option<Instant>,
+    set_for: Option<Moment>,
     /// Who has the timer.
     keeper: Option<Waker>,
 }
@@ -47,14 +49,14 @@ struct Place {
     /// Of its latest entry.
     number: u32,
     /// When it rings; none once it has.
-    at: Option<Instant>,
+    at: Option<Moment>,
     task: Option<Waker>,
 }
 
 /// When an alarm rings, as long as its number is the latest of its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
-    at: Instant,
+    at: Moment,
     place: u32,
     number: u32,
 }
@@ -90,7 +92,7 @@ impl Alarms {
     fn poll(&self, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let table = &mut *self.0.borrow_mut();
-            table.ring(Instant::now());
+            table.ring(Moment::of(Instant::now()));
             table.set_for = table.queue.peek().map(|Reverse(next)| next.at);
             match &mut table.keeper {
                 Some(keeper) => keeper.clone_from(cx.waker()),
@@ -99,7 +101,7 @@ impl Alarms {
             let Some(next) = table.set_for else {
                 return Poll::Pending;
             };
-            timer.as_mut().reset(next);
+            timer.as_mut().reset(next.instant());
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -108,7 +110,7 @@ impl Alarms {
 }
 
 impl Table {
-    fn ring(&mut self, now: Instant) {
+    fn ring(&mut self, now: Moment) {
         while let Some(Reverse(entry)) = self.queue.peek().copied() {
             let is_stale = !self.means(entry);
             if !is_stale && entry.at > now {
@@ -133,11 +135,11 @@ impl Table {
 
     /// Sets the alarm of a place, which has none or a later one. Where its time has come already it has rung, and whoever is
     /// asked for it next can tell.
-    fn set(&mut self, index: u32, at: Instant) {
+    fn set(&mut self, index: u32, at: Moment) {
         let place = &mut self.places[index as usize];
         place.number = place.number.wrapping_add(1);
         let number = place.number;
-        let is_over = at <= Instant::now();
+        let is_over = at <= Moment::of(Instant::now());
         if is_over && let Some(task) = &place.task {
             task.wake_by_ref();
         }
@@ -179,7 +181,7 @@ fn means(places: &[Place], entry: Entry) -> bool {
 
 impl Shared {
     /// An alarm of this thread, where it has a table.
-    pub(super) fn at(at: Instant, task: &Waker) -> Option<Self> {
+    pub(super) fn at(at: Moment, task: &Waker) -> Option<Self> {
         let alarms = ALARMS.with_borrow(Clone::clone)?;
         let table = &mut *alarms.0.borrow_mut();
         let index = table.free.pop();
@@ -218,7 +220,7 @@ impl Shared {
     }
 
     /// Sets it anew, earlier or after it has rung.
-    pub(super) fn set(&self, at: Instant) {
+    pub(super) fn set(&self, at: Moment) {
         self.alarms.0.borrow_mut().set(self.place, at);
     }
 }

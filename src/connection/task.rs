@@ -1,7 +1,8 @@
 //! The task of a client's connection: at rest on the bare socket, awake over a buffer, in a tunnel, or at its end.
 
 use std::error::Error as StdError;
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -45,73 +46,148 @@ pub(crate) struct Accepted {
 }
 
 /// Serves a connection to its end, by a service for each of its exchanges that may go on beside others. What is held is so
-/// for as long. What few connections need is boxed, so that no other keeps the room.
-pub(crate) async fn serve<S, B>(
+/// for as long.
+///
+/// What is kept in the future itself is what a connection at rest needs: most of all connections rest. It is made by hand so
+/// that nothing is in it twice, as the arguments of an `async fn` are; what few need, or only those that are asked, is boxed.
+pub(crate) fn serve<S, B, F, H>(
     accepted: Accepted,
-    edge: Rc<Edge>,
-    service_of: impl Fn(&Rc<Client>) -> S,
+    edge: &Rc<Edge>,
+    service_of: F,
     context: Rc<WorkerContext>,
-    registry: Rc<Registry>,
-    _held: impl Sized,
-) where
+    registry: &Rc<Registry>,
+    held: H,
+) -> impl Future<Output = ()> + use<S, B, F, H>
+where
     S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    F: Fn(&Rc<Client>) -> S,
 {
-    let membership = registry.join(&edge);
-    let member = &membership.member;
-    poll_fn(|cx| {
-        member.task.replace(Some(cx.waker().clone()));
-        Poll::Ready(())
-    })
-    .await;
-    let Accepted { mut socket, tls } = accepted;
-    let is_announced = is_expected(&edge);
-    if (is_announced || tls.is_some())
-        && let Err(error) = socket.watch()
-    {
-        tracing::warn!(%error, "Connection could not be taken up");
-        return;
-    }
-    if is_announced && Box::pin(announced(&socket, member)).await.is_none() {
-        return;
-    }
-    let mut stream = match tls {
-        None => Stream::Plain(socket),
-        Some((server, handshakes)) => {
-            match Box::pin(shake_hands(socket, server, member, &handshakes, &context)).await {
-                Some(stream) => stream,
-                None => return,
-            }
-        }
+    let Accepted { socket, tls } = accepted;
+    let membership = registry.join(edge);
+    let (mut stream, arriving) = if is_expected(edge) || tls.is_some() {
+        let member = Rc::clone(&membership.member);
+        let arriving = arrive(socket, tls, member, Rc::clone(&context));
+        (None, Some(Box::pin(arriving)))
+    } else {
+        (Some(Stream::Plain(socket)), None)
     };
-    if stream.speaks(HTTP2) {
-        return Box::pin(http2::serve(
-            stream,
-            Bytes::new(),
-            member,
-            &service_of,
-            &context,
-        ))
+    async move {
+        // Kept to the end with all that is.
+        let _ = &held;
+        poll_fn(|cx| {
+            let waker = cx.waker().clone();
+            membership.member.task.replace(Some(waker));
+            Poll::Ready(())
+        })
         .await;
-    }
-    let service = service_of(&edge.client);
-    while let Wake::Asked = rest(&mut stream, member).await {
-        // Boxed, so that a connection at rest does not keep the room.
-        let mut waking = Box::pin(wake(stream, member, &service, &context));
-        match poll_fn(|cx| clock::turn(|| waking.as_mut().poll(cx))).await {
-            Woken::Resting(resting) => stream = resting,
-            Woken::Http2(speaking, ahead) => {
-                drop(waking);
-                let serving = http2::serve(speaking, ahead, member, &service_of, &context);
-                return Box::pin(serving).await;
+        if let Some(arriving) = arriving {
+            stream = arriving.await;
+        }
+        // What is handed on is so by functions: what stood here beside an `await` would be kept room for at rest.
+        let agreed = agreed_on_http2(&mut stream);
+        if let Some(serving) = over_http2(agreed, &membership.member, &service_of, &context) {
+            return serving.await;
+        }
+        let service = service_of(&membership.member.edge.client);
+        let begun = loop {
+            match poll_fn(|cx| rest(&mut stream, &membership.member, cx)).await {
+                Wake::Asked => {}
+                Wake::Ended => {
+                    if let Some(parting) = parting(&mut stream) {
+                        parting.await;
+                    }
+                    return;
+                }
             }
-            Woken::Over => return,
+            let Some(mut waking) = waking(&mut stream, &membership.member, &service, &context)
+            else {
+                return;
+            };
+            let polled = poll_fn(|cx| clock::turn(|| waking.as_mut().poll(cx)));
+            match polled.await {
+                Woken::Resting(resting) => stream = Some(resting),
+                Woken::Http2(begun) => break begun,
+                Woken::Over => return,
+            }
+        };
+        let begun = Some(begun);
+        if let Some(serving) = over_http2(begun, &membership.member, &service_of, &context) {
+            serving.await;
         }
     }
-    if let Stream::Tls(_) = stream {
-        Box::pin(part(stream)).await;
+}
+
+/// A connection of HTTP/2, where its handshake has settled on that.
+fn agreed_on_http2(stream: &mut Option<Stream>) -> Option<Box<Begun>> {
+    let stream = stream.take_if(|stream| stream.speaks(HTTP2))?;
+    let ahead = Bytes::new();
+    Some(Box::new(Begun { stream, ahead }))
+}
+
+fn waking<'a, S, B>(
+    stream: &mut Option<Stream>,
+    member: &'a Member,
+    service: &'a S,
+    context: &'a Rc<WorkerContext>,
+) -> Option<Pin<Box<impl Future<Output = Woken> + use<'a, S, B>>>>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let stream = stream.take()?;
+    Some(Box::pin(wake(stream, member, service, context)))
+}
+
+fn over_http2<'a, S, B, F>(
+    begun: Option<Box<Begun>>,
+    member: &'a Member,
+    service_of: &'a F,
+    context: &'a Rc<WorkerContext>,
+) -> Option<Pin<Box<impl Future<Output = ()> + use<'a, S, B, F>>>>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + 'static,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    F: Fn(&Rc<Client>) -> S,
+{
+    let Begun { stream, ahead } = *begun?;
+    let serving = http2::serve(stream, ahead, member, service_of, context);
+    Some(Box::pin(serving))
+}
+
+/// The end of a session, in words.
+fn parting(stream: &mut Option<Stream>) -> Option<Pin<Box<impl Future<Output = ()> + use<>>>> {
+    match stream.take()? {
+        Stream::Plain(_) => None,
+        session @ Stream::Tls(_) => Some(Box::pin(part(session))),
+    }
+}
+
+/// Does what comes before the first request; none where there is no connection then.
+async fn arrive(
+    mut socket: Socket,
+    tls: Option<(Arc<Server>, Rc<Handshakes>)>,
+    member: Rc<Member>,
+    context: Rc<WorkerContext>,
+) -> Option<Stream> {
+    if let Err(error) = socket.watch() {
+        tracing::warn!(%error, "Connection could not be taken up");
+        return None;
+    }
+    if is_expected(&member.edge) {
+        announced(&socket, &member).await?;
+    }
+    match tls {
+        None => Some(Stream::Plain(socket)),
+        Some((server, handshakes)) => {
+            shake_hands(socket, server, &member, &handshakes, &context).await
+        }
     }
 }
 
@@ -119,9 +195,14 @@ pub(crate) async fn serve<S, B>(
 enum Woken {
     /// It rests.
     Resting(Stream),
-    /// It speaks HTTP/2, of which so much was read.
-    Http2(Stream, Bytes),
+    Http2(Box<Begun>),
     Over,
+}
+
+/// A connection that speaks HTTP/2, of which so much was read.
+struct Begun {
+    stream: Stream,
+    ahead: Bytes,
 }
 
 /// Why a rest is over.
@@ -133,25 +214,24 @@ enum Wake {
 }
 
 /// Waits on the bare stream, with no buffer in memory but what a session keeps.
-async fn rest(stream: &mut Stream, member: &Member) -> Wake {
+fn rest(stream: &mut Option<Stream>, member: &Member, cx: &mut Context<'_>) -> Poll<Wake> {
+    let Some(stream) = stream else {
+        return Poll::Ready(Wake::Ended);
+    };
     let clocks = &member.edge.client.clocks;
+    // It may run still where all are to end, and nobody here looks at it.
     clocks.stop(Clock::Rest);
-    poll_fn(|cx| {
-        if let Poll::Ready(readable) = stream.poll_read_ready(cx) {
-            return Poll::Ready(match readable {
-                Ok(()) => Wake::Asked,
-                Err(_) => Wake::Ended,
-            });
-        }
-        if member.ending.get() && !may_still_ask(stream.socket(), member)
-            || clocks.rang(Clock::Idle)
-        {
-            return Poll::Ready(Wake::Ended);
-        }
-        clocks.arm(cx);
-        Poll::Pending
-    })
-    .await
+    if let Poll::Ready(readable) = stream.poll_read_ready(cx) {
+        return Poll::Ready(match readable {
+            Ok(()) => Wake::Asked,
+            Err(_) => Wake::Ended,
+        });
+    }
+    if member.ending.get() && !may_still_ask(stream.socket(), member) || clocks.rang(Clock::Idle) {
+        return Poll::Ready(Wake::Ended);
+    }
+    clocks.arm(cx);
+    Poll::Pending
 }
 
 /// Whether a connection that is to end has a request on the way that can be known of. The runtime may not have told
@@ -183,9 +263,9 @@ where
 {
     let edge = &member.edge;
     let limits = limits(edge);
-    if matches!(stream, Stream::Tls(_)) || stream.is_fresh() {
-        // What woke it may be a part of a record, or one that is none of ours; or it was only tried whether there is something.
-        edge.stirs();
+    if stream.is_fresh() {
+        // It is only tried whether there is something, which mostly comes soon.
+        edge.lingers();
     }
     let wire = Wire::new(stream, cut(edge));
     edge.client.speaks_through(Voice::Wire(Rc::clone(&wire)));
@@ -199,7 +279,9 @@ where
             }
             Next::Http2 => {
                 let taken = wire.take_stream();
-                return taken.map_or(Woken::Over, |(stream, ahead)| Woken::Http2(stream, ahead));
+                return taken.map_or(Woken::Over, |(stream, ahead)| {
+                    Woken::Http2(Box::new(Begun { stream, ahead }))
+                });
             }
             Next::Ended => break,
             Next::Unreadable(kind) => {
@@ -278,7 +360,7 @@ fn limits(edge: &Edge) -> HeadLimits {
 enum Next {
     /// A head, which the wire has.
     Asked,
-    /// Nothing has been asked for a while, or all are to end: the socket alone is enough.
+    /// Nothing is asked that this should be awake for, or all are to end: the socket alone is enough.
     Resting,
     /// The client speaks HTTP/2 instead.
     Http2,
@@ -326,9 +408,10 @@ fn next_head(
     }
     if clocks.rang(Clock::Rest) {
         clocks.stop(Clock::Rest);
-        if edge.is_resting() {
-            return Poll::Ready(Next::Resting);
-        }
+    }
+    if edge.is_resting() && !clocks.runs(Clock::Rest) {
+        // Behind the answer to one who asks now and then, or where what came was a part of a record, or one that is none of ours.
+        return Poll::Ready(Next::Resting);
     }
     clocks.arm(cx);
     Poll::Pending
@@ -347,5 +430,58 @@ fn kind(unreadable: Unreadable) -> Kind {
         Unreadable::TargetTooLong => Kind::TargetTooLong,
         Unreadable::TooLarge => Kind::HeadersTooLarge,
         Unreadable::VersionUnknown => Kind::VersionUnknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::path::Path;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::access_log::AccessLog;
+    use crate::control::Endpoints;
+    use crate::metrics::{Metrics, WorkerId};
+    use crate::request::Proxy;
+    use crate::snapshot::{Store, build};
+
+    /// With what the runtime adds it fits into 256 octets, which is a size of the allocator's.
+    const MOST: usize = 168;
+
+    #[test]
+    fn a_connection_at_rest_is_small() {
+        let yaml = "accessLog: { output: \"off\" }\nlisteners: [ { name: web, bind: 127.0.0.1:0 } ]
+routes: [ { name: all, split: [ { pool: app } ] } ]\npools: { app: { endpoints: [ \"127.0.0.1:1\" ] } }\n";
+        let read = crate::config::read(yaml.as_bytes(), "test.yaml", Path::new("."), &|_| None);
+        let config = read.unwrap().config;
+        let metrics = Metrics::new(1);
+        let log = AccessLog::start(&config.access_log, Arc::clone(&metrics)).unwrap();
+        let mut endpoints = Endpoints::new(1);
+        endpoints.configure(&config, SystemTime::now());
+        let listener = Arc::clone(&config.listeners[0]);
+        let first = build::whole(Arc::new(config), &endpoints, &metrics, None);
+        let store = Arc::new(Store::new(first, 1));
+        let traffic = metrics.listener("web");
+        let (worker, log) = (WorkerId(0), log.handle());
+        let context = Rc::new(WorkerContext::new(worker, store, metrics, log, 7));
+        let address = Some(Ipv4Addr::LOCALHOST.into());
+        let client = Rc::new(Client::new(listener, address, Scheme::Http));
+        let edge = Edge::new(client, worker, traffic);
+        let bound = TcpListener::bind("127.0.0.1:0").unwrap();
+        let accepted = Accepted {
+            socket: Socket::accepted(TcpStream::connect(bound.local_addr().unwrap()).unwrap()),
+            tls: None,
+        };
+        let (layer, ours) = (Rc::new(()), Rc::clone(&context));
+        let service_of = move |client: &Rc<Client>| {
+            let _layer = &layer;
+            Proxy::new(Rc::clone(&ours), Rc::clone(client))
+        };
+        // The places in the counts.
+        let held = [0_usize; 3];
+        let connection = serve(accepted, &edge, service_of, context, &Rc::default(), held);
+        let size = size_of_val(&connection);
+        assert!(size <= MOST, "{size}");
     }
 }

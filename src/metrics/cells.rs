@@ -16,8 +16,13 @@ pub struct WorkerId(pub usize);
 /// One lazily made `T` a worker.
 #[derive(Debug)]
 pub struct PerWorker<T> {
-    cells: Box<[OnceLock<Box<T>>]>,
+    cells: Box<[OnceLock<Box<Alone<T>>>]>,
 }
+
+/// Nothing else lies in the cache lines of this: the allocator might put one worker's count beside another's.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Alone<T>(T);
 
 impl<T: Default> PerWorker<T> {
     /// Room for so many workers; nothing is made yet.
@@ -33,19 +38,19 @@ impl<T: Default> PerWorker<T> {
     /// # Panics
     /// When the worker's id is not below the number that [`PerWorker::new`] was given.
     pub fn of(&self, worker: WorkerId) -> &T {
-        self.cells[worker.0].get_or_init(Box::default)
+        &self.cells[worker.0].get_or_init(Box::default).0
     }
 
     /// The cell of a worker, if it was used already.
     pub fn made(&self, worker: WorkerId) -> Option<&T> {
-        self.cells.get(worker.0)?.get().map(|made| &**made)
+        self.cells.get(worker.0)?.get().map(|made| &made.0)
     }
 
     /// The cells made so far.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.cells
             .iter()
-            .filter_map(|cell| cell.get().map(|made| &**made))
+            .filter_map(|cell| cell.get().map(|made| &made.0))
     }
 }
 
@@ -244,6 +249,8 @@ impl<K: Copy + PartialEq, V: Default, const N: usize> Tally<K, V, N> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -257,6 +264,14 @@ mod tests {
         assert_eq!((sum.buckets[0], sum.buckets[1], sum.buckets[15]), (1, 1, 1));
         assert_eq!(sum.count(), 3);
         assert_eq!(sum.sum_micros, 11_002_000);
+    }
+
+    #[test]
+    fn no_two_workers_count_in_one_cache_line() {
+        let cells: PerWorker<Count> = PerWorker::new(64);
+        let line = |worker| std::ptr::from_ref(cells.of(WorkerId(worker))).addr() / 64;
+        let lines: BTreeSet<usize> = (0..64).map(line).collect();
+        assert_eq!(lines.len(), 64);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::request::context::{Client, WorkerContext};
 use crate::request::outcome::Ledger;
 use crate::request::patience::Deadline;
 use crate::request::placing::{Look, Placing, Verdict, look_again, verdict_on};
+use crate::snapshot::Spoken;
 use crate::upstream::{
     Answer, Attempt, AttemptFailure, BodySlot, Engaged, Entry, Freshness, Hears, Outbound,
 };
@@ -86,6 +87,11 @@ impl Attempts {
     /// The configuration of the route in force for this request.
     pub(super) fn spec(&self) -> &Arc<model::Route> {
         self.placing.spec()
+    }
+
+    /// What is put into its messages.
+    pub(super) fn spoken(&self) -> &Spoken {
+        self.placing.spoken(self.context.worker)
     }
 
     /// Chooses the pool and the endpoint of the first try, and begins it.

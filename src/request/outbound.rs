@@ -22,6 +22,7 @@ use crate::request::outcome::Ledger;
 use crate::response::local_reply::Dialect;
 use crate::route::Found;
 use crate::route::rewrite;
+use crate::snapshot::Spoken;
 use crate::tls::Identity;
 use crate::upstream::{BodySlot, Outbound};
 
@@ -77,7 +78,7 @@ pub(super) fn assemble(
     target: Uri,
     body: Option<Rc<BodySlot>>,
     shape: &Shape,
-    route: &model::Route,
+    spoken: &Spoken,
     client: &Client,
 ) -> Outbound {
     let Parts {
@@ -96,8 +97,8 @@ pub(super) fn assemble(
             scheme: client.scheme,
             identity: client.identity().map(Identity::told),
             asked_host,
-            host: route.rewrite.host.as_ref(),
-            edits: &route.request_headers,
+            host: spoken.host.as_ref(),
+            edits: &spoken.request,
         },
     );
     hop::announce(&mut headers, present, shape.upgrade.clone());
@@ -107,7 +108,7 @@ pub(super) fn assemble(
         // Also where a layer made the body, or it came by another protocol.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    let may_lack_host = !present.has(Present::HOST) || !route.request_headers.remove.is_empty();
+    let may_lack_host = !present.has(Present::HOST) || !spoken.request.remove.is_empty();
     if may_lack_host && !headers.contains_key(HOST) {
         // HTTP/1.0 may leave it out, HTTP/1.1 towards the endpoint may not; empty is the right value for an unknown
         // authority (RFC 9112 §3.2).

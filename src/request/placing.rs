@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use crate::config::model::{self, Action, PoolId, RouteId};
 use crate::endpoint::Endpoint;
+use crate::metrics::WorkerId;
 use crate::pool::{Keys, Picked, Pool, Standing};
 use crate::request::context::WorkerContext;
 use crate::request::outcome::Ledger;
 use crate::route::host::{HostBuffer, normalized};
-use crate::snapshot::{Store, View};
+use crate::snapshot::{Spoken, Store, View};
 use crate::split::Turn;
 
 /// Rounds until a request gives up finding a schedule that counts on. A schedule is closed only after its successor was
@@ -77,6 +78,11 @@ impl Placing {
     /// The configuration of the route in force for this request.
     pub(super) fn spec(&self) -> &Arc<model::Route> {
         &self.view.route(self.route).spec
+    }
+
+    /// What a worker puts into its messages.
+    pub(super) fn spoken(&self, worker: WorkerId) -> &Spoken {
+        self.view.route(self.route).spoken(worker)
     }
 
     /// Takes the request's turn in its split, books it there, and looks for an endpoint.

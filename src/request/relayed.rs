@@ -27,7 +27,7 @@ pub(super) enum Relayed<T> {
 /// From an endpoint's answer to the client's.
 pub(super) fn relay(
     won: Won,
-    route: &model::Route,
+    (route, edits): (&model::Route, &model::HeaderEdits),
     client: &Rc<Client>,
     switch: Option<&Switch>,
     ledger: &mut Ledger,
@@ -51,7 +51,6 @@ pub(super) fn relay(
         let asked = switch.ok_or(Kind::MalformedResponse)?;
         let far = carrier.switch().ok_or(Kind::MalformedResponse)?;
         let protocol = asked.agreed(&mut head.headers, &far)?;
-        let edits = &route.response_headers;
         header::forward_response(&mut head.headers, present, head.version, edits);
         hop::announce(&mut head.headers, Present::default(), Some(protocol));
         ledger.answered(head.status, connect);
@@ -69,7 +68,6 @@ pub(super) fn relay(
     {
         return Err(Kind::UpgradeFailed);
     }
-    let edits = &route.response_headers;
     header::forward_response(&mut head.headers, present, head.version, edits);
     ledger.answered(head.status, connect);
     ledger.call_ended(&head.headers);

@@ -5,13 +5,14 @@ use http::header::{CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Response};
 
-use crate::config::model::{self, Redirect, Respond};
+use crate::config::model::{HeaderEdits, Redirect, Respond};
 use crate::error::Kind;
 use crate::header::{self, forwarded};
 use crate::request::asked::Asked;
 use crate::request::context::Client;
 use crate::response::Body;
 use crate::route::rewrite::{self, Redirected};
+use crate::snapshot::Spoken;
 
 /// Sends the client elsewhere.
 ///
@@ -19,7 +20,7 @@ use crate::route::rewrite::{self, Redirected};
 /// The kind of the refusal, where the request holds what a `Location` may not.
 pub(super) fn redirect(
     rule: &Redirect,
-    route: &model::Route,
+    edits: &HeaderEdits,
     head: &Parts,
     asked: &Asked<'_>,
     client: &Client,
@@ -39,28 +40,28 @@ pub(super) fn redirect(
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = rule.status;
     answer.headers_mut().insert(LOCATION, location);
-    header::edit::apply(answer.headers_mut(), &route.response_headers);
+    header::edit::apply(answer.headers_mut(), edits);
     Ok(answer)
 }
 
 /// Answers what is configured.
-pub(super) fn respond(rule: &Respond, route: &model::Route) -> Response<Body> {
+pub(super) fn respond(rule: &Respond, spoken: &Spoken) -> Response<Body> {
     let mut answer = Response::new(match rule.body.is_empty() {
         true => Body::empty(),
-        false => Body::full(rule.body.clone()),
+        false => Body::full(spoken.body.clone()),
     });
     *answer.status_mut() = rule.status;
     if !rule.body.is_empty() {
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         answer.headers_mut().insert(CONTENT_TYPE, text);
     }
-    header::edit::apply(answer.headers_mut(), &route.response_headers);
+    header::edit::apply(answer.headers_mut(), &spoken.response);
     answer
 }
 
 /// Answers an OPTIONS in the endpoint's stead. What the resource allows only the endpoint knows: there is no `Allow`.
-pub(super) fn options(route: &model::Route) -> Response<Body> {
+pub(super) fn options(edits: &HeaderEdits) -> Response<Body> {
     let mut answer = Response::new(Body::empty());
-    header::edit::apply(answer.headers_mut(), &route.response_headers);
+    header::edit::apply(answer.headers_mut(), edits);
     answer
 }

@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::pool::{Entry as Candidate, Judged, KeySource, Pool, Roster, Standing};
 use crate::route::Table;
 use crate::snapshot::view::{RouteAction, RouteView, Snapshot};
+use crate::snapshot::words::Words;
 use crate::split::{Entry, Split};
 
 /// What a build asks about endpoints; `control` keeps the answers.
@@ -216,6 +217,7 @@ fn route(
         action,
         traffic: metrics.traffic(&spec.name, "none"),
         key_sources,
+        words: Words::new(spec, metrics.workers()),
     })
 }
 

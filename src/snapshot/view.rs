@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::config::model::{self, PoolId, RouteId};
-use crate::metrics::Traffic;
+use crate::metrics::{Traffic, WorkerId};
 use crate::pool::{KeySource, Pool};
 use crate::route::Table;
+use crate::snapshot::words::{Spoken, Words};
 use crate::split::Split;
 
 /// The immutable whole.
@@ -41,6 +42,8 @@ pub struct RouteView {
     pub traffic: Arc<Traffic>,
     /// What the pools of its split take keys from, each once.
     pub key_sources: Box<[KeySource]>,
+    /// What its configuration puts into messages.
+    pub words: Words,
 }
 
 /// What becomes of a route's requests.
@@ -84,6 +87,12 @@ impl Snapshot {
 }
 
 impl RouteView {
+    /// What a worker puts into the messages of this route.
+    #[must_use]
+    pub fn spoken(&self, worker: WorkerId) -> &Spoken {
+        self.words.of(worker, &self.spec)
+    }
+
     /// Its split, if it has one for all its requests.
     #[must_use]
     pub fn split(&self) -> Option<&Split> {
