@@ -17,7 +17,7 @@ use http::header::{CONTENT_LENGTH, FORWARDED, HOST, HeaderName, TRANSFER_ENCODIN
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::config::model::{Claims, Dialect};
+use crate::config::model::{Claims, ForwardedFields};
 use crate::error::Kind;
 use crate::header::list::members_of;
 use crate::header::network;
@@ -97,17 +97,17 @@ fn nodes(elements: &[Element<'_>]) -> impl Iterator<Item = Option<IpAddr>> {
 }
 
 /// Whether a request is told of in `Forwarded`.
-fn is_told_in_forwarded(headers: &HeaderMap, dialect: Dialect) -> bool {
+fn is_told_in_forwarded(headers: &HeaderMap, dialect: ForwardedFields) -> bool {
     match dialect {
-        Dialect::XForwarded => false,
-        Dialect::Rfc7239 => true,
-        Dialect::Both => headers.contains_key(FORWARDED),
+        ForwardedFields::XForwarded => false,
+        ForwardedFields::Rfc7239 => true,
+        ForwardedFields::Both => headers.contains_key(FORWARDED),
     }
 }
 
 /// The walk back along the way of a request that a trusted peer has sent.
 fn walk_back(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Option<Walked> {
-    if !is_told_in_forwarded(headers, claims.dialect) {
+    if !is_told_in_forwarded(headers, claims.fields) {
         return walk(x_entries(headers), peer, claims);
     }
     walk(nodes(&elements(headers).ok()?), peer, claims)
@@ -130,7 +130,7 @@ pub fn scheme(headers: &HeaderMap, peer: &Peer, own: Scheme, claims: &Claims) ->
     if standing(headers, peer, claims) == Trust::Untrusted {
         return own;
     }
-    let said = if is_told_in_forwarded(headers, claims.dialect) {
+    let said = if is_told_in_forwarded(headers, claims.fields) {
         elements(headers).ok().and_then(|elements| {
             let walked = walk(nodes(&elements), peer, claims)?;
             told(&elements, walked)?
@@ -170,13 +170,13 @@ fn standing(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Trust {
 /// written by the proxy but by its client, and which one cannot be known. To take either, or the proxy itself for the
 /// client, would let the client choose.
 pub fn check(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Result<(), Kind> {
-    let is_read = claims.dialect.has_rfc7239() && peer.trust == Trust::Trusted;
+    let is_read = claims.fields.has_rfc7239() && peer.trust == Trust::Trusted;
     if !is_read || !headers.contains_key(FORWARDED) {
         return Ok(());
     }
     let elements = elements(headers).map_err(|Faulty| Kind::MalformedRequest)?;
     let others = [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST];
-    if claims.dialect == Dialect::Rfc7239 || !others.iter().any(|one| headers.contains_key(*one)) {
+    if claims.fields == ForwardedFields::Rfc7239 || !others.iter().any(|one| headers.contains_key(*one)) {
         return Ok(());
     }
     let walked = walk(nodes(&elements), peer, claims);
@@ -201,14 +201,14 @@ pub fn check(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Result<(), Ki
 /// for.
 pub fn set(headers: &mut HeaderMap, peer: &Peer, scheme: Scheme, claims: &Claims) {
     let trust = standing(headers, peer, claims);
-    if claims.dialect == Dialect::Both && trust == Trust::Trusted {
+    if claims.fields == ForwardedFields::Both && trust == Trust::Trusted {
         translate(headers);
     }
-    remove_claims(headers, trust, claims.dialect);
-    if claims.dialect.has_x_forwarded() {
+    remove_claims(headers, trust, claims.fields);
+    if claims.fields.has_x_forwarded() {
         set_x(headers, peer, scheme, trust);
     }
-    if claims.dialect.has_rfc7239() {
+    if claims.fields.has_rfc7239() {
         append_element(headers, peer, scheme);
     }
 }
@@ -352,7 +352,7 @@ fn append_peer(headers: &mut HeaderMap, peer: &HeaderValue) {
     headers.insert(&X_FORWARDED_FOR, value);
 }
 
-fn remove_claims(headers: &mut HeaderMap, trust: Trust, dialect: Dialect) {
+fn remove_claims(headers: &mut HeaderMap, trust: Trust, dialect: ForwardedFields) {
     let mut doomed: SmallVec<[HeaderName; 4]> = SmallVec::new();
     for name in headers.keys() {
         if is_doomed(name, trust, dialect) {
@@ -364,7 +364,7 @@ fn remove_claims(headers: &mut HeaderMap, trust: Trust, dialect: Dialect) {
     }
 }
 
-fn is_doomed(name: &HeaderName, trust: Trust, dialect: Dialect) -> bool {
+fn is_doomed(name: &HeaderName, trust: Trust, dialect: ForwardedFields) -> bool {
     // What all of them begin with; most names are told apart by that.
     if !matches!(name.as_str().as_bytes(), [b'c' | b'f' | b't' | b'x', ..]) {
         return false;

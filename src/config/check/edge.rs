@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::config::check::findings::{At, Fields, Findings};
 use crate::config::document::{Scalar, Value};
 use crate::config::keys::{ADMIN_RIGHTS, FORWARDED, PROXY_PROTOCOL, SOCKET_RIGHTS};
-use crate::config::model::{Bind, Claims, Dialect, Peers, ProxyProtocol, SocketRights};
+use crate::config::model::{Bind, Claims, ForwardedFields, Peers, ProxyProtocol, SocketRights};
 use crate::config::problem::quoted;
 
 /// The longest path of a socket, and the longest name of one without a file: what the kernel has room for.
@@ -194,13 +194,13 @@ pub(crate) fn claims(findings: &mut Findings<'_>, fields: &Fields<'_>) -> Claims
     Claims {
         trusted: trusted.unwrap_or_default(),
         hops,
-        dialect: match fields
+        fields: match fields
             .get("forwarded")
             .map(|at| findings.word(at, &FORWARDED))
         {
-            Some(Some("rfc7239")) => Dialect::Rfc7239,
-            Some(Some("both")) => Dialect::Both,
-            _ => Dialect::XForwarded,
+            Some(Some("rfc7239")) => ForwardedFields::Rfc7239,
+            Some(Some("both")) => ForwardedFields::Both,
+            _ => ForwardedFields::XForwarded,
         },
     }
 }

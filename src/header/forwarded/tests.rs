@@ -8,7 +8,7 @@ use super::*;
 use crate::config::model::Peers;
 use crate::header::tests::fields;
 
-fn claims(dialect: Dialect) -> Claims {
+fn claims(spoken: ForwardedFields) -> Claims {
     let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
     Claims {
         trusted: Peers {
@@ -16,7 +16,7 @@ fn claims(dialect: Dialect) -> Claims {
             unix: false,
         },
         hops: None,
-        dialect,
+        fields: spoken,
     }
 }
 
@@ -28,7 +28,7 @@ fn counted(hops: usize) -> Claims {
 }
 
 fn peer(address: &str) -> Peer {
-    Peer::new(address.parse().ok(), &claims(Dialect::XForwarded))
+    Peer::new(address.parse().ok(), &claims(ForwardedFields::XForwarded))
 }
 
 fn set_by(claims: &Claims, address: &str, lines: &[(&str, &str)]) -> HeaderMap {
@@ -39,7 +39,7 @@ fn set_by(claims: &Claims, address: &str, lines: &[(&str, &str)]) -> HeaderMap {
 }
 
 fn set_for(address: &str, lines: &[(&str, &str)]) -> HeaderMap {
-    set_by(&claims(Dialect::XForwarded), address, lines)
+    set_by(&claims(ForwardedFields::XForwarded), address, lines)
 }
 
 proptest! {
@@ -189,7 +189,7 @@ fn client_of(address: &str, lines: &[&str]) -> String {
         .iter()
         .map(|line| ("x-forwarded-for", *line))
         .collect();
-    client_by(&claims(Dialect::XForwarded), address, &lines)
+    client_by(&claims(ForwardedFields::XForwarded), address, &lines)
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn only_a_trusted_peer_says_which_scheme_the_client_used() {
             &headers,
             &peer(address),
             Scheme::Http,
-            &claims(Dialect::XForwarded),
+            &claims(ForwardedFields::XForwarded),
         )
     };
     assert_eq!(said("10.0.0.1", "HTTPS, http"), Scheme::Https);
@@ -250,7 +250,7 @@ fn what_a_listener_does_not_speak_is_removed_even_from_trusted_proxies() {
         ("x-real-ip", "1.2.3.4"),
         ("forwarded", "for=5.6.7.8"),
     ];
-    let spoken = set_by(&claims(Dialect::Rfc7239), "10.0.0.2", &lines);
+    let spoken = set_by(&claims(ForwardedFields::Rfc7239), "10.0.0.2", &lines);
     assert_eq!(
         spoken,
         fields(&[("forwarded", "for=5.6.7.8, for=10.0.0.2;proto=http")])
@@ -262,7 +262,7 @@ fn what_a_listener_does_not_speak_is_removed_even_from_trusted_proxies() {
 fn forwarded_is_set_anew_for_untrusted_peers() {
     let lines = [("host", "a.example:8080"), ("forwarded", "for=9.9.9.9")];
     for (address, node) in [("1.2.3.4", "1.2.3.4"), ("2001:db8::1", "\"[2001:db8::1]\"")] {
-        let headers = set_by(&claims(Dialect::Rfc7239), address, &lines);
+        let headers = set_by(&claims(ForwardedFields::Rfc7239), address, &lines);
         let expected = format!("for={node};host=\"a.example:8080\";proto=http");
         assert_eq!(headers["forwarded"], expected);
     }
@@ -271,7 +271,7 @@ fn forwarded_is_set_anew_for_untrusted_peers() {
 #[test]
 fn a_peer_without_an_address_is_unknown() {
     let lines = [("x-forwarded-for", "9.9.9.9"), ("forwarded", "for=9.9.9.9")];
-    let headers = set_by(&claims(Dialect::Both), "unix", &lines);
+    let headers = set_by(&claims(ForwardedFields::Both), "unix", &lines);
     assert_eq!(
         headers,
         fields(&[
@@ -279,7 +279,7 @@ fn a_peer_without_an_address_is_unknown() {
             ("forwarded", "for=unknown;proto=http")
         ])
     );
-    let mut trusting = claims(Dialect::Both);
+    let mut trusting = claims(ForwardedFields::Both);
     trusting.trusted.unix = true;
     let lines = [("x-forwarded-for", "1.2.3.4")];
     let headers = set_by(&trusting, "unix", &lines);
@@ -291,7 +291,7 @@ fn a_peer_without_an_address_is_unknown() {
 
 #[test]
 fn what_is_told_in_one_way_is_told_in_both() {
-    let both = claims(Dialect::Both);
+    let both = claims(ForwardedFields::Both);
     let headers = set_by(
         &both,
         "10.0.0.2",
@@ -313,7 +313,7 @@ fn what_is_told_in_one_way_is_told_in_both() {
 
 #[test]
 fn ways_of_telling_that_contradict_each_other_are_refused() {
-    let both = claims(Dialect::Both);
+    let both = claims(ForwardedFields::Both);
     let trusted = Peer::new("10.0.0.2".parse().ok(), &both);
     let said = |lines: &[(&str, &str)]| check(&fields(lines), &trusted, &both);
     let agreeing = [
@@ -345,7 +345,7 @@ fn ways_of_telling_that_contradict_each_other_are_refused() {
         check(&fields(&[("forwarded", "\"")]), &stranger, &both),
         Ok(())
     );
-    let spoken = claims(Dialect::XForwarded);
+    let spoken = claims(ForwardedFields::XForwarded);
     assert_eq!(
         check(&fields(&[("forwarded", "\"")]), &trusted, &spoken),
         Ok(())
@@ -354,7 +354,7 @@ fn ways_of_telling_that_contradict_each_other_are_refused() {
 
 #[test]
 fn the_proxy_that_the_client_came_to_says_in_which_scheme() {
-    let spoken = claims(Dialect::Rfc7239);
+    let spoken = claims(ForwardedFields::Rfc7239);
     let proxy = Peer::new("10.0.0.2".parse().ok(), &spoken);
     for (line, expected) in [
         (
@@ -383,7 +383,7 @@ fn hops_are_counted_from_the_nearest() {
     assert_eq!(client_by(&counted(2), "5.5.5.5", &line), "1.2.3.4");
     assert_eq!(client_by(&counted(3), "5.5.5.5", &line), "6.6.6.6");
     let rfc = Claims {
-        dialect: Dialect::Rfc7239,
+        fields: ForwardedFields::Rfc7239,
         ..counted(2)
     };
     let line = [("forwarded", "for=6.6.6.6, for=1.2.3.4, for=172.16.0.1")];
@@ -411,7 +411,7 @@ fn who_came_past_fewer_hops_than_there_are_is_not_believed() {
 fn hops_of_strangers_are_not_counted_where_trusted_proxies_are_named() {
     let claims = Claims {
         hops: NonZeroUsize::new(1),
-        ..claims(Dialect::XForwarded)
+        ..claims(ForwardedFields::XForwarded)
     };
     let line = [("x-forwarded-for", "6.6.6.6")];
     assert_eq!(client_by(&claims, "5.5.5.5", &line), "5.5.5.5");
@@ -424,8 +424,8 @@ proptest! {
         names in prop::collection::vec("x[-_](forwarded[-_](for|proto|host|by)|real[-_]ip)|forwarded", 0..8),
     ) {
         let lines: Vec<_> = names.iter().map(|name| (name.as_str(), "9.9.9.9")).collect();
-        for dialect in [Dialect::XForwarded, Dialect::Rfc7239, Dialect::Both] {
-            let headers = set_by(&claims(dialect), "1.2.3.4", &lines);
+        for spoken in [ForwardedFields::XForwarded, ForwardedFields::Rfc7239, ForwardedFields::Both] {
+            let headers = set_by(&claims(spoken), "1.2.3.4", &lines);
             prop_assert!(headers.values().all(|value| value != "9.9.9.9"), "{:?}", headers);
         }
     }
