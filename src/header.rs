@@ -29,7 +29,7 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Version};
 
 use crate::config::model::{Claims, HeaderEdits};
-use forwarded::{Peer, Scheme};
+use forwarded::{Peer, Scheme, Trust};
 
 /// What is needed to make a client's fields into those that are forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,9 @@ pub struct Forwarding<'a> {
     pub version: Version,
     /// Who sent the request.
     pub peer: &'a Peer,
-    /// What is believed of what it says, and which fields tell it.
+    /// Whether what it says in this request is believed.
+    pub trust: Trust,
+    /// Whom a listener believes, and which fields tell it.
     pub claims: &'a Claims,
     /// How it came.
     pub scheme: Scheme,
@@ -58,7 +60,7 @@ pub fn forward_request(headers: &mut HeaderMap, forwarding: &Forwarding<'_>) {
     hop::strip_request(headers);
     forwarded::set(
         headers,
-        forwarding.peer,
+        (forwarding.peer, forwarding.trust),
         forwarding.scheme,
         forwarding.claims,
     );

@@ -46,7 +46,7 @@ use crate::error::Kind;
 use crate::header::framing::Framing;
 use crate::header::max_forwards::{self, Recipient};
 use crate::header::present::Present;
-use crate::header::{self, forwarded, hop};
+use crate::header::{self, hop};
 use crate::request::attempts::{Attempts, Won};
 use crate::request::context::{Client, WorkerContext};
 pub(crate) use crate::request::outcome::CLIENT_LEFT;
@@ -275,7 +275,7 @@ fn walk(
     let mut shape = settled?;
     let upgrade = shape.upgrade.as_ref();
     told.switch = upgrade.map(|protocol| Switch::to(protocol, &head.headers, head.version));
-    forwarded::check(&head.headers, client.peer(), &client.listener.claims)?;
+    asked.heard.check()?;
     if shape.framing == Framing::Empty && !body.is_end_stream() {
         // A body that a layer made, or that came by another protocol, knows its end without a length in the head.
         shape.framing = Framing::Chunked;
@@ -320,6 +320,7 @@ fn walk(
             let part = placing::part(&route.spec.action, asked.host).ok_or(Kind::NoRoute)?;
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
+            let by = (&**client, asked.heard.trust());
             if max_forwards::spend(&head.method, &mut head.headers)? == Recipient::Proxy {
                 let answer = options(&route.spec);
                 ledger.answered_by_route(answer.status(), "max_forwards");
@@ -328,7 +329,7 @@ fn walk(
             client.interims.begin();
             let idle = outbound::patience_with_body(told.dialect, client);
             let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
-            let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, client);
+            let outbound = outbound::assemble(head, new_target, body, &shape, &route.spec, by);
             if let Some(switch) = &mut told.switch {
                 switch.sends(&outbound.headers);
             }

@@ -28,6 +28,7 @@ fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
         &Forwarding {
             version: Version::HTTP_11,
             peer: &peer,
+            trust: peer.trust(),
             claims: &claims,
             scheme: Scheme::Http,
             identity: None,

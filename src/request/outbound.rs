@@ -11,6 +11,7 @@ use crate::body::RequestBody;
 use crate::config::model;
 use crate::error::Kind;
 use crate::header::expect::is_continue;
+use crate::header::forwarded::Trust;
 use crate::header::framing::Framing;
 use crate::header::websocket::is_websocket;
 use crate::header::{self, Forwarding, hop};
@@ -70,14 +71,14 @@ pub(super) fn slot(
     Some(slot)
 }
 
-/// The request as it is sent to endpoints.
+/// The request as it is sent to endpoints, from a client whose peer is believed or not.
 pub(super) fn assemble(
     head: Parts,
     target: Uri,
     body: Option<Rc<BodySlot>>,
     shape: &Shape,
     route: &model::Route,
-    client: &Client,
+    (client, trust): (&Client, Trust),
 ) -> Outbound {
     let Parts {
         method,
@@ -90,6 +91,7 @@ pub(super) fn assemble(
         &Forwarding {
             version,
             peer: client.peer(),
+            trust,
             claims: &client.listener.claims,
             scheme: client.scheme,
             identity: client.identity().map(Identity::told),

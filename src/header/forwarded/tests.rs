@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::model::Peers;
+use crate::error::Kind;
 use crate::header::tests::fields;
 
 fn claims(spoken: ForwardedFields) -> Claims {
@@ -34,7 +35,8 @@ fn peer(address: &str) -> Peer {
 fn set_by(claims: &Claims, address: &str, lines: &[(&str, &str)]) -> HeaderMap {
     let mut headers = fields(lines);
     let peer = Peer::new(address.parse().ok(), claims);
-    set(&mut headers, &peer, Scheme::Http, claims);
+    let trust = hear(&headers, &peer, claims).trust();
+    set(&mut headers, (&peer, trust), Scheme::Http, claims);
     headers
 }
 
@@ -180,7 +182,7 @@ fn a_mapped_address_is_written_as_ipv4() {
 
 fn client_by(claims: &Claims, address: &str, lines: &[(&str, &str)]) -> String {
     let peer = Peer::new(address.parse().ok(), claims);
-    let client = client(&fields(lines), &peer, claims);
+    let client = hear(&fields(lines), &peer, claims).client();
     client.map_or("unix".to_owned(), |client| client.to_string())
 }
 
@@ -229,12 +231,8 @@ fn the_last_known_proxy_is_the_client_where_the_chain_breaks_or_ends() {
 fn only_a_trusted_peer_says_which_scheme_the_client_used() {
     let said = |address, value| {
         let headers = fields(&[("x-forwarded-proto", value)]);
-        scheme(
-            &headers,
-            &peer(address),
-            Scheme::Http,
-            &claims(ForwardedFields::XForwarded),
-        )
+        let claims = claims(ForwardedFields::XForwarded);
+        hear(&headers, &peer(address), &claims).scheme(&headers, Scheme::Http)
     };
     assert_eq!(said("10.0.0.1", "HTTPS, http"), Scheme::Https);
     assert_eq!(said("1.2.3.4", "https"), Scheme::Http);
@@ -315,7 +313,7 @@ fn what_is_told_in_one_way_is_told_in_both() {
 fn ways_of_telling_that_contradict_each_other_are_refused() {
     let both = claims(ForwardedFields::Both);
     let trusted = Peer::new("10.0.0.2".parse().ok(), &both);
-    let said = |lines: &[(&str, &str)]| check(&fields(lines), &trusted, &both);
+    let said = |lines: &[(&str, &str)]| hear(&fields(lines), &trusted, &both).check();
     let agreeing = [
         ("forwarded", "for=9.9.9.9, for=1.2.3.4;proto=https;host=A"),
         ("x-forwarded-for", "1.2.3.4"),
@@ -342,12 +340,12 @@ fn ways_of_telling_that_contradict_each_other_are_refused() {
     // What is not believed cannot contradict.
     let stranger = Peer::new("1.1.1.1".parse().ok(), &both);
     assert_eq!(
-        check(&fields(&[("forwarded", "\"")]), &stranger, &both),
+        hear(&fields(&[("forwarded", "\"")]), &stranger, &both).check(),
         Ok(())
     );
     let spoken = claims(ForwardedFields::XForwarded);
     assert_eq!(
-        check(&fields(&[("forwarded", "\"")]), &trusted, &spoken),
+        hear(&fields(&[("forwarded", "\"")]), &trusted, &spoken).check(),
         Ok(())
     );
 }
@@ -369,7 +367,7 @@ fn the_proxy_that_the_client_came_to_says_in_which_scheme() {
     ] {
         let headers = fields(&[("forwarded", line)]);
         assert_eq!(
-            scheme(&headers, &proxy, Scheme::Http, &spoken),
+            hear(&headers, &proxy, &spoken).scheme(&headers, Scheme::Http),
             expected,
             "{line}"
         );
