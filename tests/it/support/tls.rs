@@ -408,10 +408,14 @@ impl Secure {
     pub(crate) fn request(&mut self, bytes: impl AsRef<[u8]>) -> Result<Answer, String> {
         let told = |error: std::io::Error| error.to_string();
         let stream = self.0.get_mut();
-        stream.write_all(bytes.as_ref()).map_err(told)?;
-        stream.flush().map_err(told)?;
-        let head = message::read_head(&mut self.0).map_err(told)?;
-        let head = head.ok_or("the connection ended")?;
+        let sent = stream
+            .write_all(bytes.as_ref())
+            .and_then(|()| stream.flush());
+        // Who was refused meanwhile cannot write any more; why is there to be read all the same.
+        let Some(head) = message::read_head(&mut self.0).map_err(told)? else {
+            sent.map_err(told)?;
+            return Err("the connection ended".to_owned());
+        };
         let status = head
             .split(' ')
             .nth(1)
