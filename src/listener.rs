@@ -7,6 +7,7 @@
 mod accept;
 mod desk;
 pub(crate) mod proxy_protocol;
+mod rush;
 mod terms;
 
 pub(crate) use accept::{Accepting, Acceptor, Bound};

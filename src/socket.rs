@@ -1,6 +1,7 @@
 //! Listening sockets: bound with the options that a proxy wants, and taken from without waiting; and how many sockets
 //! there may be at all.
 
+mod defer;
 mod unix;
 
 use std::io;
@@ -9,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -16,6 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::model::{Bind, Listener, SocketRights};
 use unix::Claim;
 
+pub(crate) use defer::HandsOut;
 pub(crate) use unix::grant;
 
 /// Connections that the kernel may hold before they are accepted: as many as the system allows, which is `somaxconn`.
@@ -129,6 +132,27 @@ impl Listening {
                 let (unix, _) = acceptfrom_with(socket, FLAGS)?;
                 Ok((Taken::Unix(unix.into()), None))
             }
+        }
+    }
+
+    /// Whether another connection may wait.
+    pub(crate) fn may_have_more(&self) -> bool {
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // To take one tells what is wrong.
+        poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&at_once)) != Ok(0)
+    }
+
+    /// Has the kernel hand connections out from now on as is said. One on a socket of this host is always handed out at once.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn hands_out(&self, hands_out: HandsOut) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => defer::set(socket, hands_out),
+            Self::Unix(..) => Ok(()),
         }
     }
 }

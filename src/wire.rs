@@ -35,7 +35,8 @@ pub(crate) use duplex::{Duplex, Resets};
 pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
 pub(crate) use inflow::{Continue, Inflow};
 pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
-pub(crate) use socket::Socket;
+use socket::Last;
+pub(crate) use socket::{Present, Socket};
 pub(crate) use stream::{Metered, Stream};
 
 use crate::error::Kind;
@@ -68,6 +69,8 @@ struct Inner {
     stream: Option<Stream>,
     /// The end of this connection is not to be taken for the end of what was sent.
     resets: bool,
+    /// What waits is the last that is written, and the end follows at once.
+    ends: bool,
     read: BytesMut,
     /// It was made for the pieces of a body.
     is_large: bool,
@@ -103,15 +106,6 @@ pub(crate) struct Went {
     pub(crate) moved: bool,
 }
 
-/// What is known of a client whose answer is awaited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Present {
-    /// It has ended its side, and may still read.
-    Ended,
-    /// It has reset the connection.
-    Gone,
-}
-
 impl Wire {
     /// A connection over this stream. What a client means that ends its side in the middle of a body depends on its
     /// listener: it breaks the grammar, or it has gone.
@@ -121,6 +115,7 @@ impl Wire {
             inner: RefCell::new(Inner {
                 stream: Some(stream),
                 resets: false,
+                ends: false,
                 read: BytesMut::new(),
                 is_large: false,
                 scanned: 0,
@@ -340,6 +335,18 @@ impl Wire {
         }
     }
 
+    /// What waits is the last that is written: when it is out the end is to follow at once ([`Self::end`]), and goes with it.
+    pub(crate) fn says_last(&self) {
+        self.inner.borrow_mut().ends = true;
+    }
+
+    /// Ends the side that is written behind its last, where that is not for a session to say.
+    pub(crate) fn end(&self) {
+        if let Some(Stream::Plain(socket)) = &self.inner.borrow().stream {
+            socket.end();
+        }
+    }
+
     /// Lets the close reset the connection, so that a body that ends with it is not taken for whole.
     pub(crate) fn reset_at_close(&self) {
         let mut inner = self.inner.borrow_mut();
@@ -400,7 +407,10 @@ impl Inner {
             };
         };
         if let Stream::Plain(socket) = stream {
-            let octets = self.out.write_to(Pin::new(socket), cx)?;
+            let octets = match self.ends {
+                true => self.out.write_to(Pin::new(&mut Last(socket)), cx)?,
+                false => self.out.write_to(Pin::new(socket), cx)?,
+            };
             let moved = octets > 0;
             return Ok((Went { octets, moved }, self.is_out()));
         }

@@ -120,16 +120,19 @@ where
     let reason = parts.extensions.remove::<ReasonPhrase>();
     let (framing, persists) =
         wire.with_out(|out| out.push_head(parts.status, &parts.headers, reason.as_ref(), &asking));
+    let is_last = !persists && parts.status != StatusCode::SWITCHING_PROTOCOLS;
     let mut writing = Writing {
         wire,
         edge,
         framing,
         announced: Announced::of(&parts.headers, trailers),
+        is_last,
         outcome: None,
     };
     spare::give(parts.headers);
     let mut body = pin!(Some(body));
     match poll_fn(|cx| writing.poll(body.as_mut(), cx)).await {
+        Outcome::Whole if is_last => wire.end(),
         Outcome::Whole => {}
         Outcome::Broken => {
             if framing == Framing::Close {
@@ -225,6 +228,8 @@ struct Writing<'a> {
     edge: &'a Edge,
     framing: Framing,
     announced: Announced,
+    /// The connection ends behind it.
+    is_last: bool,
     /// How the body has ended.
     outcome: Option<Outcome>,
 }
@@ -243,6 +248,9 @@ impl Writing<'_> {
                 // Before the last octet is out: what it holds at the endpoint is free, and its book is closed when everything
                 // is written.
                 body.set(None);
+            }
+            if self.is_last && self.outcome == Some(Outcome::Whole) {
+                self.wire.says_last();
             }
             let written = write(self.wire, self.edge, cx);
             match (&written, self.outcome) {

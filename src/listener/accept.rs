@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,17 +11,27 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle as Task;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::model::Listener;
 use crate::listener::desk::{Desk, Handed, Hands, Here, Place, Room};
+use crate::listener::rush::{LOOK, Rush};
 use crate::listener::terms::Terms;
-use crate::socket::{Listening, Seat};
+use crate::socket::{HandsOut, Listening, Seat};
 
 /// The name of the thread.
 const THREAD: &str = "fiel-accept";
 
 /// Connections taken from one socket before the others get their turn.
 const BATCH: usize = 64;
+
+/// So many connections taken at once are each followed by a look whether one more waits, which costs a seventh of a try to take
+/// one in vain. Where there are more, one such try is the cheaper way to find their end.
+const LOOKED_BEHIND: usize = 4;
+
+/// How long a socket that is to be closed takes connections still where the kernel was to keep them: it hands each out within
+/// a second, and their clients take them for open.
+const STRAGGLERS: Duration = Duration::from_millis(1_250);
 
 /// How long to wait when the process or the system is out of descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
@@ -203,36 +214,60 @@ async fn accept(
         }
     };
     let room = Arc::new(Room::default());
-    let mut ending = false;
+    let mut rush = Rush::none(Instant::now());
+    // Whether a rush is over is looked for then.
+    let mut look = pin!(sleep(LOOK));
     loop {
-        if !ending && is_full(&terms, &room) {
+        if is_full(&terms, &room) {
             // The kernel's queue holds further connections until one of these closes.
             tokio::select! {
-                () = room.freed() => {}
-                _ = &mut end => ending = true,
+                () = room.freed() => continue,
+                _ = &mut end => break,
             }
-            continue;
         }
-        if !ending {
-            tokio::select! {
-                biased;
-                _ = &mut end => ending = true,
-                ready = socket.readable() => match ready {
-                    Ok(mut ready) => {
-                        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands).await {
-                            ready.clear_ready();
-                        }
+        tokio::select! {
+            biased;
+            _ = &mut end => break,
+            ready = socket.readable() => match ready {
+                Ok(mut ready) => {
+                    let (came, turn) = take(socket.get_ref(), &terms, &room, &*hands).await;
+                    if let Turn::Empty = turn {
+                        ready.clear_ready();
                     }
-                    Err(error) => tracing::error!(%error, "Waiting for connections failed"),
-                },
+                    if rush.begins(came, Instant::now) {
+                        hand_out(socket.get_ref(), HandsOut::WithOctets);
+                        look.as_mut().reset(Instant::now() + LOOK);
+                    }
+                }
+                Err(error) => tracing::error!(%error, "Waiting for connections failed"),
+            },
+            () = &mut look, if rush.is_on() => {
+                let now = Instant::now();
+                if rush.ends(now) {
+                    hand_out(socket.get_ref(), HandsOut::AtOnce);
+                }
+                look.as_mut().reset(now + LOOK);
             }
-            continue;
         }
-        socket.get_mut().withdraw();
-        // The last ones: whoever waits in the queue is taken before the socket goes.
-        if let Turn::Empty = take(socket.get_ref(), &terms, &room, &*hands).await {
-            return;
+    }
+    if rush.is_on() {
+        hand_out(socket.get_ref(), HandsOut::AtOnce);
+        let until = Instant::now() + STRAGGLERS;
+        while let Ok(Ok(mut ready)) = timeout_at(until, socket.readable()).await {
+            if let (_, Turn::Empty) = take(socket.get_ref(), &terms, &room, &*hands).await {
+                ready.clear_ready();
+            }
         }
+    }
+    socket.get_mut().withdraw();
+    // The last ones: whoever waits in the queue is taken before the socket goes.
+    while let (_, Turn::More) = take(socket.get_ref(), &terms, &room, &*hands).await {}
+}
+
+fn hand_out(socket: &Listening, hands_out: HandsOut) {
+    if let Err(error) = socket.hands_out(hands_out) {
+        // It only costs a little more.
+        tracing::debug!(%error, ?hands_out, "Kernel does not keep connections until they bring something");
     }
 }
 
@@ -249,15 +284,18 @@ enum Turn {
     More,
 }
 
+/// Takes those who wait, and tells how many they were.
 async fn take(
     socket: &Listening,
     terms: &watch::Receiver<Terms>,
     room: &Arc<Room>,
     hands: &impl Hands,
-) -> Turn {
-    for _ in 0..BATCH {
+) -> (u32, Turn) {
+    let mut came = 0;
+    for tried in 1..=BATCH {
         match socket.accept() {
             Ok((taken, peer)) => {
+                came += 1;
                 let handed = Handed {
                     taken,
                     peer,
@@ -267,19 +305,22 @@ async fn take(
                 hands.hand(handed).await;
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => return Turn::Empty,
+                io::ErrorKind::WouldBlock => return (came, Turn::Empty),
                 io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                 _ => {
                     tracing::warn!(%error, "Connection could not be accepted");
-                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
-                    return Turn::More;
+                    sleep(EXHAUSTED_PAUSE).await;
+                    return (came, Turn::More);
                 }
             },
         }
         if is_full(terms, room) {
-            return Turn::More;
+            return (came, Turn::More);
+        }
+        if tried <= LOOKED_BEHIND && !socket.may_have_more() {
+            return (came, Turn::Empty);
         }
     }
     tokio::task::yield_now().await;
-    Turn::More
+    (came, Turn::More)
 }

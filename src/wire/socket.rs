@@ -12,10 +12,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{self, Shutdown};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -27,6 +27,15 @@ pub(crate) enum Socket {
     Fresh(Fresh),
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+/// What is known of a client whose answer is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Present {
+    /// It has ended its side, and may still read.
+    Ended,
+    /// It has reset the connection.
+    Gone,
 }
 
 /// A socket of TCP that the runtime does not know.
@@ -173,6 +182,40 @@ impl Socket {
         reset.is_ok()
     }
 
+    /// Writes what its end follows at once: the kernel keeps the last of it back, so that both go out in one packet. An end of
+    /// its own costs as much as a fifteenth of a request on a connection of its own.
+    fn poll_write_last(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        let send = |socket: BorrowedFd<'_>| {
+            let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+            Ok(rustix::net::send(socket, octets, flags)?)
+        };
+        if let Some(written) = self.attempt(|tcp| send(tcp.as_fd())) {
+            return written;
+        }
+        let Self::Tcp(tcp) = self else {
+            return Pin::new(self).poll_write(cx, octets);
+        };
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            match tcp.try_io(Interest::WRITABLE, || send(tcp.as_fd())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    /// Ends the side that is written, with what was kept back. The close alone would lose that where something is unread.
+    pub(super) fn end(&self) {
+        let ended = match self {
+            Self::Fresh(Fresh { tcp: Some(tcp), .. }) => tcp.shutdown(Shutdown::Write),
+            Self::Tcp(tcp) => SockRef::from(tcp).shutdown(Shutdown::Write),
+            Self::Unix(unix) => SockRef::from(unix).shutdown(Shutdown::Write),
+            Self::Fresh(Fresh { tcp: None, .. }) => Ok(()),
+        };
+        // Where it fails the connection is gone already.
+        ended.ok();
+    }
+
     /// Has the socket reset when it is closed, where it can be.
     pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
         match self {
@@ -317,9 +360,71 @@ impl AsyncWrite for Socket {
     }
 }
 
+/// A socket for what is last on its connection.
+pub(super) struct Last<'a>(pub(super) &'a mut Socket);
+
+impl AsyncWrite for Last<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write_last(cx, octets)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // So much goes in more than one packet whatever is done.
+        Pin::new(&mut *self.0).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_shutdown(cx)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_last_arrives_before_its_end_though_something_is_unread() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for is_watched in [false, true] {
+            let address = listener.local_addr().unwrap();
+            let mut client = net::TcpStream::connect(address).unwrap();
+            client.write_all(b"more").unwrap();
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut socket = Socket::accepted(tcp.into_std().unwrap());
+            if is_watched {
+                socket.watch().unwrap();
+            }
+            let octets =
+                poll_fn(|cx| Pin::new(&mut Last(&mut socket)).poll_write(cx, b"last")).await;
+            assert_eq!(octets.unwrap(), 4);
+            socket.end();
+            drop(socket);
+            let mut came = [0; 4];
+            client.read_exact(&mut came).unwrap();
+            assert_eq!(&came, b"last");
+            assert_ne!(client.read(&mut came).ok(), Some(4));
+        }
+    }
 
     #[test]
     fn sockets_are_asked_while_enough_of_them_had_something_to_read() {

@@ -51,6 +51,8 @@ mod reload;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod rush;
+#[cfg(test)]
 mod sidecar;
 #[cfg(test)]
 mod splits;
