@@ -2,8 +2,11 @@
 # A static binary and nothing else: docker build -t fiel . (or podman). docs/sidecar.md says how it is run and checked.
 
 FROM rust:1.95-bookworm AS build
+# 1 for a binary that is shaped by a profile: built, put to work, and built again (benches/profiled). It needs two cores.
+ARG PROFILED=0
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates musl-tools \
+        $([ "$PROFILED" = 0 ] || echo nginx wrk nghttp2-client) \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -13,11 +16,17 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     machine="$(uname -m)" \
     && target="$machine-unknown-linux-musl" \
+    && relocations="-C link-arg=-Wl,-z,pack-relative-relocs" \
     && rustup target add "$target" \
-    && env "CC_${machine}_unknown_linux_musl=musl-gcc" \
-        cargo rustc --release --locked --target "$target" --bin fiel -- \
-            -C link-arg=-Wl,-z,pack-relative-relocs \
-    && cp "target/$target/release/fiel" /fiel \
+    && export "CC_${machine}_unknown_linux_musl=musl-gcc" \
+    && if [ "$PROFILED" = 0 ]; then \
+        cargo rustc --release --locked --target "$target" --bin fiel -- $relocations \
+        && cp "target/$target/release/fiel" /fiel; \
+    else \
+        rustup component add llvm-tools \
+        && benches/profiled "$target" $relocations \
+        && cp "target/pgo-built/$target/release/fiel" /fiel; \
+    fi \
     && /fiel check --config config/quickstart.yaml
 
 FROM scratch

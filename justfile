@@ -21,17 +21,15 @@ bench:
     cargo bench --benches
 
 host := `rustc -vV | sed -n 's/^host: //p'`
-profiles := justfile_directory() / "target/pgo"
 
-# A binary shaped by the work it does: built, put to work by the bench (nginx and wrk), and built again by what was seen.
-# `profdata` is the `llvm-profdata` of the LLVM that `rustc -vV` names: of its component llvm-tools, or a system's package.
-pgo profdata="llvm-profdata":
-    rm -rf {{profiles}}
-    RUSTFLAGS="-Cprofile-generate={{profiles}}" cargo build --release --target {{host}} --target-dir target/pgo-seen
-    FIEL=target/pgo-seen/{{host}}/release/fiel PEERS=fiel ROUNDS=1 cargo bench --bench compare -- keepalive logged answers uploads connect tls handshakes http2
-    {{profdata}} merge --output={{profiles}}/fiel.profdata {{profiles}}
-    RUSTFLAGS="-Cprofile-use={{profiles}}/fiel.profdata" cargo build --release --target {{host}} --target-dir target/pgo-built
-    @echo target/pgo-built/{{host}}/release/fiel
+# A binary shaped by the work it does: built, put to work by the bench (nginx, wrk, h2load), and built again by what was seen.
+# `profdata` is the `llvm-profdata` of the LLVM that `rustc -vV` names; that of its component llvm-tools is found by itself.
+pgo profdata="":
+    PROFDATA={{profdata}} benches/profiled {{host}}
+
+# The image; `just image 1` is built by a profile, which takes twice as long and two cores
+image profiled="0":
+    docker build --build-arg PROFILED={{profiled}} -t fiel .
 
 # A canary at work, in one process
 demo:

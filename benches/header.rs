@@ -69,7 +69,7 @@ fn whole_request(
     let framing = framing::request(version, headers, present).expect("the request is sound");
     black_box(ids::request_id(headers, present, black_box(7)));
     black_box(ids::trace_id(headers));
-    black_box(forwarded::client(headers, peer, claims));
+    let heard = black_box(forwarded::hear(headers, peer, claims));
     let upgrade = hop::upgrade(headers, present, &Method::GET, version, framing);
     let own = forward_request(
         headers,
@@ -78,6 +78,7 @@ fn whole_request(
             asked_host,
             version,
             peer,
+            trust: heard.trust(),
             claims,
             scheme: Scheme::Http,
             identity: None,

@@ -31,7 +31,7 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Version};
 
 use crate::config::model::{Claims, HeaderEdits};
-use forwarded::{Peer, Scheme};
+use forwarded::{Peer, Scheme, Trust};
 use own::Own;
 use present::Present;
 
@@ -44,7 +44,9 @@ pub struct Forwarding<'a> {
     pub version: Version,
     /// Who sent the request.
     pub peer: &'a Peer,
-    /// What is believed of what it says, and which fields tell it.
+    /// Whether what it says in this request is believed.
+    pub trust: Trust,
+    /// Whom a listener believes, and which fields tell it.
     pub claims: &'a Claims,
     /// How it came.
     pub scheme: Scheme,
@@ -65,6 +67,7 @@ pub struct Forwarding<'a> {
 pub fn forward_request(headers: &mut HeaderMap, forwarding: Forwarding<'_>) -> Own {
     let Forwarding {
         peer,
+        trust,
         claims,
         scheme,
         version,
@@ -77,7 +80,7 @@ pub fn forward_request(headers: &mut HeaderMap, forwarding: Forwarding<'_>) -> O
         forwarded::remove(headers, peer, claims);
         Own::of(peer, scheme, asked_host, version)
     } else {
-        forwarded::set(headers, peer, scheme, claims, asked_host);
+        forwarded::set(headers, (peer, trust), scheme, claims, asked_host);
         via::append(headers, version);
         Own::default()
     };

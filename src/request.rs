@@ -44,7 +44,6 @@ use crate::body::RequestBody;
 use crate::clock::{self, Clock};
 use crate::config::model::Action;
 use crate::error::Kind;
-use crate::header::forwarded;
 use crate::header::framing::Framing;
 use crate::header::max_forwards::{self, Recipient};
 use crate::header::present::Present;
@@ -284,7 +283,7 @@ fn walk(
     let mut shape = settled?;
     let upgrade = shape.upgrade.as_ref();
     told.switch = upgrade.map(|protocol| Switch::to(protocol, &head.headers, head.version));
-    forwarded::check(&head.headers, client.peer(), &client.listener.claims)?;
+    asked.heard.check()?;
     if shape.framing == Framing::Empty && !body.is_end_stream() {
         // A body that a layer made, or that came by another protocol, knows its end without a length in the head.
         shape.framing = Framing::Chunked;
@@ -330,6 +329,7 @@ fn walk(
             let part = placing::part(&route.spec.action, asked.host).ok_or(Kind::NoRoute)?;
             let new_target = outbound::target(&route.spec, &head, &asked, found)?;
             let keys = affinity::keys(&route.key_sources, &head.headers, &asked.path, asked.client);
+            let by = (&**client, asked.heard.trust());
             if max_forwards::spend(&head.method, &mut head.headers)? == Recipient::Proxy {
                 let answer = options(&spoken.response);
                 ledger.answered_by_route(answer.status(), "max_forwards");
@@ -338,14 +338,8 @@ fn walk(
             client.interims.begin();
             let idle = outbound::patience_with_body(told.dialect, client);
             let body = outbound::slot(body, &shape, (limit, idle), client, ledger, &head);
-            let outbound = outbound::assemble(
-                (head, present, host),
-                new_target,
-                body,
-                &shape,
-                spoken,
-                client,
-            );
+            let outbound =
+                outbound::assemble((head, present, host), new_target, body, &shape, spoken, by);
             if let Some(switch) = &mut told.switch {
                 switch.sends(&outbound.headers);
             }

@@ -13,6 +13,7 @@
 //!   A connection keeps the one it began with.
 //! - [`Tickets`] has one ticketer for each client-auth policy (mode, authorities, revocations), because a resumed session
 //!   brings its client's certificate along unverified: a ticket of another policy must mean nothing here (CVE-2025-23419).
+//!   For the same reason a ticket ends with the first certificate of its client's chain, and with an authority.
 //!   There is no session store. Ticket keys rotate every six hours, a ticket is good for twelve, reloads keep them.
 //! - An [`Upstream`] is what a pool's connections to its endpoints are secured by. It is compared as a [`Spec`] is, and
 //!   remembers sessions, so that who believes others, or shows another certificate, resumes none of them.
@@ -40,6 +41,7 @@ mod spec;
 mod subject;
 mod tickets;
 mod trust;
+mod until;
 mod upstream;
 mod versions;
 

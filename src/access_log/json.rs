@@ -53,13 +53,11 @@ pub(super) fn write_line(record: &Record, query: Query, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::grpc::Code;
-    use http::{Method, Version};
-    use std::net::Ipv4Addr;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     #[test]
     fn a_full_record_has_every_field_in_order() {
-        let mut record = bare();
+        let mut record = Record::bare();
         record.status = 200;
         record.reason = Some("response_cut");
         record.grpc_status = Some(Code::Unavailable);
@@ -107,12 +105,12 @@ mod tests {
             r#""duration":0.000000}"#,
             "\n",
         );
-        assert_eq!(line(&bare(), Query::Printed), expected);
+        assert_eq!(line(&Record::bare(), Query::Printed), expected);
     }
 
     #[test]
     fn a_client_cannot_forge_a_line_or_a_field() {
-        let mut record = bare();
+        let mut record = Record::bare();
         let host = "a\"b\\c\r\n{\"status\":200}\u{0}\u{1b}[31m\u{2028}\u{7f}";
         record.put(Text::Host, host.as_bytes());
         record.put(Text::Path, b"/\xff\xfe");
@@ -124,15 +122,6 @@ mod tests {
         assert_eq!(read["host"], host);
         assert_eq!(read["path"], "/\u{fffd}\u{fffd}");
         assert_eq!(read["status"], 0);
-    }
-
-    fn bare() -> Record {
-        Record::new(
-            UNIX_EPOCH + Duration::new(1_795_174_162, 123_456),
-            Some(Ipv4Addr::new(192, 0, 2, 7).into()),
-            Method::GET,
-            Version::HTTP_11,
-        )
     }
 
     fn line(record: &Record, query: Query) -> String {

@@ -145,18 +145,25 @@ impl Record {
 }
 
 #[cfg(test)]
+impl Record {
+    /// One of which nothing is known but who asked, and when.
+    pub(super) fn bare() -> Self {
+        Self::new(
+            SystemTime::UNIX_EPOCH + Duration::new(1_795_174_162, 123_456),
+            Some(IpAddr::from([192, 0, 2, 7])),
+            Method::GET,
+            Version::HTTP_11,
+        )
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
 
     #[test]
     fn the_last_text_put_counts() {
-        let mut record = Record::new(
-            SystemTime::UNIX_EPOCH,
-            Some(Ipv4Addr::LOCALHOST.into()),
-            Method::GET,
-            Version::HTTP_11,
-        );
+        let mut record = Record::bare();
         record.put(Text::Endpoint, b"10.0.0.1:80");
         record.put(Text::Path, b"/");
         record.put(Text::Endpoint, b"10.0.0.2:80");

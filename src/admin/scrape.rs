@@ -14,6 +14,10 @@ use crate::metrics::families;
 use crate::probe::{Counts, ProbeResult};
 use crate::snapshot::view::Snapshot;
 use crate::split::Split;
+use crate::tls::{Authority, Trust};
+
+/// What a label says where there is no such thing.
+const NONE: &str = "none";
 
 /// All of them, for [`Metrics::text`](crate::metrics::Metrics::text).
 pub(crate) fn families(snapshot: &Snapshot, report: &Report, probes: &Counts) -> Vec<MetricFamily> {
@@ -21,7 +25,7 @@ pub(crate) fn families(snapshot: &Snapshot, report: &Report, probes: &Counts) ->
     families.extend(pools(snapshot, report));
     families.extend(endpoints(snapshot, report));
     families.extend(names(snapshot, report));
-    families.push(certificates(snapshot));
+    families.extend(certificates(snapshot));
     families.extend(probing(probes));
     families
 }
@@ -88,19 +92,61 @@ fn pools(snapshot: &Snapshot, report: &Report) -> Vec<MetricFamily> {
     ]
 }
 
-/// A pair for each kind of key is for one name: what runs out first counts.
-fn certificates(snapshot: &Snapshot) -> MetricFamily {
+/// Files with more authorities than this are lists of public ones, which no reader of these metrics could renew.
+const MOST_AUTHORITIES: usize = 32;
+
+fn certificates(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    // A pair for each kind of key is for one name: what runs out first counts.
     let mut ends: BTreeMap<[&str; 2], i64> = BTreeMap::new();
+    // An authority is renewed by another of its name beside it: what runs out last counts.
+    let mut authorities: BTreeMap<[&str; 3], i64> = BTreeMap::new();
+    let mut shown = Vec::new();
     for listener in &snapshot.config.listeners {
-        for certificate in listener.tls.iter().flat_map(|spec| &spec.certificates) {
+        let Some(spec) = &listener.tls else {
+            continue;
+        };
+        for certificate in &spec.certificates {
             let end = certificate.not_after;
             let known = ends.entry([&listener.name, &certificate.name]);
             known
                 .and_modify(|known| *known = end.min(*known))
                 .or_insert(end);
         }
+        let auth = spec.client_auth.iter();
+        let known = auth.map(|auth| auth.known());
+        for one in known.filter(|all| all.len() <= MOST_AUTHORITIES).flatten() {
+            last(&mut authorities, [&listener.name, NONE, &one.name], one);
+        }
     }
-    families::CERTIFICATE_NOT_AFTER.with(ends.into_iter().map(|(labels, end)| (labels, end as f64)))
+    for pool in &snapshot.pools {
+        let spec = pool.spec();
+        let Some(terms) = spec.tls.as_ref().map(|tls| tls.terms()) else {
+            continue;
+        };
+        if let Some(certificate) = &terms.certificate {
+            let labels = [&*spec.name, &*certificate.name];
+            shown.push((labels, certificate.not_after as f64));
+        }
+        if let Trust::Authorities(trusted) = &terms.trust
+            && trusted.known().len() <= MOST_AUTHORITIES
+        {
+            for one in trusted.known() {
+                last(&mut authorities, [NONE, &spec.name, &one.name], one);
+            }
+        }
+    }
+    let authorities = authorities.into_iter();
+    vec![
+        families::CERTIFICATE_NOT_AFTER
+            .with(ends.into_iter().map(|(labels, end)| (labels, end as f64))),
+        families::POOL_CERTIFICATE_NOT_AFTER.with(shown),
+        families::AUTHORITY_NOT_AFTER.with(authorities.map(|(labels, end)| (labels, end as f64))),
+    ]
+}
+
+fn last<'a>(ends: &mut BTreeMap<[&'a str; 3], i64>, labels: [&'a str; 3], one: &Authority) {
+    let known = ends.entry(labels).or_insert(one.not_after);
+    *known = one.not_after.max(*known);
 }
 
 /// Nothing above `metrics.maxEndpoints` endpoints in all: some of them would be no use.

@@ -23,6 +23,7 @@ mod resolver;
 mod route;
 mod target;
 mod tls;
+mod unix;
 mod upstream_tls;
 mod value;
 

@@ -27,7 +27,7 @@ use crate::tls;
 use crate::units::Weight;
 
 pub use by_host::PoolByHost;
-pub use edge::{Bind, Claims, Dialect, Peers, ProxyProtocol, SocketRights};
+pub use edge::{Bind, Claims, ForwardedFields, Peers, ProxyProtocol, SocketRights};
 pub use id::{PoolId, RouteId};
 pub use log::{AccessLog, LogFile, LogFormat, LogOutput};
 pub use pool::{

@@ -14,7 +14,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::{CertificateError, Error, HandshakeKind, ServerConfig};
 use tokio::sync::Semaphore;
@@ -118,7 +117,7 @@ pub(super) async fn shake_hands(
         refuse(Stream::Plain(socket), edge, context, Kind::Plaintext).await;
         return None;
     }
-    let work = shake(socket, Arc::clone(server.config()), handshakes);
+    let work = shake(socket, server.config(), handshakes);
     let spec = Arc::clone(server.spec());
     let done = match came {
         Ok(_) => in_time(member, work).await,
@@ -200,23 +199,16 @@ fn called(error: &io::Error) -> Refusal {
     }
 }
 
-/// What a connection is known by. A certificate that has run out since its session was made is no good any more: a
-/// resumption does not look at it.
+/// What a connection is known by. A session that was taken up again has a certificate that is still good: its ticket would
+/// have been none.
 fn secured(stream: &TlsStream<Metered>, server: Arc<Server>) -> io::Result<Secured> {
     let (_, session) = stream.get_ref();
     let identity = match session.peer_certificates().and_then(<[_]>::first) {
         None => None,
-        Some(certificate) => {
-            let bad = |why| io::Error::new(io::ErrorKind::InvalidData, Error::from(why));
-            let identity = Identity::of(certificate);
-            let identity = identity.ok_or_else(|| bad(CertificateError::BadEncoding))?;
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let now = now.map_or(0, |since| since.as_secs());
-            if u64::try_from(identity.not_after).unwrap_or(0) < now {
-                return Err(bad(CertificateError::Expired));
-            }
-            Some(identity)
-        }
+        Some(certificate) => Some(Identity::of(certificate).ok_or_else(|| {
+            let why = Error::from(CertificateError::BadEncoding);
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?),
     };
     Ok(Secured::new(server, session.server_name(), identity))
 }

@@ -8,6 +8,8 @@
 //! (CVE-2026-39858). So are those of the fields that frame a message.
 
 mod element;
+mod heard;
+mod names;
 mod peer;
 
 use std::net::IpAddr;
@@ -17,214 +19,43 @@ use http::header::{CONTENT_LENGTH, FORWARDED, HOST, HeaderName, TRANSFER_ENCODIN
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::config::model::{Claims, Dialect};
-use crate::error::Kind;
+use crate::config::model::{Claims, ForwardedFields};
 use crate::header::list::members_of;
-use crate::header::network;
-use element::{Element, Elements, Faulty, address};
+use heard::{elements, x_entries, x_scheme};
+use names::X_FORWARDED_CLIENT_CERT;
 use peer::written;
 
+pub use heard::{Heard, hear};
+pub(super) use names::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 pub use peer::{Peer, Scheme, Trust};
-
-pub(super) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
-
-/// Where the walk back along a request's way has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Walked {
-    /// The client, as far as is known.
-    client: Option<IpAddr>,
-    /// The entry that tells of it, counted from the last; none where there is no entry.
-    entry: Option<usize>,
-}
-
-/// Walks back along the entries, the last first. `None` where a request has come past fewer proxies than it must have.
-///
-/// Where a proxy of ours passed on what is no address, that proxy is the last that is known; where all are ours, the first
-/// is the client.
-fn walk(
-    entries: impl Iterator<Item = Option<IpAddr>>,
-    peer: &Peer,
-    claims: &Claims,
-) -> Option<Walked> {
-    let mut walked = Walked {
-        client: peer.address,
-        entry: None,
-    };
-    if let Some(hops) = claims.hops {
-        let mut entries = entries;
-        for index in 0..hops.get() {
-            walked.entry = Some(index);
-            walked.client = entries.next()?.or(walked.client);
-        }
-        return Some(walked);
-    }
-    for (index, node) in entries.enumerate() {
-        walked.entry = Some(index);
-        let Some(address) = node else {
-            break;
-        };
-        walked.client = Some(address);
-        if network::longest(&claims.trusted.networks, address).is_none() {
-            break;
-        }
-    }
-    Some(walked)
-}
-
-/// The entries of `X-Forwarded-For`, the last first.
-fn x_entries(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
-    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
-    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|octet| *octet == b','));
-    hops.map(<[u8]>::trim_ascii)
-        .filter(|hop| !hop.is_empty())
-        .map(address)
-}
-
-/// The elements of `Forwarded`, the first first.
-fn elements(headers: &HeaderMap) -> Result<Elements<'_>, Faulty> {
-    let mut elements = Elements::new();
-    for line in headers.get_all(FORWARDED) {
-        element::read(line.as_bytes(), &mut elements)?;
-    }
-    Ok(elements)
-}
-
-fn nodes(elements: &[Element<'_>]) -> impl Iterator<Item = Option<IpAddr>> {
-    elements.iter().rev().map(|element| element.node)
-}
-
-/// Whether a request is told of in `Forwarded`.
-fn is_told_in_forwarded(headers: &HeaderMap, dialect: Dialect) -> bool {
-    match dialect {
-        Dialect::XForwarded => false,
-        Dialect::Rfc7239 => true,
-        Dialect::Both => headers.contains_key(FORWARDED),
-    }
-}
-
-/// The walk back along the way of a request that a trusted peer has sent.
-fn walk_back(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Option<Walked> {
-    if !is_told_in_forwarded(headers, claims.dialect) {
-        return walk(x_entries(headers), peer, claims);
-    }
-    walk(nodes(&elements(headers).ok()?), peer, claims)
-}
-
-/// The client's address: the peer itself or, behind trusted proxies, whom they have told of. To be asked before [`set`].
-/// There is none where the client is on a socket of this host.
-#[must_use]
-pub fn client(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Option<IpAddr> {
-    if peer.trust == Trust::Untrusted {
-        return peer.address;
-    }
-    walk_back(headers, peer, claims).map_or(peer.address, |walked| walked.client)
-}
-
-/// The scheme that the client used: a trusted proxy may say so, and only in the words `http` and `https`. To be asked
-/// before [`set`].
-#[must_use]
-pub fn scheme(headers: &HeaderMap, peer: &Peer, own: Scheme, claims: &Claims) -> Scheme {
-    if standing(headers, peer, claims) == Trust::Untrusted {
-        return own;
-    }
-    let said = if is_told_in_forwarded(headers, claims.dialect) {
-        elements(headers).ok().and_then(|elements| {
-            let walked = walk(nodes(&elements), peer, claims)?;
-            told(&elements, walked)?
-                .proto
-                .as_deref()
-                .and_then(Scheme::named)
-        })
-    } else {
-        x_scheme(headers)
-    };
-    said.unwrap_or(own)
-}
-
-fn x_scheme(headers: &HeaderMap) -> Option<Scheme> {
-    let first = members_of(headers.get(&X_FORWARDED_PROTO)?).next()?;
-    Scheme::named(first)
-}
-
-/// The element in which the proxy that the client came to tells of it. What stands before it anybody may have written.
-fn told<'e, 'v>(elements: &'e [Element<'v>], walked: Walked) -> Option<&'e Element<'v>> {
-    elements.iter().rev().nth(walked.entry?)
-}
-
-/// Whether what a peer says in this request is believed.
-fn standing(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Trust {
-    let is_short = || claims.hops.is_some() && walk_back(headers, peer, claims).is_none();
-    match peer.trust {
-        Trust::Trusted if !is_short() => Trust::Trusted,
-        Trust::Trusted | Trust::Untrusted => Trust::Untrusted,
-    }
-}
-
-/// Looks whether what a trusted peer says of the client can be meant.
-///
-/// # Errors
-/// [`Kind::MalformedRequest`] where `Forwarded` cannot be read, or `X-Forwarded-*` says otherwise: one of them was not
-/// written by the proxy but by its client, and which one cannot be known. To take either, or the proxy itself for the
-/// client, would let the client choose.
-pub fn check(headers: &HeaderMap, peer: &Peer, claims: &Claims) -> Result<(), Kind> {
-    let is_read = claims.dialect.has_rfc7239() && peer.trust == Trust::Trusted;
-    if !is_read || !headers.contains_key(FORWARDED) {
-        return Ok(());
-    }
-    let elements = elements(headers).map_err(|Faulty| Kind::MalformedRequest)?;
-    let others = [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST];
-    if claims.dialect == Dialect::Rfc7239 || !others.iter().any(|one| headers.contains_key(*one)) {
-        return Ok(());
-    }
-    let walked = walk(nodes(&elements), peer, claims);
-    let x_walked = walk(x_entries(headers), peer, claims);
-    let told = walked.and_then(|walked| told(&elements, walked));
-    let scheme = told.and_then(|one| Scheme::named(one.proto.as_deref()?));
-    let host = told.and_then(|one| one.host.as_deref());
-    let x_host = headers
-        .get(&X_FORWARDED_HOST)
-        .and_then(|line| members_of(line).next());
-    let client = |walked: Option<Walked>| walked.map(|walked| walked.client);
-    let is_same = client(walked) == client(x_walked)
-        && scheme == x_scheme(headers)
-        && host.map(<[u8]>::to_ascii_lowercase) == x_host.map(<[u8]>::to_ascii_lowercase);
-    match is_same {
-        true => Ok(()),
-        false => Err(Kind::MalformedRequest),
-    }
-}
 
 /// Whether nothing that is said of a request by others is kept, and `X-Forwarded-*` is all that is said of it.
 pub(super) fn is_all_anew(peer: &Peer, claims: &Claims) -> bool {
-    peer.trust == Trust::Untrusted && claims.dialect == Dialect::XForwarded
+    peer.trust == Trust::Untrusted && claims.fields == ForwardedFields::XForwarded
 }
 
 /// Removes what may not be believed of this peer.
 pub(super) fn remove(headers: &mut HeaderMap, peer: &Peer, claims: &Claims) {
-    remove_claims(headers, peer.trust, claims.dialect);
+    remove_claims(headers, peer.trust, claims.fields);
 }
 
-/// Sets the fields that the listener speaks, and removes what may not be believed. `Host` is the one that the request is
-/// for; without one (HTTP/1.0) there is nothing to say.
+/// Sets the fields that the listener speaks, and removes what may not be believed; `trust` is what [`hear`] has found.
+/// `Host` is the one that the request is for; without one (HTTP/1.0) there is nothing to say.
 pub fn set(
     headers: &mut HeaderMap,
-    peer: &Peer,
+    (peer, trust): (&Peer, Trust),
     scheme: Scheme,
     claims: &Claims,
     host: Option<HeaderValue>,
 ) {
-    let trust = standing(headers, peer, claims);
-    if claims.dialect == Dialect::Both && trust == Trust::Trusted {
+    if claims.fields == ForwardedFields::Both && trust == Trust::Trusted {
         translate(headers);
     }
-    remove_claims(headers, trust, claims.dialect);
-    if claims.dialect.has_x_forwarded() {
+    remove_claims(headers, trust, claims.fields);
+    if claims.fields.has_x_forwarded() {
         set_x(headers, peer, scheme, trust, host);
     }
-    if claims.dialect.has_rfc7239() {
+    if claims.fields.has_rfc7239() {
         append_element(headers, peer, scheme);
     }
 }
@@ -372,10 +203,10 @@ fn append_peer(headers: &mut HeaderMap, peer: &HeaderValue) {
     headers.insert(&X_FORWARDED_FOR, value);
 }
 
-fn remove_claims(headers: &mut HeaderMap, trust: Trust, dialect: Dialect) {
+fn remove_claims(headers: &mut HeaderMap, trust: Trust, spoken: ForwardedFields) {
     let mut doomed: SmallVec<[HeaderName; 4]> = SmallVec::new();
     for name in headers.keys() {
-        if is_doomed(name, trust, dialect) {
+        if is_doomed(name, trust, spoken) {
             doomed.push(name.clone());
         }
     }
@@ -384,18 +215,18 @@ fn remove_claims(headers: &mut HeaderMap, trust: Trust, dialect: Dialect) {
     }
 }
 
-fn is_doomed(name: &HeaderName, trust: Trust, dialect: Dialect) -> bool {
+fn is_doomed(name: &HeaderName, trust: Trust, spoken: ForwardedFields) -> bool {
     // What all of them begin with; most names are told apart by that.
     if !matches!(name.as_str().as_bytes(), [b'c' | b'f' | b't' | b'x', ..]) {
         return false;
     }
     if *name == FORWARDED {
-        return trust == Trust::Untrusted || !dialect.has_rfc7239();
+        return trust == Trust::Untrusted || !spoken.has_rfc7239();
     }
     if !is_claim(name.as_str().as_bytes()) {
         return is_framing_twin(name.as_str().as_bytes());
     }
-    if !dialect.has_x_forwarded() && *name != X_FORWARDED_CLIENT_CERT {
+    if !spoken.has_x_forwarded() && *name != X_FORWARDED_CLIENT_CERT {
         return true;
     }
     trust == Trust::Untrusted || name.as_str().contains('_')

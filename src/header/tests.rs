@@ -33,6 +33,7 @@ fn forwarded(lines: &[(&str, &str)], edits: &HeaderEdits) -> HeaderMap {
             asked_host,
             version: Version::HTTP_11,
             peer: &peer,
+            trust: peer.trust(),
             claims: &claims,
             scheme: Scheme::Http,
             identity: None,

@@ -115,6 +115,10 @@ families! {
         "TLS handshakes of clients that have ended: full, resumed or failed";
     CERTIFICATE_NOT_AFTER = Gauge "fiel_tls_certificate_not_after_timestamp_seconds" ["listener", "name"]
         "When the certificate of this name runs out; the earliest where several are for it";
+    POOL_CERTIFICATE_NOT_AFTER = Gauge "fiel_tls_pool_certificate_not_after_timestamp_seconds" ["pool", "name"]
+        "When the certificate that a pool shows to its endpoints runs out";
+    AUTHORITY_NOT_AFTER = Gauge "fiel_tls_authority_not_after_timestamp_seconds" ["listener", "pool", "name"]
+        "When an authority in the caFile of a listener or of a pool runs out, the other being none; the latest where several have its name";
     BYTES = Counter "fiel_bytes_total" ["listener", "direction"]
         "Bytes exchanged with clients; in is from the client";
     CONFIG_RELOADS = Counter "fiel_config_reloads_total" ["result"]

@@ -176,6 +176,8 @@ fn from_a_snapshot() -> Vec<MetricFamily> {
         families::NAME_LOOKUPS.with([(["shop.internal", "found"], 7.0)]),
         families::NAME_LAST_SUCCESS.with([(["shop.internal"], 1e9)]),
         families::CERTIFICATE_NOT_AFTER.with([(["web", "shop.example.com"], 2e9)]),
+        families::POOL_CERTIFICATE_NOT_AFTER.with([(["v1", "me"], 2e9)]),
+        families::AUTHORITY_NOT_AFTER.with([(["none", "v1", "authority"], 2e9)]),
         families::POOL_LIVENESS_HELD.with([(["v1"], 0.0)]),
         families::POOL_INFO.with([(["v1", "1.8.2"], 1.0)]),
     ]

@@ -13,10 +13,11 @@ use crate::config::model::ListenerLimits;
 use crate::config::path::canonical;
 use crate::error::Kind;
 use crate::grpc;
+use crate::header::forwarded::{self, Heard};
 use crate::header::framing::{self, Framing};
 use crate::header::host::{self, Authority, Form};
 use crate::header::present::Present;
-use crate::header::{forwarded, hop, ids};
+use crate::header::{hop, ids};
 use crate::request::context::{Client, WorkerContext};
 use crate::response::local_reply::Dialect;
 use crate::route::Facts;
@@ -28,6 +29,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) request_id: &'a HeaderValue,
     /// The client's address, behind trusted proxies; none on a socket of this host.
     pub(crate) client: Option<IpAddr>,
+    /// What the request says of it.
+    pub(crate) heard: Heard,
     /// The host, without its port; empty where HTTP/1.0 names none.
     pub(crate) host: &'a str,
     /// The port that the client named.
@@ -125,9 +128,11 @@ pub(crate) fn read<'a>(
             host.and_then(|host| host::authority(host.as_bytes()).ok())
         }
     };
+    let heard = forwarded::hear(&head.headers, client.peer(), &client.listener.claims);
     Asked {
         request_id,
-        client: forwarded::client(&head.headers, client.peer(), &client.listener.claims),
+        client: heard.client(),
+        heard,
         host: authority.map_or("", |authority| authority.host),
         port: authority.and_then(|authority| authority.port),
         path: canonical(head.uri.path()),

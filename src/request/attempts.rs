@@ -212,7 +212,7 @@ impl Attempts {
         if let Some(deadline) = &mut self.deadline {
             deadline.tell(now, &mut self.outbound.headers);
         }
-        let hears = Some(Rc::clone(&self.client) as Rc<dyn Hears>);
+        let hears = Rc::clone(&self.client) as Rc<dyn Hears>;
         let attempt = Attempt::begin(local, &self.outbound, freshness, hears, now);
         self.under_way.push(Try { attempt, engaged });
     }

@@ -11,6 +11,7 @@ use crate::body::RequestBody;
 use crate::config::model;
 use crate::error::Kind;
 use crate::header::expect::is_continue;
+use crate::header::forwarded::Trust;
 use crate::header::framing::Framing;
 use crate::header::present::Present;
 use crate::header::websocket::is_websocket;
@@ -72,14 +73,15 @@ pub(super) fn slot(
     Some(slot)
 }
 
-/// The request as it is sent to endpoints; it came with these fields and is for this host.
+/// The request as it is sent to endpoints; it came with these fields and is for this host, from a client whose peer is
+/// believed or not.
 pub(super) fn assemble(
     (head, present, asked_host): (Parts, Present, Option<HeaderValue>),
     target: Uri,
     body: Option<Rc<BodySlot>>,
     shape: &Shape,
     spoken: &Spoken,
-    client: &Client,
+    (client, trust): (&Client, Trust),
 ) -> Outbound {
     let Parts {
         method,
@@ -93,6 +95,7 @@ pub(super) fn assemble(
             present,
             version,
             peer: client.peer(),
+            trust,
             claims: &client.listener.claims,
             scheme: client.scheme,
             identity: client.identity().map(Identity::told),

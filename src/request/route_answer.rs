@@ -7,7 +7,7 @@ use http::{HeaderValue, Response};
 
 use crate::config::model::{HeaderEdits, Redirect, Respond};
 use crate::error::Kind;
-use crate::header::{self, forwarded};
+use crate::header;
 use crate::request::asked::Asked;
 use crate::request::context::Client;
 use crate::response::Body;
@@ -25,8 +25,7 @@ pub(super) fn redirect(
     asked: &Asked<'_>,
     client: &Client,
 ) -> Result<Response<Body>, Kind> {
-    let claims = &client.listener.claims;
-    let scheme = forwarded::scheme(&head.headers, client.peer(), client.scheme, claims);
+    let scheme = asked.heard.scheme(&head.headers, client.scheme);
     let location = rewrite::location(
         rule,
         &Redirected {

@@ -172,6 +172,12 @@ impl Authority {
     }
 }
 
+/// The last second of a certificate's time, since 1970; none where it cannot be read.
+pub(super) fn last_second(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
 /// What a certificate says of itself.
 struct Known {
     names: Vec<Arc<str>>,

@@ -18,6 +18,7 @@ use crate::tls::certificate::Authority;
 use crate::tls::fault::{Fault, Part, read};
 use crate::tls::reason::explained;
 use crate::tls::roots::{InTime, Roots};
+use crate::tls::until::Until;
 
 /// Whether a client must have a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct ClientAuth {
     pub crl_file: Option<PathBuf>,
     /// Whether a client must have one.
     pub mode: Mode,
-    verifier: Arc<Gate>,
+    in_time: Arc<InTime<dyn ClientCertVerifier>>,
     /// A digest of the mode and all that the files hold. Equal only where whoever is let in by one is let in by the other.
     policy: Arc<[u8]>,
 }
@@ -101,7 +102,7 @@ impl ClientAuth {
             ca_file: ca.to_owned(),
             crl_file: crl.map(Path::to_owned),
             mode,
-            verifier: Arc::new(Gate(in_time)),
+            in_time: Arc::new(in_time),
             policy: policy.finish().as_ref().into(),
         })
     }
@@ -126,13 +127,17 @@ impl ClientAuth {
         self.roots().authorities()
     }
 
-    pub(super) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        Arc::<Gate>::clone(&self.verifier)
+    /// Who decides whether the client of one connection is let in, and tells for how long.
+    pub(super) fn verifier(&self, until: Arc<Until>) -> Arc<dyn ClientCertVerifier> {
+        Arc::new(Gate {
+            in_time: Arc::clone(&self.in_time),
+            until,
+        })
     }
 
     /// Its authorities.
     pub(super) fn roots(&self) -> &Arc<Roots> {
-        self.verifier.0.roots()
+        self.in_time.roots()
     }
 
     /// Why somebody is not let in, in words for the log.
@@ -159,16 +164,19 @@ fn push(policy: &mut digest::Context, part: &[u8]) {
 
 /// Who decides whether a client is let in.
 #[derive(Debug)]
-struct Gate(InTime<dyn ClientCertVerifier>);
+struct Gate {
+    in_time: Arc<InTime<dyn ClientCertVerifier>>,
+    until: Arc<Until>,
+}
 
 impl ClientCertVerifier for Gate {
     fn client_auth_mandatory(&self) -> bool {
-        self.0.all().client_auth_mandatory()
+        self.in_time.all().client_auth_mandatory()
     }
 
     /// Those that have run out too: who has a certificate of theirs is better told that than that it has none.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.all().root_hint_subjects()
+        self.in_time.all().root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -178,9 +186,11 @@ impl ClientCertVerifier for Gate {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let chain = (certificate, intermediates);
-        self.0.verify(now, chain, |verifier| {
+        let verified = self.in_time.verify(now, chain, |verifier| {
             verifier.verify_client_cert(certificate, intermediates, now)
-        })
+        })?;
+        self.until.follows(chain, now);
+        Ok(verified)
     }
 
     fn verify_tls12_signature(
@@ -189,7 +199,7 @@ impl ClientCertVerifier for Gate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let verifier = self.0.all();
+        let verifier = self.in_time.all();
         verifier.verify_tls12_signature(message, certificate, signed)
     }
 
@@ -199,12 +209,12 @@ impl ClientCertVerifier for Gate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let verifier = self.0.all();
+        let verifier = self.in_time.all();
         verifier.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.all().supported_verify_schemes()
+        self.in_time.all().supported_verify_schemes()
     }
 }
 

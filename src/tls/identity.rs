@@ -36,8 +36,6 @@ pub struct Identity {
     pub subject: String,
     /// The alternative names.
     pub sans: Vec<San>,
-    /// The last second of its certificate's time, since 1970.
-    pub not_after: i64,
     /// As endpoints are told it.
     told: HeaderValue,
 }
@@ -93,7 +91,6 @@ impl Identity {
             told: told(certificate, &subject, &sans)?,
             subject,
             sans,
-            not_after: parsed.validity().not_after.timestamp(),
         })
     }
 

@@ -21,12 +21,8 @@ impl Secure {
     /// The same with HTTP/1.1 offered and nothing else.
     #[must_use]
     pub fn for_http1(&self) -> Self {
-        let upstream = match self.upstream.is_for_http1() {
-            true => Arc::clone(&self.upstream),
-            false => Arc::new(self.upstream.for_http1()),
-        };
         Self {
-            upstream,
+            upstream: self.upstream.for_http1(),
             name: self.name.clone(),
         }
     }

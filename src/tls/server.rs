@@ -3,16 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{
-    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WantsServerCert,
 };
 use rustls::sign::CertifiedKey;
+use rustls::{ConfigBuilder, ServerConfig, WantsVerifier};
 
+use crate::tls::client_auth::ClientAuth;
 use crate::tls::names::Names;
 use crate::tls::spec::Spec;
-use crate::tls::tickets::Tickets;
+use crate::tls::tickets::{OfClient, Tickets};
+use crate::tls::until::Until;
 use crate::tls::versions::versions;
 
 /// A protocol by its name (RFC 7301 §6).
@@ -21,9 +23,22 @@ pub type Protocol = &'static [u8];
 /// What the connections of a listener are accepted by.
 pub struct Server {
     spec: Arc<Spec>,
-    config: Arc<ServerConfig>,
+    handshakes: Handshakes,
     resolver: Arc<Resolver>,
     protocols: Vec<Protocol>,
+}
+
+/// What handshakes go by.
+enum Handshakes {
+    /// All by the same.
+    Alike(Arc<ServerConfig>),
+    /// Each by its own, because what its client shows bounds the tickets that it gets. It is made in a few microseconds, of
+    /// the hundreds that such a handshake takes.
+    Apart {
+        auth: Arc<ClientAuth>,
+        builder: ConfigBuilder<ServerConfig, WantsVerifier>,
+        tickets: Arc<dyn ProducesTickets>,
+    },
 }
 
 impl Server {
@@ -48,22 +63,25 @@ impl Server {
                 .map(|certificate| Arc::clone(certificate.key()))
                 .collect(),
         });
-        let auth = spec.client_auth.as_deref();
-        let verifier =
-            auth.map_or_else(WebPkiClientVerifier::no_client_auth, |auth| auth.verifier());
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions(spec.min_version))?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::<Resolver>::clone(&resolver));
-        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        config.ticketer = tickets.of(auth)?;
-        // One a handshake, as many as a client uses up that comes again; each costs both sides keys to be derived.
-        config.send_tls13_tickets = 1;
-        // Sessions are in tickets only.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions(spec.min_version))?;
+        let tickets = tickets.of(spec.client_auth.as_deref())?;
+        let handshakes = match &spec.client_auth {
+            None => Handshakes::Alike(Arc::new(finished(
+                builder.with_no_client_auth(),
+                &resolver,
+                &protocols,
+                tickets,
+            ))),
+            Some(auth) => Handshakes::Apart {
+                auth: Arc::clone(auth),
+                builder,
+                tickets,
+            },
+        };
         Ok(Self {
-            config: Arc::new(config),
+            handshakes,
             resolver,
             spec,
             protocols,
@@ -82,10 +100,25 @@ impl Server {
         &self.spec
     }
 
-    /// What a handshake goes by.
+    /// What one handshake goes by.
     #[must_use]
-    pub fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+    pub fn config(&self) -> Arc<ServerConfig> {
+        match &self.handshakes {
+            Handshakes::Alike(config) => Arc::clone(config),
+            Handshakes::Apart {
+                auth,
+                builder,
+                tickets,
+            } => {
+                let until = Arc::new(Until::default());
+                let verifier = auth.verifier(Arc::clone(&until));
+                let roots = Arc::clone(auth.roots());
+                let tickets = OfClient::new(Arc::clone(tickets), roots, until);
+                let builder = builder.clone().with_client_cert_verifier(verifier);
+                let tickets = Arc::new(tickets);
+                Arc::new(finished(builder, &self.resolver, &self.protocols, tickets))
+            }
+        }
     }
 
     /// Whether a connection that asked for the name `asked` may carry requests for `host`: not where `host` is served here
@@ -94,6 +127,22 @@ impl Server {
     pub fn serves(&self, asked: Option<&str>, host: &str) -> bool {
         self.spec.certificates.len() == 1 || self.resolver.names.serves(asked, host)
     }
+}
+
+fn finished(
+    builder: ConfigBuilder<ServerConfig, WantsServerCert>,
+    resolver: &Arc<Resolver>,
+    protocols: &[Protocol],
+    tickets: Arc<dyn ProducesTickets>,
+) -> ServerConfig {
+    let mut config = builder.with_cert_resolver(Arc::<Resolver>::clone(resolver));
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    config.ticketer = tickets;
+    // One a handshake, as many as a client uses up that comes again; each costs both sides keys to be derived.
+    config.send_tls13_tickets = 1;
+    // Sessions are in tickets only.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config
 }
 
 impl fmt::Debug for Server {

@@ -1,8 +1,8 @@
 //! The keys of session tickets, one set for each client-auth policy.
 //!
 //! A session that is taken up again brings its client's certificate along, which nobody verifies anew. So a ticket also says
-//! which authorities were good when it was made: where others are good now, one has run out since, say, it is no ticket, and
-//! a whole handshake decides.
+//! which authorities were good when it was made, and how long the client's own chain is: where one has run out since, it is
+//! no ticket, and a whole handshake decides. So a client that has a new certificate comes in with it, whatever it remembers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,8 @@ use rustls::pki_types::UnixTime;
 use rustls::server::ProducesTickets;
 
 use crate::tls::client_auth::ClientAuth;
-use crate::tls::roots::Roots;
+use crate::tls::roots::{Roots, seconds};
+use crate::tls::until::Until;
 
 /// A policy: none, or whatever decides whom a client's certificate lets in.
 type Policy = Option<Arc<[u8]>>;
@@ -23,7 +24,8 @@ type Policy = Option<Arc<[u8]>>;
 pub struct Tickets(HashMap<Policy, Arc<dyn ProducesTickets>>);
 
 impl Tickets {
-    /// Who makes tickets under this policy, and reads those made under the same one.
+    /// Who makes tickets under this policy, and reads those made under the same one; for a policy with client certificates
+    /// by way of [`OfClient`] only.
     pub(super) fn of(
         &mut self,
         auth: Option<&ClientAuth>,
@@ -32,10 +34,7 @@ impl Tickets {
         if let Some(known) = self.0.get(&policy) {
             return Ok(Arc::clone(known));
         }
-        let mut made = Ticketer::new()?;
-        if let Some(auth) = auth {
-            made = Arc::new(OfStretch::new(made, Arc::clone(auth.roots())));
-        }
+        let made = Ticketer::new()?;
         self.0.insert(policy, Arc::clone(&made));
         Ok(made)
     }
@@ -52,37 +51,52 @@ impl fmt::Debug for Tickets {
     }
 }
 
-/// Tickets that hold as long as the same authorities are good.
+/// The tickets of one connection whose client may show a certificate: they hold as long as its chain is good, and the
+/// same authorities are.
 #[derive(Debug)]
-pub(super) struct OfStretch {
+pub(super) struct OfClient {
     inner: Arc<dyn ProducesTickets>,
     /// Equal in all that share a policy.
     roots: Arc<Roots>,
+    /// Known from the handshake, or from the ticket by which a session was taken up again.
+    until: Arc<Until>,
 }
 
-impl OfStretch {
-    pub(super) fn new(inner: Arc<dyn ProducesTickets>, roots: Arc<Roots>) -> Self {
-        Self { inner, roots }
+impl OfClient {
+    pub(super) fn new(
+        inner: Arc<dyn ProducesTickets>,
+        roots: Arc<Roots>,
+        until: Arc<Until>,
+    ) -> Self {
+        Self {
+            inner,
+            roots,
+            until,
+        }
     }
 
     pub(super) fn seal(&self, plain: &[u8], now: UnixTime) -> Option<Vec<u8>> {
         let stretch = self.roots.stretch(now) as u64;
-        self.inner
-            .encrypt(&[plain, &stretch.to_be_bytes()].concat())
+        let until = self.until.second();
+        let terms = [stretch.to_be_bytes(), until.to_be_bytes()];
+        self.inner.encrypt(&[plain, &terms.concat()].concat())
     }
 
     pub(super) fn open(&self, cipher: &[u8], now: UnixTime) -> Option<Vec<u8>> {
         let mut plain = self.inner.decrypt(cipher)?;
-        let (_, stretch) = plain.split_last_chunk()?;
-        if u64::from_be_bytes(*stretch) != self.roots.stretch(now) as u64 {
+        let (rest, until) = plain.split_last_chunk()?;
+        let (rest, stretch) = rest.split_last_chunk()?;
+        let until = i64::from_be_bytes(*until);
+        if u64::from_be_bytes(*stretch) != self.roots.stretch(now) as u64 || until < seconds(now) {
             return None;
         }
-        plain.truncate(plain.len() - size_of::<u64>());
+        self.until.set(until);
+        plain.truncate(rest.len());
         Some(plain)
     }
 }
 
-impl ProducesTickets for OfStretch {
+impl ProducesTickets for OfClient {
     fn enabled(&self) -> bool {
         self.inner.enabled()
     }

@@ -68,11 +68,17 @@ fn system() -> Result<&'static Arc<Believer>, &'static str> {
         let good = read.certs.into_iter();
         let good: Vec<_> = good.filter(|one| roots.add(one.clone()).is_ok()).collect();
         if good.is_empty() {
-            let why = read.errors.first().map(|error| format!(": {error}"));
-            return Err(format!(
-                "the system has no store of authorities{}",
-                why.unwrap_or_default()
-            ));
+            let is_named =
+                ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| std::env::var_os(name).is_some());
+            let why = match read.errors.first() {
+                Some(error) => format!(": {error}"),
+                None if is_named.contains(&true) => {
+                    ": there is no certificate in what SSL_CERT_FILE and SSL_CERT_DIR name"
+                        .to_owned()
+                }
+                None => String::new(),
+            };
+            return Err(format!("the system has no store of authorities{why}"));
         }
         let made = in_time(Roots::of(good));
         let made =

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::{ClientSessionMemoryCache, ClientSessionStore as _, Resumption};
 use rustls::crypto::aws_lc_rs;
@@ -47,6 +47,8 @@ pub struct Upstream {
     sessions: Arc<ClientSessionMemoryCache>,
     /// The stretch of time in which it was made, and all its sessions as long as that lasts.
     made_in: Option<usize>,
+    /// The same with HTTP/1.1 offered and nothing else, made when somebody first asks for it.
+    http1: OnceLock<Arc<Self>>,
 }
 
 impl Upstream {
@@ -79,29 +81,31 @@ impl Upstream {
             believer,
             sessions,
             made_in,
+            http1: OnceLock::new(),
         })
     }
 
     /// The same with HTTP/1.1 offered and nothing else; sessions are resumed across both.
     #[must_use]
-    pub fn for_http1(&self) -> Self {
-        let mut config = (*self.config).clone();
-        config.alpn_protocols = HTTP1.iter().map(|name| name.to_vec()).collect();
-        Self {
-            terms: Terms {
-                protocols: HTTP1,
-                ..self.terms.clone()
-            },
-            config: Arc::new(config),
-            believer: Arc::clone(&self.believer),
-            sessions: Arc::clone(&self.sessions),
-            made_in: self.made_in,
+    pub fn for_http1(self: &Arc<Self>) -> Arc<Self> {
+        if self.terms.protocols == HTTP1 {
+            return Arc::clone(self);
         }
-    }
-
-    /// Whether HTTP/1.1 is offered and nothing else.
-    pub(super) fn is_for_http1(&self) -> bool {
-        self.terms.protocols == HTTP1
+        Arc::clone(self.http1.get_or_init(|| {
+            let mut config = (*self.config).clone();
+            config.alpn_protocols = HTTP1.iter().map(|name| name.to_vec()).collect();
+            Arc::new(Self {
+                terms: Terms {
+                    protocols: HTTP1,
+                    ..self.terms.clone()
+                },
+                config: Arc::new(config),
+                believer: Arc::clone(&self.believer),
+                sessions: Arc::clone(&self.sessions),
+                made_in: self.made_in,
+                http1: OnceLock::new(),
+            })
+        }))
     }
 
     /// Looks at a session that is over with its handshake: one that was made before brings its certificates along unverified,
@@ -218,5 +222,35 @@ impl fmt::Debug for Upstream {
         f.debug_struct("Upstream")
             .field("terms", &self.terms)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_offers_http_1_1_alone_is_made_once_for_a_pool() {
+        let of = |protocols| {
+            Arc::new(
+                Upstream::try_new(Terms {
+                    server_name: None,
+                    trust: Trust::Anybody,
+                    certificate: None,
+                    min_version: MinVersion::V1_2,
+                    protocols,
+                })
+                .unwrap(),
+            )
+        };
+        let either = of(&[b"h2", b"http/1.1"]);
+
+        let (one, other) = (either.for_http1(), either.for_http1());
+
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!(one.config().alpn_protocols, [b"http/1.1"]);
+        assert_eq!(either.config().alpn_protocols.len(), 2);
+        let alone = of(HTTP1);
+        assert!(Arc::ptr_eq(&alone, &alone.for_http1()));
     }
 }

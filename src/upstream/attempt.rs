@@ -32,7 +32,7 @@ pub(crate) struct Attempt {
     began: Instant,
     /// No connection was at hand.
     waited: bool,
-    hears: Option<Rc<dyn Hears>>,
+    hears: Rc<dyn Hears>,
 }
 
 /// A connection of HTTP/1 being made; none comes of it where the endpoint speaks HTTP/2 now.
@@ -73,7 +73,7 @@ impl Attempt {
         local: Rc<Local>,
         outbound: &Outbound,
         fresh: Freshness,
-        hears: Option<Rc<dyn Hears>>,
+        hears: Rc<dyn Hears>,
         now: Instant,
     ) -> Self {
         let stage = match local.speaks() {
@@ -146,7 +146,7 @@ impl Attempt {
         let Stage::Exchange(carrier) = &mut self.stage else {
             return Poll::Pending;
         };
-        match carrier.poll_head(cx, self.hears.as_ref()) {
+        match carrier.poll_head(cx, &*self.hears) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answered(response))),
             Poll::Ready(Err(cause)) => Poll::Ready(Err(self.failed(cause))),
             Poll::Pending => Poll::Pending,

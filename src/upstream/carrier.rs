@@ -51,7 +51,7 @@ impl Carrier {
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        hears: Option<&Rc<dyn Hears>>,
+        hears: &dyn Hears,
     ) -> Poll<Result<Response<()>, Cause>> {
         match self {
             Self::Line(line) => line.poll_head(cx, hears),

@@ -140,7 +140,7 @@ impl Line {
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        hears: Option<&Rc<dyn Hears>>,
+        hears: &dyn Hears,
     ) -> Poll<Result<Response<()>, Cause>> {
         self.send(cx)?;
         let Receiving::Head(expected) = self.receiving else {
@@ -150,9 +150,7 @@ impl Line {
             while let Some(head) = answer::read(&mut self.read, &mut self.scanned, expected)? {
                 let status = head.response.status();
                 if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-                    if let Some(hears) = hears {
-                        hears.hear(head.response);
-                    }
+                    hears.hear(head.response);
                     // The body may have been asked for.
                     self.send(cx)?;
                     continue;

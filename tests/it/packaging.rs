@@ -2,6 +2,7 @@
 //! machine that systemd runs; `systemd-analyze` looks at the unit where it is installed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::real::tool;
@@ -48,6 +49,18 @@ fn the_image_holds_the_binary_alone_and_runs_it_as_nobody_in_particular() {
     for part in ["--release --locked", "-unknown-linux-musl", "--bin fiel"] {
         assert!(run.contains(part), "{part}: {run}");
     }
+    // By a profile too, in the way that `just pgo` goes.
+    assert!(run.contains("benches/profiled"), "{run}");
+    assert!(
+        fs::read_to_string("justfile")
+            .unwrap()
+            .contains("benches/profiled")
+    );
+    let mode = fs::metadata("benches/profiled")
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o111, 0o111, "{mode:o}");
     // The toolchain is one that builds it.
     let manifest = fs::read_to_string("Cargo.toml").unwrap();
     let needed = manifest

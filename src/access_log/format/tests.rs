@@ -1,9 +1,7 @@
 //! What lines look like, and that nothing of a client breaks one.
 
-use std::net::IpAddr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use http::{Method, Version};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,17 +15,8 @@ const FORMATS: [LogFormat; 4] = [
     LogFormat::Combined,
 ];
 
-fn bare() -> Record {
-    Record::new(
-        UNIX_EPOCH + Duration::new(1_795_174_162, 123_456),
-        Some(IpAddr::from([192, 0, 2, 7])),
-        Method::GET,
-        Version::HTTP_11,
-    )
-}
-
 fn full() -> Record {
-    let mut record = bare();
+    let mut record = Record::bare();
     record.status = 200;
     record.reason = Some("response_cut");
     record.attempts = 2;
@@ -80,13 +69,13 @@ fn the_combined_format_adds_the_referring_page_and_the_agent() {
     assert_eq!(written, format!("{head}{rest}"));
     let written = line(LogFormat::Combined, Query::Printed, &full());
     assert!(written.contains("/from?token=1\""), "{written}");
-    let written = line(LogFormat::Combined, Query::Printed, &bare());
+    let written = line(LogFormat::Combined, Query::Printed, &Record::bare());
     assert_eq!(written, format!("{head}\"-\" 0 0 \"-\" \"-\"\n"));
 }
 
 #[test]
 fn octets_are_escaped_as_nginx_does() {
-    let mut record = bare();
+    let mut record = Record::bare();
     record.put(Text::Path, b"/a\"b\\c\x00\x1f\x7f\xc3\xa9~ d");
     let written = line(LogFormat::Common, Query::Hidden, &record);
     let path = r"/a\x22b\x5Cc\x00\x1F\x7F\xC3\xA9~\x20d";
@@ -136,7 +125,7 @@ fn ecs_has_the_fields_of_the_schema_and_those_of_fiel() {
 
 #[test]
 fn ecs_leaves_out_what_is_not_known_with_the_object_around_it() {
-    let written = line(LogFormat::Ecs, Query::Printed, &bare());
+    let written = line(LogFormat::Ecs, Query::Printed, &Record::bare());
     let line = parsed(&written);
     for absent in ["url", "user_agent", "trace"] {
         assert_eq!(line[absent], Value::Null, "{written}");
@@ -157,7 +146,7 @@ fn the_outcome_is_a_failure_for_errors_and_for_what_broke_off() {
         (503, Some("respond"), "failure"),
     ];
     for (status, reason, expected) in cases {
-        let mut record = bare();
+        let mut record = Record::bare();
         (record.status, record.reason) = (status, reason);
         let line = parsed(&line(LogFormat::Ecs, Query::Hidden, &record));
         assert_eq!(line["event"]["outcome"], expected, "{status} {reason:?}");
@@ -215,7 +204,7 @@ proptest! {
             5,
         ),
     ) {
-        let mut record = bare();
+        let mut record = Record::bare();
         let keys = [Text::Host, Text::Path, Text::Query, Text::Referer, Text::UserAgent];
         for (key, text) in keys.into_iter().zip(&texts) {
             record.put(key, text);

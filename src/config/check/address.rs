@@ -12,10 +12,11 @@ use ipnet::IpNet;
 use crate::config::check::findings::{At, Findings, called};
 use crate::config::check::host::{host_fault, split_port};
 use crate::config::check::name::name;
+use crate::config::check::unix::{self, Called, Misnamed};
 use crate::config::check::value::is_digits;
 use crate::config::model::Address;
 use crate::config::problem::quoted;
-use crate::location::{Location, MAX_UNIX_PATH, UNIX, UnixPath};
+use crate::location::{Location, UNIX, UnixPath};
 
 /// What an address is for.
 #[derive(Clone, Copy)]
@@ -80,25 +81,27 @@ impl Findings<'_> {
     }
 
     fn unix_socket(&mut self, at: At<'_>, path: &str, base: &Path) -> Option<Location> {
-        let full = match path.starts_with('@') || path.is_empty() {
-            true => path.to_owned(),
-            false => base.join(path).to_string_lossy().into_owned(),
+        let (fault, remedy) = match unix::called(path, base) {
+            Ok(Called::Abstract(_)) => return UnixPath::new(path).map(Location::Unix),
+            Ok(Called::File(full)) => match full.to_str().and_then(UnixPath::new) {
+                Some(path) => return Some(Location::Unix(path)),
+                // It stands in metrics and in the status, which are text.
+                None => (
+                    "lies in a folder whose name is no UTF-8",
+                    "write its whole path, or rename the folder of this configuration",
+                ),
+            },
+            Err(Misnamed::Nameless) => (
+                "names no unix socket",
+                "write its path, such as unix:/run/app.sock",
+            ),
+            Err(Misnamed::TooLong(_)) => (
+                "has a path that is longer than the 107 octets that the system takes",
+                "move the socket to a shorter path, or use an abstract name, such as unix:@app",
+            ),
         };
-        let location = UnixPath::new(&full).map(Location::Unix);
-        if location.is_none() {
-            let (fault, remedy) = match full.len() {
-                0..=MAX_UNIX_PATH => (
-                    "names no unix socket",
-                    "write its path, such as unix:/run/app.sock",
-                ),
-                _ => (
-                    "has a path that is longer than the 107 octets that the system takes",
-                    "move the socket to a shorter path, or use an abstract name, such as unix:@app",
-                ),
-            };
-            self.no_address(at, path, (fault, remedy.to_owned()));
-        }
-        location
+        self.no_address(at, path, (fault, remedy.to_owned()));
+        None
     }
 
     fn no_address(&mut self, at: At<'_>, text: &str, (fault, remedy): (&str, String)) {

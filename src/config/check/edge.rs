@@ -5,13 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::check::findings::{At, Fields, Findings};
+use crate::config::check::unix::{Called, Misnamed, called};
 use crate::config::document::{Scalar, Value};
 use crate::config::keys::{ADMIN_RIGHTS, FORWARDED, PROXY_PROTOCOL, SOCKET_RIGHTS};
-use crate::config::model::{Bind, Claims, Dialect, Peers, ProxyProtocol, SocketRights};
+use crate::config::model::{Bind, Claims, ForwardedFields, Peers, ProxyProtocol, SocketRights};
 use crate::config::problem::quoted;
-
-/// The longest path of a socket, and the longest name of one without a file: what the kernel has room for.
-const LONGEST_PATH: usize = 107;
+use crate::location::MAX_UNIX_PATH;
 
 /// More proxies one behind the other than anybody has.
 const MOST_HOPS: u64 = 100;
@@ -26,39 +25,22 @@ impl Findings<'_> {
             return self.bind(at).map(Bind::Tcp);
         };
         let place = at.piece.place;
-        let (name, is_abstract) = match path.strip_prefix('@') {
-            Some(name) => (name, true),
-            None => (path, false),
-        };
-        if name.is_empty() || name.contains('\0') {
-            let message = format!("{} names no socket", quoted(text));
-            self.problem(
-                place,
-                message,
+        let (message, remedy) = match called(path, base) {
+            Ok(Called::File(path)) => return Some(Bind::Unix(path.into())),
+            Ok(Called::Abstract(name)) => return Some(Bind::Abstract(name.into())),
+            Err(Misnamed::Nameless) => (
+                format!("{} names no socket", quoted(text)),
                 "write its path, such as unix:/run/fiel.sock",
-            );
-            return None;
-        }
-        let path = base.join(path);
-        let octets = match is_abstract {
-            true => name.len(),
-            false => path.as_os_str().len(),
-        };
-        if octets > LONGEST_PATH {
-            let message = format!(
-                "the path of this socket has {octets} octets, and the system takes {LONGEST_PATH}"
-            );
-            self.problem(
-                place,
-                message,
+            ),
+            Err(Misnamed::TooLong(octets)) => (
+                format!(
+                    "the path of this socket has {octets} octets, and the system takes {MAX_UNIX_PATH}"
+                ),
                 "put it into a folder with a shorter path, such as /run",
-            );
-            return None;
-        }
-        Some(match is_abstract {
-            true => Bind::Abstract(name.into()),
-            false => Bind::Unix(path.into()),
-        })
+            ),
+        };
+        self.problem(place, message, remedy);
+        None
     }
 
     /// A network, or `unix` for sockets of this host.
@@ -194,13 +176,13 @@ pub(crate) fn claims(findings: &mut Findings<'_>, fields: &Fields<'_>) -> Claims
     Claims {
         trusted: trusted.unwrap_or_default(),
         hops,
-        dialect: match fields
+        fields: match fields
             .get("forwarded")
             .map(|at| findings.word(at, &FORWARDED))
         {
-            Some(Some("rfc7239")) => Dialect::Rfc7239,
-            Some(Some("both")) => Dialect::Both,
-            _ => Dialect::XForwarded,
+            Some(Some("rfc7239")) => ForwardedFields::Rfc7239,
+            Some(Some("both")) => ForwardedFields::Both,
+            _ => ForwardedFields::XForwarded,
         },
     }
 }

@@ -123,12 +123,12 @@ pub struct Claims {
     /// their addresses.
     pub hops: Option<NonZeroUsize>,
     /// Which fields are read and written.
-    pub dialect: Dialect,
+    pub fields: ForwardedFields,
 }
 
 /// In which fields proxies tell each other who the client is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Dialect {
+pub enum ForwardedFields {
     /// `X-Forwarded-For`, `-Proto` and `-Host`.
     #[default]
     XForwarded,
@@ -138,7 +138,7 @@ pub enum Dialect {
     Both,
 }
 
-impl Dialect {
+impl ForwardedFields {
     /// Whether `X-Forwarded-*` is spoken.
     #[must_use]
     pub fn has_x_forwarded(self) -> bool {

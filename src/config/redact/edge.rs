@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::model::{Dialect, Listener, Peers, ProxyProtocol, SocketRights};
+use crate::config::model::{ForwardedFields, Listener, Peers, ProxyProtocol, SocketRights};
 
 /// Adds it to what is shown of a listener.
 pub(super) fn put(shown: &mut Value, listener: &Listener) {
@@ -11,10 +11,10 @@ pub(super) fn put(shown: &mut Value, listener: &Listener) {
         ProxyProtocol::Everyone => json!(true),
         ProxyProtocol::From(from) => json!({ "from": peers(from) }),
     };
-    shown["forwarded"] = json!(match listener.claims.dialect {
-        Dialect::XForwarded => "xForwarded",
-        Dialect::Rfc7239 => "rfc7239",
-        Dialect::Both => "both",
+    shown["forwarded"] = json!(match listener.claims.fields {
+        ForwardedFields::XForwarded => "xForwarded",
+        ForwardedFields::Rfc7239 => "rfc7239",
+        ForwardedFields::Both => "both",
     });
     if let Some(hops) = listener.claims.hops {
         shown["trustedHops"] = json!(hops);

@@ -231,6 +231,23 @@ struct Way<'a> {
     call: Option<Messages>,
 }
 
+/// What comes behind a piece of a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    Nothing,
+    /// More of it, or trailers, or its end.
+    Something,
+}
+
+impl Behind {
+    fn of(body: &impl Body) -> Self {
+        match body.is_end_stream() {
+            true => Self::Nothing,
+            false => Self::Something,
+        }
+    }
+}
+
 impl Way<'_> {
     fn poll<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Ending>
     where
@@ -239,7 +256,7 @@ impl Way<'_> {
     {
         loop {
             if !self.piece.is_empty() {
-                match self.hand_over(body.is_end_stream(), cx) {
+                match self.hand_over(Behind::of(&*body), cx) {
                     Poll::Ready(Some(ending)) => return Poll::Ready(ending),
                     Poll::Ready(None) => continue,
                     Poll::Pending => return self.stall(cx),
@@ -273,7 +290,7 @@ impl Way<'_> {
     }
 
     /// Hands over as much as there is room for; tells the end, where that was all.
-    fn hand_over(&mut self, is_last: bool, cx: &mut Context<'_>) -> Poll<Option<Ending>> {
+    fn hand_over(&mut self, behind: Behind, cx: &mut Context<'_>) -> Poll<Option<Ending>> {
         ready!(self.outlet.poll_room(cx));
         self.stream.reserve_capacity(self.piece.len().min(PIECE));
         let mut room = self.stream.capacity();
@@ -284,7 +301,7 @@ impl Way<'_> {
             };
         }
         let data = self.piece.split_to(room.min(self.piece.len()));
-        let is_last = is_last && self.piece.is_empty() && self.owes_nothing();
+        let is_last = behind == Behind::Nothing && self.piece.is_empty() && self.owes_nothing();
         self.outlet.hand(data.len());
         self.client.clocks.stop(Clock::Write);
         Poll::Ready(match self.stream.send_data(data, is_last) {

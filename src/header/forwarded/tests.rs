@@ -6,9 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::model::Peers;
+use crate::error::Kind;
 use crate::header::tests::fields;
 
-fn claims(dialect: Dialect) -> Claims {
+fn claims(spoken: ForwardedFields) -> Claims {
     let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
     Claims {
         trusted: Peers {
@@ -16,7 +17,7 @@ fn claims(dialect: Dialect) -> Claims {
             unix: false,
         },
         hops: None,
-        dialect,
+        fields: spoken,
     }
 }
 
@@ -28,19 +29,20 @@ fn counted(hops: usize) -> Claims {
 }
 
 fn peer(address: &str) -> Peer {
-    Peer::new(address.parse().ok(), &claims(Dialect::XForwarded))
+    Peer::new(address.parse().ok(), &claims(ForwardedFields::XForwarded))
 }
 
 fn set_by(claims: &Claims, address: &str, lines: &[(&str, &str)]) -> HeaderMap {
     let mut headers = fields(lines);
     let peer = Peer::new(address.parse().ok(), claims);
+    let trust = hear(&headers, &peer, claims).trust();
     let host = headers.get("host").cloned();
-    set(&mut headers, &peer, Scheme::Http, claims, host);
+    set(&mut headers, (&peer, trust), Scheme::Http, claims, host);
     headers
 }
 
 fn set_for(address: &str, lines: &[(&str, &str)]) -> HeaderMap {
-    set_by(&claims(Dialect::XForwarded), address, lines)
+    set_by(&claims(ForwardedFields::XForwarded), address, lines)
 }
 
 proptest! {
@@ -181,7 +183,7 @@ fn a_mapped_address_is_written_as_ipv4() {
 
 fn client_by(claims: &Claims, address: &str, lines: &[(&str, &str)]) -> String {
     let peer = Peer::new(address.parse().ok(), claims);
-    let client = client(&fields(lines), &peer, claims);
+    let client = hear(&fields(lines), &peer, claims).client();
     client.map_or("unix".to_owned(), |client| client.to_string())
 }
 
@@ -190,7 +192,7 @@ fn client_of(address: &str, lines: &[&str]) -> String {
         .iter()
         .map(|line| ("x-forwarded-for", *line))
         .collect();
-    client_by(&claims(Dialect::XForwarded), address, &lines)
+    client_by(&claims(ForwardedFields::XForwarded), address, &lines)
 }
 
 #[test]
@@ -230,12 +232,8 @@ fn the_last_known_proxy_is_the_client_where_the_chain_breaks_or_ends() {
 fn only_a_trusted_peer_says_which_scheme_the_client_used() {
     let said = |address, value| {
         let headers = fields(&[("x-forwarded-proto", value)]);
-        scheme(
-            &headers,
-            &peer(address),
-            Scheme::Http,
-            &claims(Dialect::XForwarded),
-        )
+        let claims = claims(ForwardedFields::XForwarded);
+        hear(&headers, &peer(address), &claims).scheme(&headers, Scheme::Http)
     };
     assert_eq!(said("10.0.0.1", "HTTPS, http"), Scheme::Https);
     assert_eq!(said("1.2.3.4", "https"), Scheme::Http);
@@ -251,7 +249,7 @@ fn what_a_listener_does_not_speak_is_removed_even_from_trusted_proxies() {
         ("x-real-ip", "1.2.3.4"),
         ("forwarded", "for=5.6.7.8"),
     ];
-    let spoken = set_by(&claims(Dialect::Rfc7239), "10.0.0.2", &lines);
+    let spoken = set_by(&claims(ForwardedFields::Rfc7239), "10.0.0.2", &lines);
     assert_eq!(
         spoken,
         fields(&[("forwarded", "for=5.6.7.8, for=10.0.0.2;proto=http")])
@@ -263,7 +261,7 @@ fn what_a_listener_does_not_speak_is_removed_even_from_trusted_proxies() {
 fn forwarded_is_set_anew_for_untrusted_peers() {
     let lines = [("host", "a.example:8080"), ("forwarded", "for=9.9.9.9")];
     for (address, node) in [("1.2.3.4", "1.2.3.4"), ("2001:db8::1", "\"[2001:db8::1]\"")] {
-        let headers = set_by(&claims(Dialect::Rfc7239), address, &lines);
+        let headers = set_by(&claims(ForwardedFields::Rfc7239), address, &lines);
         let expected = format!("for={node};host=\"a.example:8080\";proto=http");
         assert_eq!(headers["forwarded"], expected);
     }
@@ -272,7 +270,7 @@ fn forwarded_is_set_anew_for_untrusted_peers() {
 #[test]
 fn a_peer_without_an_address_is_unknown() {
     let lines = [("x-forwarded-for", "9.9.9.9"), ("forwarded", "for=9.9.9.9")];
-    let headers = set_by(&claims(Dialect::Both), "unix", &lines);
+    let headers = set_by(&claims(ForwardedFields::Both), "unix", &lines);
     assert_eq!(
         headers,
         fields(&[
@@ -280,7 +278,7 @@ fn a_peer_without_an_address_is_unknown() {
             ("forwarded", "for=unknown;proto=http")
         ])
     );
-    let mut trusting = claims(Dialect::Both);
+    let mut trusting = claims(ForwardedFields::Both);
     trusting.trusted.unix = true;
     let lines = [("x-forwarded-for", "1.2.3.4")];
     let headers = set_by(&trusting, "unix", &lines);
@@ -292,7 +290,7 @@ fn a_peer_without_an_address_is_unknown() {
 
 #[test]
 fn what_is_told_in_one_way_is_told_in_both() {
-    let both = claims(Dialect::Both);
+    let both = claims(ForwardedFields::Both);
     let headers = set_by(
         &both,
         "10.0.0.2",
@@ -314,9 +312,9 @@ fn what_is_told_in_one_way_is_told_in_both() {
 
 #[test]
 fn ways_of_telling_that_contradict_each_other_are_refused() {
-    let both = claims(Dialect::Both);
+    let both = claims(ForwardedFields::Both);
     let trusted = Peer::new("10.0.0.2".parse().ok(), &both);
-    let said = |lines: &[(&str, &str)]| check(&fields(lines), &trusted, &both);
+    let said = |lines: &[(&str, &str)]| hear(&fields(lines), &trusted, &both).check();
     let agreeing = [
         ("forwarded", "for=9.9.9.9, for=1.2.3.4;proto=https;host=A"),
         ("x-forwarded-for", "1.2.3.4"),
@@ -343,19 +341,19 @@ fn ways_of_telling_that_contradict_each_other_are_refused() {
     // What is not believed cannot contradict.
     let stranger = Peer::new("1.1.1.1".parse().ok(), &both);
     assert_eq!(
-        check(&fields(&[("forwarded", "\"")]), &stranger, &both),
+        hear(&fields(&[("forwarded", "\"")]), &stranger, &both).check(),
         Ok(())
     );
-    let spoken = claims(Dialect::XForwarded);
+    let spoken = claims(ForwardedFields::XForwarded);
     assert_eq!(
-        check(&fields(&[("forwarded", "\"")]), &trusted, &spoken),
+        hear(&fields(&[("forwarded", "\"")]), &trusted, &spoken).check(),
         Ok(())
     );
 }
 
 #[test]
 fn the_proxy_that_the_client_came_to_says_in_which_scheme() {
-    let spoken = claims(Dialect::Rfc7239);
+    let spoken = claims(ForwardedFields::Rfc7239);
     let proxy = Peer::new("10.0.0.2".parse().ok(), &spoken);
     for (line, expected) in [
         (
@@ -370,7 +368,7 @@ fn the_proxy_that_the_client_came_to_says_in_which_scheme() {
     ] {
         let headers = fields(&[("forwarded", line)]);
         assert_eq!(
-            scheme(&headers, &proxy, Scheme::Http, &spoken),
+            hear(&headers, &proxy, &spoken).scheme(&headers, Scheme::Http),
             expected,
             "{line}"
         );
@@ -384,7 +382,7 @@ fn hops_are_counted_from_the_nearest() {
     assert_eq!(client_by(&counted(2), "5.5.5.5", &line), "1.2.3.4");
     assert_eq!(client_by(&counted(3), "5.5.5.5", &line), "6.6.6.6");
     let rfc = Claims {
-        dialect: Dialect::Rfc7239,
+        fields: ForwardedFields::Rfc7239,
         ..counted(2)
     };
     let line = [("forwarded", "for=6.6.6.6, for=1.2.3.4, for=172.16.0.1")];
@@ -412,7 +410,7 @@ fn who_came_past_fewer_hops_than_there_are_is_not_believed() {
 fn hops_of_strangers_are_not_counted_where_trusted_proxies_are_named() {
     let claims = Claims {
         hops: NonZeroUsize::new(1),
-        ..claims(Dialect::XForwarded)
+        ..claims(ForwardedFields::XForwarded)
     };
     let line = [("x-forwarded-for", "6.6.6.6")];
     assert_eq!(client_by(&claims, "5.5.5.5", &line), "5.5.5.5");
@@ -425,8 +423,8 @@ proptest! {
         names in prop::collection::vec("x[-_](forwarded[-_](for|proto|host|by)|real[-_]ip)|forwarded", 0..8),
     ) {
         let lines: Vec<_> = names.iter().map(|name| (name.as_str(), "9.9.9.9")).collect();
-        for dialect in [Dialect::XForwarded, Dialect::Rfc7239, Dialect::Both] {
-            let headers = set_by(&claims(dialect), "1.2.3.4", &lines);
+        for spoken in [ForwardedFields::XForwarded, ForwardedFields::Rfc7239, ForwardedFields::Both] {
+            let headers = set_by(&claims(spoken), "1.2.3.4", &lines);
             prop_assert!(headers.values().all(|value| value != "9.9.9.9"), "{:?}", headers);
         }
     }

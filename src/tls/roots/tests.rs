@@ -15,8 +15,9 @@ use tempfile::TempDir;
 
 use crate::tls::client_auth::{ClientAuth, Mode};
 use crate::tls::reason::explained;
-use crate::tls::tickets::OfStretch;
+use crate::tls::tickets::OfClient;
 use crate::tls::trust::{Authorities, Trust};
+use crate::tls::until::Until;
 
 /// An authority that is good from the first day of one year to that of another.
 struct Signer {
@@ -68,7 +69,7 @@ fn in_year(year: i32) -> UnixTime {
 }
 
 fn verify(auth: &ClientAuth, shown: &CertificateDer<'_>, year: i32) -> Result<(), Error> {
-    let verifier = auth.verifier();
+    let verifier = auth.verifier(Arc::default());
     verifier
         .verify_client_cert(shown, &[], in_year(year))
         .map(drop)
@@ -141,10 +142,7 @@ fn an_authority_that_was_renewed_with_its_key_is_believed_although_the_old_one_i
 fn a_ticket_holds_as_long_as_the_same_authorities_are_good() {
     let signer = Signer::new("authority", (2020, 2030));
     let (auth, _folder) = auth(&[&signer]);
-    let tickets = OfStretch::new(
-        rustls::crypto::aws_lc_rs::Ticketer::new().unwrap(),
-        Arc::clone(auth.roots()),
-    );
+    let tickets = tickets_of(&auth, &Arc::default());
 
     let ticket = tickets.seal(b"a session", in_year(2022)).unwrap();
 
@@ -152,6 +150,53 @@ fn a_ticket_holds_as_long_as_the_same_authorities_are_good() {
     assert_eq!(opened.as_deref(), Some(&b"a session"[..]));
     assert_eq!(tickets.open(&ticket, in_year(2031)), None);
     assert_eq!(tickets.open(b"", in_year(2022)), None);
+}
+
+fn tickets_of(auth: &ClientAuth, until: &Arc<Until>) -> OfClient {
+    let ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
+    OfClient::new(ticketer, Arc::clone(auth.roots()), Arc::clone(until))
+}
+
+#[test]
+fn a_ticket_ends_with_the_first_certificate_of_its_clients_chain_also_when_it_was_handed_on() {
+    let signer = Signer::new("authority", (2020, 2040));
+    let (auth, _folder) = auth(&[&signer]);
+    let below = |years: (i32, i32)| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "between");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.not_before = date_time_ymd(years.0, 1, 1);
+        params.not_after = date_time_ymd(years.1, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &signer.issuer).unwrap();
+        (Issuer::new(params, key), certificate.der().clone())
+    };
+    let (between, needed) = below((2020, 2030));
+    let (_, needless) = below((2010, 2011));
+    let params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = params.signed_by(&key, &between).unwrap().der().clone();
+    let until = Arc::<Until>::default();
+    let verifier = auth.verifier(Arc::clone(&until));
+
+    verifier
+        .verify_client_cert(&leaf, &[needed, needless], in_year(2022))
+        .unwrap();
+
+    let tickets = tickets_of(&auth, &until);
+    let ticket = tickets.seal(b"a session", in_year(2022)).unwrap();
+    // Another connection takes the session up, and gets a ticket for the next.
+    until.set(i64::MAX);
+    assert!(tickets.open(&ticket, in_year(2029)).is_some());
+    let next = tickets.seal(b"a session", in_year(2029)).unwrap();
+    until.set(i64::MAX);
+    for ticket in [ticket, next] {
+        assert!(tickets.open(&ticket, in_year(2029)).is_some());
+        assert_eq!(tickets.open(&ticket, in_year(2031)), None);
+    }
 }
 
 #[test]

@@ -314,7 +314,16 @@ struct Driver {
 /// What a driver's timer runs for.
 struct Timer {
     until: Pin<Box<Sleep>>,
-    says_goodbye: bool,
+    then: Alarm,
+}
+
+/// What it means when a driver's timer rings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alarm {
+    /// Requests are under way, and their endpoint has been silent.
+    Silence,
+    /// Nobody needs the connection, and it was given time enough to say so.
+    Goodbye,
 }
 
 impl Driver {
@@ -338,14 +347,18 @@ impl Driver {
             if !self.look_at_time(cx) {
                 return Poll::Pending;
             }
-            if self.timer.as_ref().is_some_and(|timer| timer.says_goodbye) {
+            if self
+                .timer
+                .as_ref()
+                .is_some_and(|timer| timer.then == Alarm::Goodbye)
+            {
                 return Poll::Ready(());
             }
             match self.pace.look(self.connection.facts(), Instant::now()) {
-                Step::Wait => self.sleep(pace::SILENCE, false),
+                Step::Wait => self.sleep(pace::SILENCE, Alarm::Silence),
                 Step::Ping => {
                     self.ping(cx);
-                    self.sleep(pace::PATIENCE, false);
+                    self.sleep(pace::PATIENCE, Alarm::Silence);
                 }
                 Step::Dead => {
                     // Its streams fail as those of a connection that was reset.
@@ -367,27 +380,29 @@ impl Driver {
             self.timer = None;
             return false;
         }
-        let fits = |timer: &Timer| timer.says_goodbye != busy;
-        if !self.timer.as_ref().is_some_and(fits) {
-            let time = if busy { pace::SILENCE } else { GOODBYE };
-            self.sleep(time, !busy);
+        let (time, then) = match busy {
+            true => (pace::SILENCE, Alarm::Silence),
+            false => (GOODBYE, Alarm::Goodbye),
+        };
+        if !self.timer.as_ref().is_some_and(|timer| timer.then == then) {
+            self.sleep(time, then);
             self.pace.begin(self.connection.facts());
         }
         let timer = self.timer.as_mut();
         timer.is_some_and(|timer| timer.until.as_mut().poll(cx).is_ready())
     }
 
-    fn sleep(&mut self, time: Duration, says_goodbye: bool) {
+    fn sleep(&mut self, time: Duration, then: Alarm) {
         let at = Instant::now() + time;
         match &mut self.timer {
             Some(timer) => {
                 timer.until.as_mut().reset(at);
-                timer.says_goodbye = says_goodbye;
+                timer.then = then;
             }
             None => {
                 self.timer = Some(Timer {
                     until: Box::pin(sleep_until(at)),
-                    says_goodbye,
+                    then,
                 });
             }
         }

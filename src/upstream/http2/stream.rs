@@ -157,7 +157,7 @@ impl Stream {
     pub(crate) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        hears: Option<&Rc<dyn Hears>>,
+        hears: &dyn Hears,
     ) -> Poll<Result<Response<()>, Cause>> {
         self.send(cx)?;
         while let Receiving::Head(response) = &mut self.receiving {
@@ -191,16 +191,14 @@ impl Stream {
         }
     }
 
-    fn hear(&mut self, interim: Response<()>, hears: Option<&Rc<dyn Hears>>) -> Result<(), Cause> {
+    fn hear(&mut self, interim: Response<()>, hears: &dyn Hears) -> Result<(), Cause> {
         self.answered = true;
         self.weight += head::weight(interim.headers());
         // RFC 9113 §8.6: there is no 101 in HTTP/2.
         if interim.status() == StatusCode::SWITCHING_PROTOCOLS || self.weight > HEADS {
             return Err(self.malformed());
         }
-        if let Some(hears) = hears {
-            hears.hear(interim);
-        }
+        hears.hear(interim);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::path::Path;
 use std::thread;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -194,19 +195,9 @@ fn anybody_is_believed_where_that_is_asked_for() {
 fn the_systems_authorities_are_believed_where_no_file_is_named() {
     let site = Site::start();
     let yaml = site.configured("", &[]);
-    let run = |yaml: &str, store: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("fiel.yaml");
-        std::fs::write(&file, yaml).unwrap();
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fiel"));
-        command.arg("run").arg("--config").arg(file);
-        command
-            .env("SSL_CERT_FILE", store)
-            .env_remove("SSL_CERT_DIR");
-        Fiel::command(command, folder)
-    };
+    let store = site.folder.path().join("ca.crt");
 
-    let fiel = run(&yaml, site.folder.path().join("ca.crt").to_str().unwrap());
+    let fiel = run_by(&yaml, &[("SSL_CERT_FILE", &store)]);
     fiel.wait_until_ready();
     assert_eq!(client::get(fiel.address("web"), "/").text(), "app");
 
@@ -216,13 +207,71 @@ fn the_systems_authorities_are_believed_where_no_file_is_named() {
     let yaml = secured(&[front.address().to_string()], "", &[]);
     let store = site.folder.path().join("old.crt");
     std::fs::write(&store, old.pem()).unwrap();
-    let fiel = run(&yaml, store.to_str().unwrap());
+    let fiel = run_by(&yaml, &[("SSL_CERT_FILE", &store)]);
     fiel.wait_until_ready();
     let why = "the certificate of the authority old-authority has expired";
     assert_fails(&fiel, "tls_certificate_error", why);
 
-    let fiel = run(&yaml, "/nowhere/at/all.pem");
-    fiel.wait_for_log("the system has no store of authorities");
+    let fiel = run_by(
+        &yaml,
+        &[("SSL_CERT_FILE", Path::new("/nowhere/at/all.pem"))],
+    );
+    fiel.wait_for_log("the system has no store of authorities: ");
+    assert_eq!(fiel.wait_exit().code(), Some(1));
+}
+
+/// The system's store is where these say, and nowhere else.
+fn run_by(yaml: &str, store: &[(&str, &Path)]) -> Fiel {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fiel.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fiel"));
+    command.arg("run").arg("--config").arg(file);
+    command
+        .env_remove("SSL_CERT_FILE")
+        .env_remove("SSL_CERT_DIR")
+        .envs(store.iter().copied());
+    Fiel::command(command, folder)
+}
+
+#[test]
+fn folders_are_a_store_of_the_system_too_and_an_empty_one_is_none() {
+    let site = Site::start();
+    let yaml = site.configured("", &[]);
+    let folder = |name: &str| {
+        let folder = site.folder.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let (empty, full, other) = (folder("empty"), folder("full"), folder("other"));
+    std::fs::write(full.join("any-name.pem"), site.authority.pem()).unwrap();
+    let stranger = Authority::new("stranger");
+    std::fs::write(other.join("stranger.pem"), stranger.pem()).unwrap();
+    let both = std::env::join_paths([&other, &empty, &full]).unwrap();
+    let (both, file) = (Path::new(&both), site.folder.path().join("ca.crt"));
+
+    for store in [
+        &[("SSL_CERT_DIR", &*full)][..],
+        &[("SSL_CERT_DIR", both)],
+        &[("SSL_CERT_DIR", &*empty), ("SSL_CERT_FILE", &*file)],
+        &[("SSL_CERT_DIR", &*other), ("SSL_CERT_FILE", &*file)],
+    ] {
+        let fiel = run_by(&yaml, store);
+        fiel.wait_until_ready();
+        assert_eq!(
+            client::get(fiel.address("web"), "/").text(),
+            "app",
+            "{store:?}"
+        );
+    }
+
+    let fiel = run_by(&yaml, &[("SSL_CERT_DIR", &other)]);
+    fiel.wait_until_ready();
+    assert_fails(&fiel, "tls_certificate_error", "UnknownIssuer");
+
+    let fiel = run_by(&yaml, &[("SSL_CERT_DIR", &empty)]);
+    let why = "there is no certificate in what SSL_CERT_FILE and SSL_CERT_DIR name";
+    fiel.wait_for_log(why);
     assert_eq!(fiel.wait_exit().code(), Some(1));
 }
 

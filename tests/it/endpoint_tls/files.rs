@@ -6,7 +6,7 @@ use super::Site;
 use crate::support::front::{Front, Manner};
 use crate::support::tls::{Authority, Pair};
 use crate::support::wait::eventually;
-use crate::support::{Behaviour, Client, Fiel, client};
+use crate::support::{Behaviour, Client, Fiel, Scrape, client};
 
 const RENEWED: &str = "Certificate is renewed";
 const STAYS: &str = "Certificate cannot be taken up, the old one stays";
@@ -54,6 +54,52 @@ fn a_renewed_certificate_is_shown_on_new_connections_and_unused_old_ones_are_clo
     site.endpoint.release();
     assert_eq!(slow.response().text(), "app");
     front.wait_for_goodbyes(2);
+}
+
+#[test]
+fn what_is_shown_and_whose_authorities_are_believed_has_its_end_in_the_metrics() {
+    let site = Site::start();
+    // An authority and the one that takes its place.
+    let (old, new) = (Authority::expired("authority"), &site.authority);
+    let many: Vec<Authority> = (0..33)
+        .map(|number| Authority::new(&number.to_string()))
+        .collect();
+    let file = |name: &str, text: String| {
+        let file = site.folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        format!("caFile: {}", file.display())
+    };
+    let both = file("both.crt", format!("{}{}", new.pem(), old.pem()));
+    let many = file("many.crt", many.iter().map(Authority::pem).collect());
+    let entry = site
+        .authority
+        .issue_client("me")
+        .put(site.folder.path(), "me");
+    let mut yaml = site.configured(&format!("{both}, {entry}"), &[]);
+    yaml += &format!("  other: {{ endpoints: [\"127.0.0.1:9\"], tls: {{ {many} }} }}\n");
+    let site_entry = site.pair.put(site.folder.path(), "site");
+    let listener = format!(
+        "  - {{ name: secure, bind: 127.0.0.1:0, tls: {{ certificates: [ {{ {site_entry} }} ], clientAuth: {{ {both}, mode: optional }} }} }}\nroutes:"
+    );
+    let fiel = Fiel::start(&yaml.replace("routes:", &listener));
+
+    let scrape = Scrape::of(&fiel);
+
+    // rcgen's certificates are good until the first day of 4096.
+    let end = Some(67_090_118_400.0);
+    let authority = "fiel_tls_authority_not_after_timestamp_seconds";
+    for series in [
+        "fiel_tls_pool_certificate_not_after_timestamp_seconds{pool=\"shop\",name=\"me.example.com\"}",
+        &format!("{authority}{{listener=\"none\",pool=\"shop\",name=\"authority\"}}"),
+        &format!("{authority}{{listener=\"secure\",pool=\"none\",name=\"authority\"}}"),
+    ] {
+        assert_eq!(scrape.value(series), end, "{series}\n{}", scrape.text());
+    }
+    assert!(
+        !scrape.text().contains("pool=\"other\",name"),
+        "{}",
+        scrape.text()
+    );
 }
 
 #[test]

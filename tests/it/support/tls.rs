@@ -12,10 +12,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, RootCertStore,
     SignatureScheme, StreamOwned, SupportedProtocolVersion,
@@ -185,6 +187,7 @@ pub(crate) fn trusting(authority: &Authority, protocols: &[&str]) -> Arc<ClientC
 pub(crate) struct TlsClient {
     config: Arc<ClientConfig>,
     shown: Arc<Shown>,
+    papers: Option<Arc<Papers>>,
 }
 
 impl TlsClient {
@@ -215,19 +218,23 @@ impl TlsClient {
             .unwrap()
             .dangerous()
             .with_custom_certificate_verifier(Arc::<Shown>::clone(&shown));
-        let mut config = match pair {
+        let papers = pair.map(|pair| Arc::new(Papers(Mutex::new(certified(pair)))));
+        let mut config = match &papers {
             None => builder.with_no_client_auth(),
-            Some(pair) => {
-                let chain = vec![CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap()];
-                let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
+            Some(papers) => builder.with_client_cert_resolver(Arc::<Papers>::clone(papers)),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self {
             config: Arc::new(config),
             shown,
+            papers,
         }
+    }
+
+    /// Shows another certificate from now on, and keeps its sessions.
+    pub(crate) fn renew(&self, pair: &Pair) {
+        let papers = self.papers.as_ref().expect("it has a certificate");
+        *papers.0.lock().unwrap_or_else(PoisonError::into_inner) = certified(pair);
     }
 
     /// The same, offering these protocols.
@@ -277,6 +284,28 @@ impl TlsClient {
     pub(crate) fn shown(&self) -> (Vec<u8>, Vec<u8>) {
         let last = self.shown.last.lock();
         last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn certified(pair: &Pair) -> Arc<CertifiedKey> {
+    let chain = vec![CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    Arc::new(CertifiedKey::new(chain, key))
+}
+
+/// The certificate that a client shows to who asks for one.
+#[derive(Debug)]
+struct Papers(Mutex<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for Papers {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let papers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&papers))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -379,10 +408,14 @@ impl Secure {
     pub(crate) fn request(&mut self, bytes: impl AsRef<[u8]>) -> Result<Answer, String> {
         let told = |error: std::io::Error| error.to_string();
         let stream = self.0.get_mut();
-        stream.write_all(bytes.as_ref()).map_err(told)?;
-        stream.flush().map_err(told)?;
-        let head = message::read_head(&mut self.0).map_err(told)?;
-        let head = head.ok_or("the connection ended")?;
+        let sent = stream
+            .write_all(bytes.as_ref())
+            .and_then(|()| stream.flush());
+        // Who was refused meanwhile cannot write any more; why is there to be read all the same.
+        let Some(head) = message::read_head(&mut self.0).map_err(told)? else {
+            sent.map_err(told)?;
+            return Err("the connection ended".to_owned());
+        };
         let status = head
             .split(' ')
             .nth(1)

@@ -126,7 +126,7 @@ fn a_session_of_an_open_listener_does_not_get_into_a_closed_one() {
 }
 
 #[test]
-fn a_session_ends_with_the_certificate_of_its_client() {
+fn a_session_ends_with_the_certificate_of_its_client_and_a_renewed_one_comes_in() {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
     let site = Site::with(|folder, authority| {
         let ca = folder.join("ca.crt");
@@ -136,8 +136,13 @@ fn a_session_ends_with_the_certificate_of_its_client() {
             ca.display()
         )
     });
+    let visit = |client: &TlsClient| {
+        let mut secure = client.try_connect(site.address(), "site.example")?;
+        secure.try_get("site.example", "/")?;
+        Ok::<bool, String>(secure.is_resumed())
+    };
     // A slow machine needs more time before the certificate runs out.
-    let (client, end) = [3, 9, 27]
+    let (clients, end) = [3, 9, 27]
         .into_iter()
         .find_map(|seconds| {
             let end = SystemTime::now() + Duration::from_secs(seconds);
@@ -145,16 +150,16 @@ fn a_session_ends_with_the_certificate_of_its_client() {
             let pair = site.authority.issue_with(&["client"], &key, |params| {
                 params.not_after = end.into();
             });
-            let client = TlsClient::known_as(&pair);
-            let visit = || {
-                let mut secure = client.try_connect(site.address(), "site.example").ok()?;
-                secure.try_get("site.example", "/").ok()?;
-                Some(secure.is_resumed())
-            };
-            let resumed = [visit(), visit()];
-            (resumed == [Some(false), Some(true)]).then_some((client, end))
+            let clients = rustls::ALL_VERSIONS
+                .iter()
+                .map(|version| TlsClient::with(&[version], Some(&pair)));
+            let clients: Vec<TlsClient> = clients.collect();
+            let are_resumed = clients
+                .iter()
+                .all(|client| [visit(client), visit(client)] == [Ok(false), Ok(true)]);
+            are_resumed.then_some((clients, end))
         })
-        .expect("a session that is resumed");
+        .expect("sessions that are resumed");
     let seconds = end.duration_since(UNIX_EPOCH).unwrap().as_secs();
     let over = UNIX_EPOCH + Duration::from_secs(seconds + 1);
     // The one thing that ends a certificate's time is time.
@@ -162,10 +167,25 @@ fn a_session_ends_with_the_certificate_of_its_client() {
         std::thread::park_timeout(left);
     }
 
-    let refused = client.try_get(site.address(), "site.example");
+    let expired = "fiel_connections_refused_total{listener=\"web\",reason=\"certificate_expired\"}";
+    let before = Scrape::of(&site.fiel).value(expired).unwrap_or_default();
+    // As often as they like: each time by a whole handshake that says why it ends.
+    for client in clients.iter().chain(&clients) {
+        let refused = visit(client).unwrap_err();
+        assert!(refused.contains("CertificateExpired"), "{refused}");
+    }
+    Scrape::wait_for(&site.fiel, &[(expired, before + 4.0)]);
+    let log = site.fiel.log();
+    let told = log
+        .iter()
+        .filter(|line| line.contains("Connection refused"));
+    let told: Vec<&String> = told.collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("has expired on"), "{told:?}");
 
-    assert!(refused.is_err(), "{refused:?}");
-    let stranger = TlsClient::known_as(&site.authority.issue_client("alice"));
-    let answer = stranger.try_get(site.address(), "site.example");
-    assert_eq!(answer.unwrap().status, 200);
+    let renewed = site.authority.issue_client("alice");
+    for client in &clients {
+        client.renew(&renewed);
+        assert_eq!([visit(client), visit(client)], [Ok(false), Ok(true)]);
+    }
 }
