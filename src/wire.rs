@@ -34,7 +34,7 @@ pub(crate) use body::{Decoded, Decoder, Faulty};
 pub(crate) use duplex::{Duplex, Resets};
 pub(crate) use head::{Head, HeadLimits, Unreadable, ends};
 pub(crate) use inflow::{Continue, Inflow};
-pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out};
+pub(crate) use out::{AcceptsTrailers, Announced, Asking, Framing, Out, Went};
 use socket::Last;
 pub(crate) use socket::{Present, Socket};
 pub(crate) use stream::{Metered, Stream};
@@ -95,15 +95,6 @@ enum Expects {
     Nothing,
     /// A 100, which goes out when the body is asked for.
     Continue,
-}
-
-/// What came of writing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Went {
-    /// Octets that were taken off what waits.
-    pub(crate) octets: usize,
-    /// The socket took something, so the client still reads.
-    pub(crate) moved: bool,
 }
 
 impl Wire {

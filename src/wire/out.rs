@@ -49,6 +49,15 @@ struct Piece {
     octets: Bytes,
 }
 
+/// What came of writing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Went {
+    /// Octets that were taken off what waits.
+    pub(crate) octets: usize,
+    /// The socket took something, so the client still reads.
+    pub(crate) moved: bool,
+}
+
 /// How the end of an answer's body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {

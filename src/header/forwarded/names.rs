@@ -2,11 +2,8 @@
 
 use http::HeaderName;
 
-pub(in crate::header) static X_FORWARDED_FOR: HeaderName =
-    HeaderName::from_static("x-forwarded-for");
-pub(in crate::header) static X_FORWARDED_PROTO: HeaderName =
-    HeaderName::from_static("x-forwarded-proto");
-pub(in crate::header) static X_FORWARDED_HOST: HeaderName =
-    HeaderName::from_static("x-forwarded-host");
+pub(crate) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) static X_FORWARDED_CLIENT_CERT: HeaderName =
     HeaderName::from_static("x-forwarded-client-cert");
