@@ -222,11 +222,12 @@ fn a_connection_that_answers_nothing_not_even_a_ping_is_given_up() {
             }
         }
     });
-    let fiel = before(&[endpoint.address()]);
+    let route = ["timeouts: { response: 2m }"];
+    let fiel = before_on(&route, &[], &[endpoint.address()]);
     let mut client = Client::connect(fiel.address("web"));
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
 
-    // It is asked after 10 s of silence, and once.
+    // It is asked when a look that comes every 10 s has seen nothing since the one before, and once.
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), 0);
     // 10 s later the request is on another connection.
     assert_eq!(client.response().status, 200);
