@@ -174,9 +174,10 @@ pools:
 
     let counts = spread(fiel.address("web"), 4, 250);
 
-    // 750 and 250; a draw is off by 14 in the mean.
+    // 750 and 250; a draw is off by 14 in the mean, and what is under way where the machine is slow moves it further. 500 would
+    // be no weight at all.
     let light = counts["b"];
-    assert!((150..=350).contains(&light), "{counts:?}");
+    assert!((100..=400).contains(&light), "{counts:?}");
     assert_eq!(counts.get("none"), None, "{counts:?}");
 }
 
