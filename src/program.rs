@@ -5,8 +5,9 @@
 //! part of them: arguments, YAML, the check, certificates. What is given back is the mapping; the page stays in the system's
 //! cache as long as that has room, and the next touch maps it again (a minor fault, about a microsecond for 16 pages). So a
 //! request that comes after a rest pays some of them once, and nothing is paid while requests come: it waits for a second
-//! in which next to nothing is done, and is left alone where there is none. This is no smaller program, and what requests
-//! have touched stays. Libraries that the system shares among all processes are let be.
+//! in which next to nothing is done, and is left alone where there is none. What requests have touched goes back as well, but
+//! only once they have stayed away for half a minute. This is no smaller program. Libraries that the system shares among all
+//! processes are let be.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -15,6 +16,7 @@ use std::ptr::with_exposed_provenance_mut;
 use std::time::Duration;
 
 use rustix::mm::{Advice, madvise};
+use rustix::param::page_size;
 
 use crate::metrics::cpu_time;
 
@@ -26,6 +28,48 @@ const NOTHING: Duration = Duration::from_millis(20);
 
 /// How often it is looked for. Who was busy for so long goes on.
 const LOOKS: usize = 60;
+
+/// The time in which next to nothing may be done before what requests have needed is given back, and what may be done in it:
+/// an idle proxy with a few probes takes half of that.
+const LONG_REST: Duration = Duration::from_secs(30);
+const NEXT_TO_NOTHING: Duration = Duration::from_millis(40);
+
+/// Fewer octets of files that came in since the last time are not worth the faults.
+const WORTH_IT: u64 = 1 << 20;
+
+/// Gives back what the start has needed at the first rest, and what requests have needed at each long one, as long as it is
+/// polled.
+pub(crate) async fn shed_at_rests() {
+    shed_when_at_rest().await;
+    shed_at_long_rests(cpu_time, mapped, shed).await;
+}
+
+async fn shed_at_long_rests(
+    spent: impl Fn() -> Duration,
+    mapped: impl Fn() -> u64,
+    mut shed: impl FnMut(),
+) {
+    let mut before = spent();
+    let mut at_last = mapped();
+    loop {
+        tokio::time::sleep(LONG_REST).await;
+        let now = spent();
+        let is_rest = now.saturating_sub(before) < NEXT_TO_NOTHING;
+        before = now;
+        if is_rest && mapped().saturating_sub(at_last) >= WORTH_IT {
+            shed();
+            at_last = mapped();
+        }
+    }
+}
+
+/// Octets of files that are in memory, the program's above all; 0 without /proc.
+fn mapped() -> u64 {
+    let sizes = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let shared = sizes.split_ascii_whitespace().nth(2);
+    let pages: u64 = shared.and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * page_size() as u64
+}
 
 /// Waits for the first rest and gives back what only the time before it has needed.
 pub(crate) async fn shed_when_at_rest() {
@@ -106,6 +150,7 @@ fn give_back(pages: &Range<usize>) -> rustix::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::slice::from_ref;
 
     use super::*;
@@ -149,6 +194,52 @@ Anonymous:             0 kB
         for text in ["", "Anonymous: 0 kB\n", "x-y r--p 0 0 1\nAnonymous: 0 kB\n"] {
             assert!(pristine(text.as_bytes(), &(0..usize::MAX)).is_empty());
         }
+    }
+
+    /// How often a program sheds that works for so many milliseconds, and has so many octets come in, in each half minute.
+    async fn sheds(halves: &[(u64, u64)]) -> u32 {
+        let (spent, mapped, shed) = (
+            Cell::new(Duration::ZERO),
+            Cell::new(9_000_000),
+            Cell::new(0),
+        );
+        let give_back = || {
+            mapped.set(5_000_000);
+            shed.set(shed.get() + 1);
+        };
+        let watch = shed_at_long_rests(|| spent.get(), || mapped.get(), give_back);
+        let work = async {
+            for (milliseconds, octets) in halves {
+                tokio::time::sleep(LONG_REST / 2).await;
+                spent.set(spent.get() + Duration::from_millis(*milliseconds));
+                mapped.set(mapped.get() + octets);
+                tokio::time::sleep(LONG_REST / 2).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = watch => {}
+            () = work => {}
+        }
+        shed.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_requests_have_needed_is_given_back_at_the_next_long_rest_and_once() {
+        let (busy, rest) = ((500, 2_000_000), (20, 4_096));
+        assert_eq!(sheds(&[busy, busy, rest, rest, rest]).await, 1);
+        assert_eq!(sheds(&[busy, rest, busy, rest, rest]).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_works_on_or_has_needed_little_gives_nothing_back() {
+        assert_eq!(sheds(&[(500, 2_000_000); 20]).await, 0);
+        assert_eq!(sheds(&[(20, 4_096); 20]).await, 0);
+    }
+
+    #[test]
+    fn files_are_in_memory() {
+        assert!(mapped() > 100_000);
     }
 
     #[test]

@@ -339,7 +339,7 @@ impl House {
         } = self;
         tracing::info!(workers = workers.len(), "Ready");
         ready(&running);
-        tokio::task::spawn_local(program::shed_when_at_rest());
+        tokio::task::spawn_local(program::shed_at_rests());
         let control = tokio::task::spawn_local(control.run());
         let ending = tokio::select! {
             ending = signals.ending(&changes) => ending,

@@ -15,7 +15,13 @@ const READY_MADE: &str = "config/sidecar.yaml";
 /// How often it is asked, to see what comes back.
 const REQUESTS: usize = 300;
 
-/// Memory at rest, and at rest again after some requests.
+/// After so long what was needed to read the file is given back.
+const SOON: Duration = Duration::from_secs(5);
+
+/// After so long at rest, what the last requests have needed is.
+const LATER: Duration = Duration::from_secs(62);
+
+/// Memory at rest, after some requests, and at rest again.
 pub(crate) fn at_rest(fleet: &Fleet<'_>) -> Result<()> {
     let mut yaml = fs::read_to_string(READY_MADE)?;
     let (pod, out) = (free_address()?, free_address()?);
@@ -41,19 +47,20 @@ pub(crate) fn at_rest(fleet: &Fleet<'_>) -> Result<()> {
     let fiel = Process::start("fiel", &command, PROXY_CORE, out).context("the sidecar")?;
     println!("### a sidecar at rest, one worker, with TLS, MiB\n");
     println!("| | resident | Pss | its own |\n|---|---|---|---|");
-    tell("since its start", &fiel)?;
+    tell("since its start", &fiel, SOON)?;
     pair.as_member(pod, REQUESTS)?;
     tell(
         &format!("after {REQUESTS} requests, each with a handshake"),
         &fiel,
+        SOON,
     )?;
+    tell("a minute later", &fiel, LATER)?;
     println!();
     Ok(())
 }
 
-fn tell(when: &str, fiel: &Process) -> Result<()> {
-    // What was needed to read the file, or for the last requests, is given back by and by.
-    thread::park_timeout(Duration::from_secs(3));
+fn tell(when: &str, fiel: &Process, after: Duration) -> Result<()> {
+    thread::park_timeout(after);
     let mib = |octets: u64| octets as f64 / f64::from(1 << 20);
     let [resident, pss] = ["Rss:", "Pss:"].map(|line| fiel.rollup(line));
     println!(
